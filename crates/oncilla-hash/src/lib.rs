@@ -1,0 +1,26 @@
+//! Digests and checksums of the S3 protocol and of the volumes.
+//!
+//! Everything here is a pure function of bytes. The libraries underneath (aws-lc for SHA and HMAC,
+//! crc-fast for the CRCs, md-5 for MD5) stay behind these types, so that one can be replaced, for
+//! instance MD5 by an implementation that hashes several streams at once, without touching a
+//! caller.
+//!
+//! ```
+//! use oncilla_hash::{Checksum, ChecksumAlgorithm, Md5, hex};
+//!
+//! assert_eq!(hex::encode(&Md5::digest(b"")), "d41d8cd98f00b204e9800998ecf8427e");
+//! let crc = Checksum::of(ChecksumAlgorithm::Crc32, b"123456789");
+//! assert_eq!(crc.to_base64(), "y/Q5Jg==");
+//! ```
+
+mod checksum;
+pub mod hex;
+mod md5;
+mod sha256;
+
+pub use checksum::{
+    Checksum, ChecksumAlgorithm, ChecksumError, ChecksumHasher, DIGEST_LENGTH_BYTES_MAX, combine,
+    composite, crc32c,
+};
+pub use md5::{MD5_LENGTH_BYTES, Md5};
+pub use sha256::{HmacSha256Key, SHA256_LENGTH_BYTES, Sha256, hmac_sha256};
