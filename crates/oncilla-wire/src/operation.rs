@@ -1,0 +1,372 @@
+//! Which operation of the S3 API a request means.
+//!
+//! The table below is the whole of it. A query key that names a sub-resource either selects its
+//! operation or is an error: it never falls through to the plain verb, which would turn
+//! `DELETE /bucket?policy` into the loss of the bucket.
+
+use http::{HeaderMap, Method};
+
+use crate::error::{S3Error, S3ErrorCode};
+use crate::query::Query;
+
+/// What a request is addressed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// The service: `/`.
+    Service,
+    /// A bucket.
+    Bucket,
+    /// An object.
+    Object,
+}
+
+impl Level {
+    /// S3's word for it in the `ResourceType` of an error.
+    fn resource_type(self) -> &'static str {
+        match self {
+            Self::Service => "SERVICE",
+            Self::Bucket => "BUCKET",
+            Self::Object => "OBJECT",
+        }
+    }
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+struct Route {
+    operation: Operation,
+    method: &'static str,
+    level: Level,
+    /// The query keys that must be there; one with `=` must have that value.
+    selectors: &'static [&'static str],
+    /// The header that must be there, and prefers this row to one without it.
+    header: Option<&'static str>,
+    name: &'static str,
+    iam_action: &'static str,
+    implemented: bool,
+}
+
+macro_rules! is_implemented {
+    (implemented) => {
+        true
+    };
+    (planned) => {
+        false
+    };
+}
+
+macro_rules! optional {
+    () => {
+        None
+    };
+    ($value:literal) => {
+        Some($value)
+    };
+}
+
+macro_rules! operations {
+    ($($operation:ident: $method:ident $level:ident [$($selector:literal),*] $(+ $header:literal)?
+        => $action:literal, $state:ident;)*) => {
+        /// An operation of the S3 API, by S3's own name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(missing_docs)]
+        pub enum Operation { $($operation,)* }
+
+        impl Operation {
+            /// Every operation, in the order of the table.
+            pub const ALL: &'static [Operation] = &[$(Operation::$operation,)*];
+        }
+
+        /// In the order of [`Operation`], so that an operation finds its row by its number.
+        const ROUTES: &[Route] = &[$(Route {
+            operation: Operation::$operation,
+            method: stringify!($method),
+            level: Level::$level,
+            selectors: &[$($selector),*],
+            header: optional!($($header)?),
+            name: stringify!($operation),
+            iam_action: $action,
+            implemented: is_implemented!($state),
+        },)*];
+    };
+}
+
+// operation: method level [sub-resource query keys] + header => IAM action, state;
+operations! {
+    ListBuckets: GET Service [] => "s3:ListAllMyBuckets", implemented;
+    ListObjects: GET Bucket [] => "s3:ListBucket", implemented;
+    ListObjectsV2: GET Bucket ["list-type=2"] => "s3:ListBucket", implemented;
+    ListObjectVersions: GET Bucket ["versions"] => "s3:ListBucketVersions", implemented;
+    ListMultipartUploads: GET Bucket ["uploads"] => "s3:ListBucketMultipartUploads", implemented;
+    HeadBucket: HEAD Bucket [] => "s3:ListBucket", implemented;
+    CreateBucket: PUT Bucket [] => "s3:CreateBucket", implemented;
+    DeleteBucket: DELETE Bucket [] => "s3:DeleteBucket", implemented;
+    DeleteObjects: POST Bucket ["delete"] => "s3:DeleteObject", implemented;
+    PostObject: POST Bucket [] => "s3:PutObject", planned;
+    CreateSession: GET Bucket ["session"] => "s3express:CreateSession", planned;
+    GetBucketAbac: GET Bucket ["abac"] => "s3:GetBucketAbac", planned;
+    PutBucketAbac: PUT Bucket ["abac"] => "s3:PutBucketAbac", planned;
+    GetBucketAccelerateConfiguration: GET Bucket ["accelerate"] => "s3:GetAccelerateConfiguration", planned;
+    PutBucketAccelerateConfiguration: PUT Bucket ["accelerate"] => "s3:PutAccelerateConfiguration", planned;
+    GetBucketAcl: GET Bucket ["acl"] => "s3:GetBucketAcl", implemented;
+    PutBucketAcl: PUT Bucket ["acl"] => "s3:PutBucketAcl", implemented;
+    GetBucketAnalyticsConfiguration: GET Bucket ["analytics", "id"] => "s3:GetAnalyticsConfiguration", planned;
+    ListBucketAnalyticsConfigurations: GET Bucket ["analytics"] => "s3:GetAnalyticsConfiguration", planned;
+    PutBucketAnalyticsConfiguration: PUT Bucket ["analytics"] => "s3:PutAnalyticsConfiguration", planned;
+    DeleteBucketAnalyticsConfiguration: DELETE Bucket ["analytics"] => "s3:PutAnalyticsConfiguration", planned;
+    GetBucketIntelligentTieringConfiguration: GET Bucket ["intelligent-tiering", "id"] => "s3:GetIntelligentTieringConfiguration", planned;
+    ListBucketIntelligentTieringConfigurations: GET Bucket ["intelligent-tiering"] => "s3:GetIntelligentTieringConfiguration", planned;
+    PutBucketIntelligentTieringConfiguration: PUT Bucket ["intelligent-tiering"] => "s3:PutIntelligentTieringConfiguration", planned;
+    DeleteBucketIntelligentTieringConfiguration: DELETE Bucket ["intelligent-tiering"] => "s3:PutIntelligentTieringConfiguration", planned;
+    GetBucketInventoryConfiguration: GET Bucket ["inventory", "id"] => "s3:GetInventoryConfiguration", planned;
+    ListBucketInventoryConfigurations: GET Bucket ["inventory"] => "s3:GetInventoryConfiguration", planned;
+    PutBucketInventoryConfiguration: PUT Bucket ["inventory"] => "s3:PutInventoryConfiguration", planned;
+    DeleteBucketInventoryConfiguration: DELETE Bucket ["inventory"] => "s3:PutInventoryConfiguration", planned;
+    GetBucketMetricsConfiguration: GET Bucket ["metrics", "id"] => "s3:GetMetricsConfiguration", planned;
+    ListBucketMetricsConfigurations: GET Bucket ["metrics"] => "s3:GetMetricsConfiguration", planned;
+    PutBucketMetricsConfiguration: PUT Bucket ["metrics"] => "s3:PutMetricsConfiguration", planned;
+    DeleteBucketMetricsConfiguration: DELETE Bucket ["metrics"] => "s3:PutMetricsConfiguration", planned;
+    GetBucketCors: GET Bucket ["cors"] => "s3:GetBucketCORS", planned;
+    PutBucketCors: PUT Bucket ["cors"] => "s3:PutBucketCORS", planned;
+    DeleteBucketCors: DELETE Bucket ["cors"] => "s3:PutBucketCORS", planned;
+    GetBucketEncryption: GET Bucket ["encryption"] => "s3:GetEncryptionConfiguration", planned;
+    PutBucketEncryption: PUT Bucket ["encryption"] => "s3:PutEncryptionConfiguration", planned;
+    DeleteBucketEncryption: DELETE Bucket ["encryption"] => "s3:PutEncryptionConfiguration", planned;
+    GetBucketLifecycleConfiguration: GET Bucket ["lifecycle"] => "s3:GetLifecycleConfiguration", planned;
+    PutBucketLifecycleConfiguration: PUT Bucket ["lifecycle"] => "s3:PutLifecycleConfiguration", planned;
+    DeleteBucketLifecycle: DELETE Bucket ["lifecycle"] => "s3:PutLifecycleConfiguration", planned;
+    GetBucketLocation: GET Bucket ["location"] => "s3:GetBucketLocation", implemented;
+    GetBucketLogging: GET Bucket ["logging"] => "s3:GetBucketLogging", planned;
+    PutBucketLogging: PUT Bucket ["logging"] => "s3:PutBucketLogging", planned;
+    CreateBucketMetadataConfiguration: POST Bucket ["metadataConfiguration"] => "s3:CreateBucketMetadataTableConfiguration", planned;
+    GetBucketMetadataConfiguration: GET Bucket ["metadataConfiguration"] => "s3:GetBucketMetadataTableConfiguration", planned;
+    DeleteBucketMetadataConfiguration: DELETE Bucket ["metadataConfiguration"] => "s3:DeleteBucketMetadataTableConfiguration", planned;
+    UpdateBucketMetadataInventoryTableConfiguration: PUT Bucket ["metadataInventoryTable"] => "s3:UpdateBucketMetadataInventoryTableConfiguration", planned;
+    UpdateBucketMetadataJournalTableConfiguration: PUT Bucket ["metadataJournalTable"] => "s3:UpdateBucketMetadataJournalTableConfiguration", planned;
+    CreateBucketMetadataTableConfiguration: POST Bucket ["metadataTable"] => "s3:CreateBucketMetadataTableConfiguration", planned;
+    GetBucketMetadataTableConfiguration: GET Bucket ["metadataTable"] => "s3:GetBucketMetadataTableConfiguration", planned;
+    DeleteBucketMetadataTableConfiguration: DELETE Bucket ["metadataTable"] => "s3:DeleteBucketMetadataTableConfiguration", planned;
+    GetBucketNotificationConfiguration: GET Bucket ["notification"] => "s3:GetBucketNotification", planned;
+    PutBucketNotificationConfiguration: PUT Bucket ["notification"] => "s3:PutBucketNotification", planned;
+    GetObjectLockConfiguration: GET Bucket ["object-lock"] => "s3:GetBucketObjectLockConfiguration", planned;
+    PutObjectLockConfiguration: PUT Bucket ["object-lock"] => "s3:PutBucketObjectLockConfiguration", planned;
+    GetBucketOwnershipControls: GET Bucket ["ownershipControls"] => "s3:GetBucketOwnershipControls", planned;
+    PutBucketOwnershipControls: PUT Bucket ["ownershipControls"] => "s3:PutBucketOwnershipControls", planned;
+    DeleteBucketOwnershipControls: DELETE Bucket ["ownershipControls"] => "s3:PutBucketOwnershipControls", planned;
+    GetBucketPolicy: GET Bucket ["policy"] => "s3:GetBucketPolicy", planned;
+    PutBucketPolicy: PUT Bucket ["policy"] => "s3:PutBucketPolicy", planned;
+    DeleteBucketPolicy: DELETE Bucket ["policy"] => "s3:DeleteBucketPolicy", planned;
+    GetBucketPolicyStatus: GET Bucket ["policyStatus"] => "s3:GetBucketPolicyStatus", planned;
+    GetPublicAccessBlock: GET Bucket ["publicAccessBlock"] => "s3:GetBucketPublicAccessBlock", planned;
+    PutPublicAccessBlock: PUT Bucket ["publicAccessBlock"] => "s3:PutBucketPublicAccessBlock", planned;
+    DeletePublicAccessBlock: DELETE Bucket ["publicAccessBlock"] => "s3:PutBucketPublicAccessBlock", planned;
+    GetBucketReplication: GET Bucket ["replication"] => "s3:GetReplicationConfiguration", planned;
+    PutBucketReplication: PUT Bucket ["replication"] => "s3:PutReplicationConfiguration", planned;
+    DeleteBucketReplication: DELETE Bucket ["replication"] => "s3:PutReplicationConfiguration", planned;
+    GetBucketRequestPayment: GET Bucket ["requestPayment"] => "s3:GetBucketRequestPayment", planned;
+    PutBucketRequestPayment: PUT Bucket ["requestPayment"] => "s3:PutBucketRequestPayment", planned;
+    GetBucketTagging: GET Bucket ["tagging"] => "s3:GetBucketTagging", implemented;
+    PutBucketTagging: PUT Bucket ["tagging"] => "s3:PutBucketTagging", implemented;
+    DeleteBucketTagging: DELETE Bucket ["tagging"] => "s3:PutBucketTagging", implemented;
+    GetBucketVersioning: GET Bucket ["versioning"] => "s3:GetBucketVersioning", implemented;
+    PutBucketVersioning: PUT Bucket ["versioning"] => "s3:PutBucketVersioning", planned;
+    GetBucketWebsite: GET Bucket ["website"] => "s3:GetBucketWebsite", planned;
+    PutBucketWebsite: PUT Bucket ["website"] => "s3:PutBucketWebsite", planned;
+    DeleteBucketWebsite: DELETE Bucket ["website"] => "s3:DeleteBucketWebsite", planned;
+    GetObject: GET Object [] => "s3:GetObject", implemented;
+    HeadObject: HEAD Object [] => "s3:GetObject", implemented;
+    PutObject: PUT Object [] => "s3:PutObject", implemented;
+    CopyObject: PUT Object [] + "x-amz-copy-source" => "s3:PutObject", implemented;
+    DeleteObject: DELETE Object [] => "s3:DeleteObject", implemented;
+    GetObjectAcl: GET Object ["acl"] => "s3:GetObjectAcl", implemented;
+    PutObjectAcl: PUT Object ["acl"] => "s3:PutObjectAcl", implemented;
+    GetObjectAttributes: GET Object ["attributes"] => "s3:GetObjectAttributes", implemented;
+    UpdateObjectEncryption: PUT Object ["encryption"] => "s3:UpdateObjectEncryption", planned;
+    GetObjectLegalHold: GET Object ["legal-hold"] => "s3:GetObjectLegalHold", planned;
+    PutObjectLegalHold: PUT Object ["legal-hold"] => "s3:PutObjectLegalHold", planned;
+    RenameObject: PUT Object ["renameObject"] => "s3:PutObject", planned;
+    RestoreObject: POST Object ["restore"] => "s3:RestoreObject", planned;
+    GetObjectRetention: GET Object ["retention"] => "s3:GetObjectRetention", planned;
+    PutObjectRetention: PUT Object ["retention"] => "s3:PutObjectRetention", planned;
+    SelectObjectContent: POST Object ["select"] => "s3:GetObject", planned;
+    GetObjectTagging: GET Object ["tagging"] => "s3:GetObjectTagging", implemented;
+    PutObjectTagging: PUT Object ["tagging"] => "s3:PutObjectTagging", implemented;
+    DeleteObjectTagging: DELETE Object ["tagging"] => "s3:DeleteObjectTagging", implemented;
+    GetObjectTorrent: GET Object ["torrent"] => "s3:GetObjectTorrent", planned;
+    CreateMultipartUpload: POST Object ["uploads"] => "s3:PutObject", implemented;
+    UploadPart: PUT Object ["partNumber", "uploadId"] => "s3:PutObject", implemented;
+    UploadPartCopy: PUT Object ["partNumber", "uploadId"] + "x-amz-copy-source" => "s3:PutObject", implemented;
+    CompleteMultipartUpload: POST Object ["uploadId"] => "s3:PutObject", implemented;
+    AbortMultipartUpload: DELETE Object ["uploadId"] => "s3:AbortMultipartUpload", implemented;
+    ListParts: GET Object ["uploadId"] => "s3:ListMultipartUploadParts", implemented;
+}
+
+/// Sub-resources that select no operation of the table: of S3's relatives and of extensions. They
+/// are listed so that they too can never fall through to the plain verb.
+const FOREIGN_SUBRESOURCES: [&str; 12] = [
+    "append",
+    "batch",
+    "bundle",
+    "compose",
+    "events",
+    "func",
+    "metadata",
+    "position",
+    "replication-metrics",
+    "replication-reset",
+    "syncing",
+    "x-amz-object-lambda",
+];
+
+impl Operation {
+    /// S3's name for it, such as `GetObject`.
+    pub fn name(self) -> &'static str {
+        self.route().name
+    }
+
+    /// The action that a policy has to allow, such as `s3:GetObject`. The source of a copy needs
+    /// `s3:GetObject` besides, and a request for a version the action with `Version` in its name.
+    pub fn iam_action(self) -> &'static str {
+        self.route().iam_action
+    }
+
+    /// Whether the server does it. The others answer `NotImplemented` and change nothing.
+    pub fn implemented(self) -> bool {
+        self.route().implemented
+    }
+
+    /// What it is addressed to.
+    pub fn level(self) -> Level {
+        self.route().level
+    }
+
+    fn route(self) -> &'static Route {
+        &ROUTES[self as usize]
+    }
+}
+
+impl std::fmt::Display for Operation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The operation that a request means; it can be one that is not implemented, see
+/// [`Operation::implemented`].
+///
+/// # Errors
+/// `MethodNotAllowed` for a verb that the resource or sub-resource does not have, `InvalidArgument`
+/// for sub-resources that exclude each other and for a version id in a plain PUT, `NotImplemented`
+/// for a sub-resource that is known but has no operation at this level. Unknown query parameters
+/// are no errors: S3 ignores them, and SDKs send some (`x-id=PutObject`).
+pub fn resolve(
+    method: &Method,
+    level: Level,
+    query: &Query,
+    headers: &HeaderMap,
+) -> Result<Operation, S3Error> {
+    let verb = method.as_str();
+    let mut best: Option<&Route> = None;
+    for route in ROUTES
+        .iter()
+        .filter(|route| route.level == level && route.method == verb)
+    {
+        // More selectors win; among equals the row that asks for a header.
+        let specific = |route: &Route| (route.selectors.len(), route.header.is_some());
+        if route.applies(query, headers) && best.is_none_or(|best| specific(best) < specific(route))
+        {
+            best = Some(route);
+        }
+    }
+    if query.is_empty() {
+        return best
+            .map(|route| route.operation)
+            .ok_or_else(|| method_not_allowed(verb, level));
+    }
+    let unused = |name: &str| {
+        let is_used = best.is_some_and(|route| route.selectors.contains(&name));
+        is_subresource(verb, level, name) && !is_used
+    };
+    if query.iter().any(|(name, _)| unused(name)) {
+        return Err(refuse_subresource(verb, level, query));
+    }
+    let Some(best) = best else {
+        return Err(method_not_allowed(verb, level));
+    };
+    let is_plain_put = verb == "PUT" && level == Level::Object && best.selectors.is_empty();
+    if let Some(version_id) = query.get("versionId").filter(|_| is_plain_put) {
+        let message = "This operation does not accept a version-id.";
+        return Err(S3Error::invalid_argument("versionId", version_id, message));
+    }
+    Ok(best.operation)
+}
+
+impl Route {
+    fn applies(&self, query: &Query, headers: &HeaderMap) -> bool {
+        let selected = |selector: &&str| match selector.split_once('=') {
+            Some((name, value)) => query.get(name) == Some(value),
+            None => query.has(selector),
+        };
+        self.selectors.iter().all(selected)
+            && self
+                .header
+                .is_none_or(|header| headers.contains_key(header))
+    }
+}
+
+/// Whether a query key has to be accounted for. `partNumber` selects an operation in a PUT but is a
+/// plain parameter of GET and HEAD; `id` and `list-type` only ever refine one.
+fn is_subresource(verb: &str, level: Level, name: &str) -> bool {
+    match name {
+        "id" | "list-type" => false,
+        "partNumber" => level == Level::Object && verb != "GET" && verb != "HEAD",
+        _ => {
+            FOREIGN_SUBRESOURCES.contains(&name)
+                || ROUTES.iter().any(|route| route.selectors.contains(&name))
+        }
+    }
+}
+
+/// The error for sub-resources that no row accounts for.
+fn refuse_subresource(verb: &str, level: Level, query: &Query) -> S3Error {
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in query.iter() {
+        if is_subresource(verb, level, name) && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let at_level = |name: &str| {
+        ROUTES
+            .iter()
+            .any(|route| route.level == level && route.selectors.contains(&name))
+    };
+    if names.iter().any(|name| !at_level(name)) {
+        return S3Error::new(S3ErrorCode::NotImplemented).detail("ResourceType", names.join(","));
+    }
+    if let [only] = names[..] {
+        if ["partNumber", "uploadId"].contains(&only) && verb == "PUT" {
+            let missing = if only == "partNumber" {
+                "uploadId"
+            } else {
+                "partNumber"
+            };
+            let message = "This operation needs both partNumber and uploadId.";
+            return S3Error::invalid_argument(missing, "", message);
+        }
+        return method_not_allowed(verb, level).detail("Subresource", only);
+    }
+    let both_of_a_part = names
+        .iter()
+        .all(|name| ["partNumber", "uploadId"].contains(name));
+    if both_of_a_part {
+        return method_not_allowed(verb, level).detail("Subresource", names.join(","));
+    }
+    let message = format!("Conflicting query string parameters: {}", names.join(", "));
+    S3Error::with_message(S3ErrorCode::InvalidArgument, message)
+}
+
+fn method_not_allowed(verb: &str, level: Level) -> S3Error {
+    S3Error::new(S3ErrorCode::MethodNotAllowed)
+        .detail("Method", verb)
+        .detail("ResourceType", level.resource_type())
+}

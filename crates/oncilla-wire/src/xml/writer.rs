@@ -1,0 +1,204 @@
+//! A small XML writer: elements into a `Vec<u8>`, with the escaping that S3 uses.
+
+use crate::time;
+use crate::uri::encode_path;
+
+/// The namespace of every S3 document.
+pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
+
+const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
+/// How keys, prefixes, markers and delimiters stand in a list document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyEncoding {
+    /// As they are, XML-escaped. Keys with control characters then need a lenient XML reader.
+    #[default]
+    Plain,
+    /// `encoding-type=url`: percent-encoded UTF-8, with `/` kept and a space as `%20`.
+    Url,
+}
+
+/// Writes one document. Element names are written as given, so they have to be literals.
+#[derive(Debug)]
+pub struct XmlWriter {
+    out: Vec<u8>,
+}
+
+impl XmlWriter {
+    /// A document that begins with the XML declaration. `capacity_bytes` is an estimate of its size.
+    pub fn with_capacity(capacity_bytes: usize) -> Self {
+        let mut out = Vec::with_capacity(capacity_bytes);
+        out.extend_from_slice(DECLARATION);
+        Self { out }
+    }
+
+    /// The finished document.
+    pub fn finish(self) -> Vec<u8> {
+        self.out
+    }
+
+    /// Opens the root element, with S3's namespace.
+    pub fn open_root(&mut self, name: &str) {
+        self.out.push(b'<');
+        self.raw(name);
+        self.raw(" xmlns=\"");
+        self.raw(NAMESPACE);
+        self.raw("\">");
+    }
+
+    /// Opens an element.
+    pub fn open(&mut self, name: &str) {
+        self.out.push(b'<');
+        self.raw(name);
+        self.out.push(b'>');
+    }
+
+    /// Closes an element.
+    pub fn close(&mut self, name: &str) {
+        self.raw("</");
+        self.raw(name);
+        self.out.push(b'>');
+    }
+
+    /// An element that holds text.
+    pub fn text(&mut self, name: &str, value: &str) {
+        self.open(name);
+        escape_into(&mut self.out, value);
+        self.close(name);
+    }
+
+    /// An element that holds text, when there is a value.
+    pub fn optional_text(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(name, value);
+        }
+    }
+
+    /// An element that holds a key or a part of one, in the encoding the client asked for.
+    pub fn key(&mut self, name: &str, value: &str, encoding: KeyEncoding) {
+        match encoding {
+            KeyEncoding::Plain => self.text(name, value),
+            KeyEncoding::Url => {
+                self.open(name);
+                self.out.extend_from_slice(encode_path(value).as_bytes());
+                self.close(name);
+            }
+        }
+    }
+
+    /// Like [`XmlWriter::key`], when there is a value.
+    pub fn optional_key(&mut self, name: &str, value: Option<&str>, encoding: KeyEncoding) {
+        if let Some(value) = value {
+            self.key(name, value, encoding);
+        }
+    }
+
+    /// An element that holds an entity tag: given without quotes, written with them.
+    pub fn etag(&mut self, name: &str, value: &str) {
+        self.open(name);
+        self.raw("&quot;");
+        escape_into(&mut self.out, value);
+        self.raw("&quot;");
+        self.close(name);
+    }
+
+    /// An element that holds a number.
+    pub fn number(&mut self, name: &str, value: u64) {
+        self.open(name);
+        self.raw(itoa::Buffer::new().format(value));
+        self.close(name);
+    }
+
+    /// An element that holds `true` or `false`.
+    pub fn boolean(&mut self, name: &str, value: bool) {
+        self.open(name);
+        self.raw(if value { "true" } else { "false" });
+        self.close(name);
+    }
+
+    /// An element that holds a time as ISO 8601 with milliseconds. `unix_ms` is milliseconds since 1970.
+    pub fn time(&mut self, name: &str, unix_ms: i64) {
+        self.open(name);
+        time::push_iso8601(&mut self.out, unix_ms);
+        self.close(name);
+    }
+
+    /// Text inside the element that is open.
+    pub(crate) fn raw_escaped(&mut self, text: &str) {
+        escape_into(&mut self.out, text);
+    }
+
+    /// Writes markup as it is. Never for anything that came from outside.
+    pub(crate) fn raw(&mut self, markup: &str) {
+        self.out.extend_from_slice(markup.as_bytes());
+    }
+}
+
+/// What a byte turns into, where it cannot stand for itself.
+///
+/// Carriage returns would be normalised away by every XML reader (XML 1.0 §2.11), so they become
+/// references. The other control characters are not legal in XML 1.0 at all, and S3 writes them as
+/// references too; clients that want a legal document ask for `encoding-type=url`.
+fn replacement(byte: u8) -> Option<&'static str> {
+    const CONTROL: [&str; 32] = [
+        "&#x0;", "&#x1;", "&#x2;", "&#x3;", "&#x4;", "&#x5;", "&#x6;", "&#x7;", "&#x8;", "", "",
+        "&#xb;", "&#xc;", "&#13;", "&#xe;", "&#xf;", "&#x10;", "&#x11;", "&#x12;", "&#x13;",
+        "&#x14;", "&#x15;", "&#x16;", "&#x17;", "&#x18;", "&#x19;", "&#x1a;", "&#x1b;", "&#x1c;",
+        "&#x1d;", "&#x1e;", "&#x1f;",
+    ];
+    match byte {
+        b'<' => Some("&lt;"),
+        b'>' => Some("&gt;"),
+        b'&' => Some("&amp;"),
+        b'"' => Some("&quot;"),
+        b'\'' => Some("&apos;"),
+        b'\t' | b'\n' => None,
+        0..=31 => Some(CONTROL[usize::from(byte)]),
+        _ => None,
+    }
+}
+
+/// Whether a byte needs a look. 0xEF begins U+FFFE and U+FFFF, which XML 1.0 does not allow either.
+/// Bitwise on purpose: no branches.
+fn may_need_escape(byte: u8) -> bool {
+    (byte < b' ')
+        | (byte == b'<')
+        | (byte == b'>')
+        | (byte == b'&')
+        | (byte == b'"')
+        | (byte == b'\'')
+        | (byte == 0xEF)
+}
+
+fn escape_into(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
+    // Nearly every text is clean, and without branches the check runs on vector registers.
+    if !bytes
+        .iter()
+        .fold(false, |found, byte| found | may_need_escape(*byte))
+    {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    let mut copied = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        if !may_need_escape(bytes[at]) {
+            at += 1;
+            continue;
+        }
+        let (replaced, width) = match &bytes[at..] {
+            [0xEF, 0xBF, 0xBE, ..] => (Some("&#xfffe;"), 3),
+            [0xEF, 0xBF, 0xBF, ..] => (Some("&#xffff;"), 3),
+            [byte, ..] => (replacement(*byte), 1),
+            [] => (None, 1),
+        };
+        if let Some(replaced) = replaced {
+            out.extend_from_slice(&bytes[copied..at]);
+            out.extend_from_slice(replaced.as_bytes());
+            copied = at + width;
+        }
+        at += width;
+    }
+    out.extend_from_slice(&bytes[copied..]);
+}
