@@ -1,0 +1,147 @@
+//! Where the next extent goes.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+
+use crate::error::WriteError;
+use crate::extent::VolumeId;
+use crate::format::{FORMAT_VERSION, VOLUME_HEADER_BYTES, VolumeHeader};
+use crate::fs::write_all_at;
+use crate::shared::{OwnVolume, Shared};
+
+#[derive(Debug)]
+struct Open {
+    volume: Arc<OwnVolume>,
+    next_offset: u64,
+}
+
+#[derive(Debug)]
+struct Position {
+    open: Option<Open>,
+    next_id: VolumeId,
+    closed: bool,
+}
+
+/// A place that nobody else has or will ever have.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub volume: Arc<OwnVolume>,
+    pub offset: u64,
+    /// Volumes worth another look for deletion, because a newer one exists now.
+    pub deletion_candidates: BTreeSet<VolumeId>,
+}
+
+/// Hands out places, front to back, and begins a new volume when one is full or has failed.
+#[derive(Debug)]
+pub(crate) struct Allocator(Mutex<Position>);
+
+impl Allocator {
+    pub fn new(first: VolumeId) -> Allocator {
+        Allocator(Mutex::new(Position {
+            open: None,
+            next_id: first,
+            closed: false,
+        }))
+    }
+
+    /// A place of `bytes` bytes (a multiple of the block). Blocks while a volume is created; the
+    /// lock is held meanwhile, so that a crowd of writers creates one volume and not many.
+    pub fn place(&self, shared: &Shared, bytes: u64) -> Result<Place, WriteError> {
+        let mut position = self.0.lock();
+        if position.closed {
+            return Err(WriteError::Closed);
+        }
+        if let Some(open) = &mut position.open {
+            let fits = open.next_offset + bytes <= shared.options.volume_bytes;
+            if fits && open.volume.takes_extents() {
+                let offset = open.next_offset;
+                open.next_offset += bytes;
+                let volume = Arc::clone(&open.volume);
+                return Ok(Place {
+                    volume,
+                    offset,
+                    deletion_candidates: BTreeSet::new(),
+                });
+            }
+            open.volume.seal();
+        }
+        position.open = None;
+        let id = position.next_id;
+        // The number is spent even if the creation fails: nobody can tell what of it will turn
+        // up in the directory after a crash.
+        position.next_id = VolumeId(
+            id.0.checked_add(1)
+                .ok_or_else(|| WriteError::from(io::Error::other("no volume number is left")))?,
+        );
+        let volume = create(shared, id)?;
+        position.open = Some(Open {
+            volume: Arc::clone(&volume),
+            next_offset: VOLUME_HEADER_BYTES + bytes,
+        });
+        let mut table = shared.table.lock();
+        table.newest = Some(id);
+        table.own.retain(|_, own| own.strong_count() > 0);
+        table.own.insert(id, Arc::downgrade(&volume));
+        let deletion_candidates = std::mem::take(&mut table.deletion_candidates);
+        Ok(Place {
+            volume,
+            offset: VOLUME_HEADER_BYTES,
+            deletion_candidates,
+        })
+    }
+
+    /// The volume that takes extents now and where the next one would go.
+    pub fn open_volume(&self) -> Option<VolumeId> {
+        let position = self.0.lock();
+        position
+            .open
+            .as_ref()
+            .filter(|open| open.volume.takes_extents())
+            .map(|open| open.volume.id)
+    }
+
+    /// Hands out no more places.
+    pub fn close(&self) {
+        let mut position = self.0.lock();
+        position.closed = true;
+        position.open = None;
+    }
+}
+
+/// Creates a volume and makes it durable, whatever the durability of extents: from then on its
+/// number cannot be given again, and an extent only needs its own bytes synced.
+fn create(shared: &Shared, id: VolumeId) -> Result<Arc<OwnVolume>, WriteError> {
+    let path = shared.dir.join(id.file_name());
+    let since_1970 = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let header = VolumeHeader {
+        version: FORMAT_VERSION,
+        id,
+        created_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+        group: shared.options.group.clone(),
+    };
+    let file = shared.fs.create_new(&path)?;
+    let made_durable = write_all_at(&*file, &header.encode(), 0)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| shared.fs.sync_dir(&shared.dir));
+    if let Err(error) = made_durable {
+        // Nothing is in it. If it cannot be removed either, the next start finds it empty.
+        if let Err(error) = shared.fs.remove(&path) {
+            tracing::warn!(volume = %id, %error, "cannot remove a volume that was not completed");
+        }
+        return Err(error.into());
+    }
+    shared.handles.insert(id, Arc::clone(&file));
+    Ok(Arc::new(OwnVolume {
+        id,
+        file,
+        sealed: AtomicBool::new(false),
+        failure: OnceLock::new(),
+    }))
+}

@@ -1,0 +1,219 @@
+//! The file system as the volumes need it, so that tests can put a failing one underneath.
+//!
+//! Every call may block; [`Volumes`](crate::Volumes) makes them off the asynchronous threads.
+
+use std::fmt::Debug;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::FallocateFlags;
+use rustix::io::{Errno, ReadWriteFlags};
+
+/// A directory of volume files.
+pub trait FileSystem: Debug + Send + Sync + 'static {
+    /// Creates `dir` and its parents if they are missing.
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
+    /// Creates a file for reading and writing; `AlreadyExists` if there is one.
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn VolumeFile>>;
+    /// Opens an existing file for reading and writing.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn VolumeFile>>;
+    /// The names of the files in `dir` that are valid UTF-8, in no order.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Removes a file; open handles keep working.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes creations and removals in `dir` durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+}
+
+/// Size of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Length in bytes, holes included.
+    pub length_bytes: u64,
+    /// Bytes that occupy the device.
+    pub allocated_bytes: u64,
+}
+
+/// An open volume file. All access is positional, so threads share a handle freely.
+pub trait VolumeFile: Debug + Send + Sync + 'static {
+    /// The size of the file.
+    fn info(&self) -> io::Result<FileInfo>;
+    /// Reads at most `buffer.len()` bytes; 0 at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// As `read_at`, but only what is in memory already; `WouldBlock` if nothing is.
+    /// Any error only means: use `read_at`.
+    fn read_at_nowait(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes at most `bytes.len()` bytes and says how many.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+    /// Reserves space and extends the file over it; `Unsupported` if the file system cannot.
+    fn allocate(&self, offset: u64, length: u64) -> io::Result<()>;
+    /// Frees the blocks of a range, which then reads as zeros; `Unsupported` if the file system
+    /// cannot.
+    fn punch_hole(&self, offset: u64, length: u64) -> io::Result<()>;
+    /// Where the first data at or after `offset` lies; `None` if only holes follow.
+    fn data_after(&self, offset: u64) -> io::Result<Option<u64>>;
+    /// Makes the contents durable (`fdatasync`).
+    fn sync_data(&self) -> io::Result<()>;
+    /// Makes contents and attributes durable (`fsync`).
+    fn sync_all(&self) -> io::Result<()>;
+}
+
+/// Reads until `buffer` is full or the file ends; says how many bytes were read.
+pub(crate) fn read_full_at(
+    file: &dyn VolumeFile,
+    buffer: &mut [u8],
+    offset: u64,
+) -> io::Result<usize> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match file.read_at(&mut buffer[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// Writes all of `bytes`, however many calls that takes.
+pub(crate) fn write_all_at(
+    file: &dyn VolumeFile,
+    mut bytes: &[u8],
+    mut offset: u64,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write_at(bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                bytes = &bytes[count..];
+                offset += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The operating system's own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealFileSystem;
+
+impl FileSystem for RealFileSystem {
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        if dir.is_dir() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(dir)?;
+        match dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => self.sync_dir(parent),
+            _ => self.sync_dir(Path::new(".")),
+        }
+    }
+
+    fn create_new(&self, path: &Path) -> io::Result<Arc<dyn VolumeFile>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)?;
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn VolumeFile>> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(dir)? {
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+}
+
+#[derive(Debug)]
+struct RealFile(File);
+
+impl VolumeFile for RealFile {
+    fn info(&self) -> io::Result<FileInfo> {
+        let metadata = self.0.metadata()?;
+        // st_blocks counts units of 512 bytes, whatever the block size is.
+        Ok(FileInfo {
+            length_bytes: metadata.len(),
+            allocated_bytes: metadata.blocks() * 512,
+        })
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
+
+    fn read_at_nowait(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut slices = [io::IoSliceMut::new(buffer)];
+        Ok(rustix::io::preadv2(
+            &self.0,
+            &mut slices,
+            offset,
+            ReadWriteFlags::NOWAIT,
+        )?)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.0.write_at(bytes, offset)
+    }
+
+    fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
+        fallocate(&self.0, FallocateFlags::empty(), offset, length)
+    }
+
+    fn punch_hole(&self, offset: u64, length: u64) -> io::Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        fallocate(&self.0, flags, offset, length)
+    }
+
+    fn data_after(&self, offset: u64) -> io::Result<Option<u64>> {
+        // The file position this moves is used by nobody: all access is positional.
+        match rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Data(offset)) {
+            Ok(found) => Ok(Some(found)),
+            Err(Errno::NXIO) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}
+
+fn fallocate(file: &File, flags: FallocateFlags, offset: u64, length: u64) -> io::Result<()> {
+    loop {
+        match rustix::fs::fallocate(file, flags, offset, length) {
+            Ok(()) => return Ok(()),
+            // A long reservation can be interrupted by a signal; it is repeatable.
+            Err(Errno::INTR) => {}
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Err(io::ErrorKind::Unsupported.into()),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}

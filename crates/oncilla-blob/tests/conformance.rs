@@ -1,0 +1,37 @@
+//! The promises of the volumes, on the real file system and on the one in memory.
+
+use std::sync::Arc;
+
+use oncilla_blob::conformance::{random_history, run_all, seed, small_options};
+use oncilla_blob::fs::RealFileSystem;
+use oncilla_blob::testing::FaultyFileSystem;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_real_file_system_conforms() {
+    let dir = tempfile::tempdir().unwrap();
+    run_all(
+        Arc::new(RealFileSystem),
+        dir.path(),
+        seed("real file system"),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_file_system_in_memory_conforms() {
+    let dir = "/volumes".as_ref();
+    run_all(
+        Arc::new(FaultyFileSystem::new()),
+        dir,
+        seed("file system in memory"),
+    )
+    .await;
+}
+
+/// One thread for everything, as the server's runtimes are.
+#[tokio::test]
+async fn a_current_thread_runtime_is_enough() {
+    let dir = "/volumes".as_ref();
+    let fs = Arc::new(FaultyFileSystem::new());
+    random_history(fs, dir, small_options(), seed("current thread"), 200).await;
+}
