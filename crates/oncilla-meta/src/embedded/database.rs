@@ -1,0 +1,365 @@
+//! Opening the library's database, and telling apart what can be wrong with it.
+
+use std::ffi::OsStr;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use fjall::config::{BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry};
+use fjall::{CompressionType, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+use super::view::View;
+use super::{Durability, EmbeddedOptions, journal};
+use crate::engine::EngineError;
+
+/// The format of the rows in this module's keyspaces. A larger number is a newer format.
+const FORMAT_VERSION: u64 = 1;
+
+/// Major version of the library's files, the byte after the magic of its marker.
+const LIBRARY_FORMAT_VERSION: u8 = 3;
+
+const RECORDS: &str = "records";
+const BODIES: &str = "bodies";
+const CHANGES: &str = "changes";
+
+/// The library's marker file: it is written last when a database is created.
+const LIBRARY_MARKER: &str = "version";
+const LIBRARY_MARKER_MAGIC: &[u8] = b"FJL";
+const LIBRARY_LOCK: &str = "lock";
+const LIBRARY_KEYSPACES: &str = "keyspaces";
+
+/// Reserved rows of the changes keyspace. Change-log keys are 8 bytes long, so these lie behind
+/// all of them.
+const FORMAT_KEY: &[u8] = b"\xff\xff\xff\xff\xff\xff\xff\xff/format";
+const SEQUENCE_BOUND_KEY: &[u8] = b"\xff\xff\xff\xff\xff\xff\xff\xff/sequence-bound";
+
+/// Bytes of rows in memory per keyspace before they are flushed. Together with up to two more of
+/// each on their way to disk (see [`Database::is_congested`]) and the cache of 64 MiB, the engine
+/// stays below 150 MB.
+const RECORDS_MEMTABLE_BYTES: u64 = 12 * 1024 * 1024;
+const BODIES_MEMTABLE_BYTES: u64 = 12 * 1024 * 1024;
+const CHANGES_MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Write buffers of a keyspace that may wait for their flush.
+const SEALED_MEMTABLES_MAX: usize = 2;
+
+/// Tables in the first level before writers wait for compaction. The library itself stops the
+/// writing thread at 30, without an end if its workers have died.
+const LEVEL_0_TABLES_MAX: usize = 24;
+
+/// Journals on disk: the smallest number of 64 MiB files that leaves one to write while the
+/// other is being emptied.
+const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+/// One thread flushes while the other compacts; request handlers need the cores.
+const WORKER_THREADS: usize = 2;
+
+/// Why a directory was not opened, where [`EngineError`] has no variant of its own.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The directory was written by a newer version of this program.
+    #[error("metadata format {found} is newer than {supported}, the newest that is understood")]
+    NewerFormat {
+        /// The format found.
+        found: u64,
+        /// The newest format that can be read.
+        supported: u64,
+    },
+}
+
+/// Where an engine goes on after it was opened.
+pub(super) struct Start {
+    pub(super) next_sequence: u64,
+}
+
+/// The open database with its keyspaces. Owned by the committer.
+pub(super) struct Database {
+    library: fjall::Database,
+    pub(super) records: Keyspace,
+    pub(super) bodies: Keyspace,
+    pub(super) changes: Keyspace,
+    /// Every view holds a clone.
+    views: Arc<()>,
+}
+
+impl Database {
+    /// Opens or creates the database in `path`.
+    pub(super) fn open(
+        path: &Path,
+        options: &EmbeddedOptions,
+    ) -> Result<(Self, Start), EngineError> {
+        let is_new = prepare_directory(path)?;
+        if !is_new {
+            journal::check_all(path)?;
+        }
+        // The library asserts some things about its files instead of returning an error.
+        let opened = catch_unwind(AssertUnwindSafe(|| open_library(path, options)));
+        let library = opened.map_err(|_| damaged("the library gave up reading its files"))??;
+
+        let known = library.keyspace_exists(CHANGES) && {
+            let changes = keyspace(&library, CHANGES, changes_options)?;
+            check_format(&changes)?
+        };
+        if known && !(library.keyspace_exists(RECORDS) && library.keyspace_exists(BODIES)) {
+            return Err(damaged("a keyspace is missing"));
+        }
+        let records = keyspace(&library, RECORDS, records_options)?;
+        let bodies = keyspace(&library, BODIES, bodies_options)?;
+        let changes = keyspace(&library, CHANGES, changes_options)?;
+        if !known {
+            // The creation did not come to its end; nothing can have been written.
+            for rows in [&records, &bodies, &changes] {
+                if !rows.is_empty().map_err(library_error)? {
+                    return Err(damaged("the format row is missing"));
+                }
+            }
+            let mut batch = library.batch().durability(Some(PersistMode::SyncAll));
+            batch.insert(&changes, FORMAT_KEY, &FORMAT_VERSION.to_be_bytes()[..]);
+            batch.commit().map_err(library_error)?;
+        }
+        let database = Self {
+            library,
+            records,
+            bodies,
+            changes,
+            views: Arc::new(()),
+        };
+        let next_sequence = database.first_unused_sequence()?;
+        Ok((database, Start { next_sequence }))
+    }
+
+    /// A view of this moment. Only to be taken between batches, see [`View`].
+    pub(super) fn view(&self) -> View {
+        let keyspaces = [
+            self.records.clone(),
+            self.bodies.clone(),
+            self.changes.clone(),
+        ];
+        View::new(self.library.snapshot(), keyspaces, Arc::clone(&self.views))
+    }
+
+    /// Whether anybody still holds a view.
+    pub(super) fn has_views(&self) -> bool {
+        Arc::strong_count(&self.views) > 1
+    }
+
+    /// A batch that is durable, as the options define it, when its commit returns.
+    pub(super) fn batch(&self, durability: Durability) -> fjall::OwnedWriteBatch {
+        let mode = match durability {
+            Durability::Sync => PersistMode::SyncData,
+            Durability::Os => PersistMode::Buffer,
+        };
+        self.library.batch().durability(Some(mode))
+    }
+
+    /// The library's number for the next batch: what was acknowledged has a smaller one.
+    pub(super) fn next_batch_number(&self) -> u64 {
+        self.library.seqno()
+    }
+
+    /// Whether writes should wait for flushes and compaction. The library waits as well, but at
+    /// higher marks and without an end, even if the thread that it waits for has died.
+    pub(super) fn is_congested(&self) -> bool {
+        [&self.records, &self.bodies, &self.changes]
+            .into_iter()
+            .any(|keyspace| {
+                keyspace.sealed_memtable_count() > SEALED_MEMTABLES_MAX
+                    || keyspace.l0_table_count() > LEVEL_0_TABLES_MAX
+            })
+    }
+
+    /// Fails if the library refuses writes.
+    pub(super) fn check_writable(&self) -> fjall::Result<()> {
+        self.library.persist(PersistMode::Buffer)
+    }
+
+    /// Syncs the journal with everything in it.
+    pub(super) fn sync(&self) -> Result<(), EngineError> {
+        self.library
+            .persist(PersistMode::SyncAll)
+            .map_err(library_error)
+    }
+
+    /// Notes in `batch` that sequences below `bound` may be in use.
+    pub(super) fn write_sequence_bound(&self, batch: &mut fjall::OwnedWriteBatch, bound: u64) {
+        batch.insert(&self.changes, SEQUENCE_BOUND_KEY, &bound.to_be_bytes()[..]);
+    }
+
+    fn first_unused_sequence(&self) -> Result<u64, EngineError> {
+        let bound = read_number(&self.changes, SEQUENCE_BOUND_KEY)?.unwrap_or(1);
+        let newest = self.view().newest_change()?;
+        Ok(newest.map_or(bound, |newest| bound.max(newest.saturating_add(1))))
+    }
+}
+
+/// Returns whether there is no database yet. Never removes anything but the traces of a creation
+/// that was interrupted before anything could be written.
+fn prepare_directory(path: &Path) -> Result<bool, EngineError> {
+    std::fs::create_dir_all(path).map_err(io_error)?;
+    if path.join(LIBRARY_MARKER).try_exists().map_err(io_error)? {
+        check_library_format(path)?;
+        if journal::files(path).map_err(io_error)?.is_empty() {
+            return Err(damaged("the journal is missing"));
+        }
+        return Ok(false);
+    }
+
+    for entry in std::fs::read_dir(path).map_err(io_error)? {
+        let entry = entry.map_err(io_error)?;
+        let name = entry.file_name();
+        let is_trace = if name == LIBRARY_LOCK {
+            true
+        } else if name == LIBRARY_KEYSPACES {
+            std::fs::read_dir(entry.path())
+                .map_err(io_error)?
+                .next()
+                .is_none()
+        } else {
+            is_unwritten_first_journal(&entry.path(), &name)?
+        };
+        if !is_trace {
+            let name = name.to_string_lossy();
+            return Err(damaged(&format!(
+                "no database, but {name} in its directory"
+            )));
+        }
+    }
+    let first_journal = path.join(journal::FIRST_FILE);
+    match std::fs::remove_file(first_journal) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(error)),
+        _ => Ok(true),
+    }
+}
+
+fn is_unwritten_first_journal(path: &Path, name: &OsStr) -> Result<bool, EngineError> {
+    Ok(name == journal::FIRST_FILE && journal::is_unwritten(path).map_err(io_error)?)
+}
+
+fn check_library_format(path: &Path) -> Result<(), EngineError> {
+    let marker = std::fs::read(path.join(LIBRARY_MARKER)).map_err(io_error)?;
+    let version = marker
+        .strip_prefix(LIBRARY_MARKER_MAGIC)
+        .and_then(|rest| rest.first());
+    match version {
+        Some(&LIBRARY_FORMAT_VERSION) => Ok(()),
+        Some(&found) if found > LIBRARY_FORMAT_VERSION => Err(newer_format(
+            u64::from(found),
+            u64::from(LIBRARY_FORMAT_VERSION),
+        )),
+        _ => Err(damaged("the version marker is not readable")),
+    }
+}
+
+/// Whether the format row is there. An error if it is of a newer format.
+fn check_format(changes: &Keyspace) -> Result<bool, EngineError> {
+    match read_number(changes, FORMAT_KEY)? {
+        None => Ok(false),
+        Some(FORMAT_VERSION) => Ok(true),
+        Some(found) if found > FORMAT_VERSION => Err(newer_format(found, FORMAT_VERSION)),
+        Some(found) => Err(damaged(&format!("format {found} never existed"))),
+    }
+}
+
+fn read_number(keyspace: &Keyspace, key: &[u8]) -> Result<Option<u64>, EngineError> {
+    let Some(value) = keyspace.get(key).map_err(library_error)? else {
+        return Ok(None);
+    };
+    let digits: [u8; 8] = value
+        .as_ref()
+        .try_into()
+        .map_err(|_| damaged("a reserved row is not a number"))?;
+    Ok(Some(u64::from_be_bytes(digits)))
+}
+
+fn open_library(path: &Path, options: &EmbeddedOptions) -> Result<fjall::Database, EngineError> {
+    let builder = fjall::Database::builder(path)
+        .cache_size(options.cache_bytes)
+        .worker_threads(WORKER_THREADS)
+        .max_journaling_size(JOURNAL_BYTES_MAX)
+        // A checksum covers the batch only once it is unpacked, and the library takes what it
+        // cannot unpack for the torn end of the journal.
+        .journal_compression(CompressionType::None);
+    builder.open().map_err(|error| match error {
+        fjall::Error::Locked => EngineError::Unavailable {
+            reason: format!("{} is in use by another process", path.display()),
+        },
+        other => library_error(other),
+    })
+}
+
+fn keyspace(
+    library: &fjall::Database,
+    name: &str,
+    options: fn() -> KeyspaceCreateOptions,
+) -> Result<Keyspace, EngineError> {
+    library.keyspace(name, options).map_err(library_error)
+}
+
+/// Most keys that are asked for are either there or not (conditional writes, new objects), so
+/// every level keeps its filters: ten bits per key, 1 % in vain.
+fn base_options() -> KeyspaceCreateOptions {
+    let bits = BloomConstructionPolicy::BitsPerKey(10.0);
+    KeyspaceCreateOptions::default()
+        .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(bits)))
+        .expect_point_read_hits(false)
+}
+
+fn records_options() -> KeyspaceCreateOptions {
+    base_options()
+        .max_memtable_size(RECORDS_MEMTABLE_BYTES)
+        .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
+}
+
+/// Bodies are the users' bytes: compressed already, as a rule.
+fn bodies_options() -> KeyspaceCreateOptions {
+    base_options()
+        .max_memtable_size(BODIES_MEMTABLE_BYTES)
+        .data_block_compression_policy(CompressionPolicy::all(CompressionType::None))
+}
+
+fn changes_options() -> KeyspaceCreateOptions {
+    base_options()
+        .max_memtable_size(CHANGES_MEMTABLE_BYTES)
+        .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
+}
+
+/// What a failure of the library means for the engine's caller.
+pub(super) fn library_error(error: fjall::Error) -> EngineError {
+    use fjall::{Error, LsmError};
+    let detail = error.to_string();
+    match error {
+        Error::Io(error) | Error::Storage(LsmError::Io(error)) => io_error(error),
+        Error::Storage(_)
+        | Error::JournalRecovery(_)
+        | Error::InvalidVersion(_)
+        | Error::Decompress(_)
+        | Error::InvalidTrailer
+        | Error::InvalidTag(_)
+        | Error::Unrecoverable => EngineError::Damaged { detail },
+        other => EngineError::Failed {
+            source: Arc::new(other),
+        },
+    }
+}
+
+pub(super) fn io_error(error: io::Error) -> EngineError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => EngineError::NoSpace,
+        _ => EngineError::Failed {
+            source: Arc::new(error),
+        },
+    }
+}
+
+fn damaged(detail: &str) -> EngineError {
+    EngineError::Damaged {
+        detail: detail.to_owned(),
+    }
+}
+
+fn newer_format(found: u64, supported: u64) -> EngineError {
+    EngineError::Failed {
+        source: Arc::new(OpenError::NewerFormat { found, supported }),
+    }
+}
