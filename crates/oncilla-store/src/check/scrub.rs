@@ -1,0 +1,235 @@
+//! scrub: reads every byte that a record names and compares it with all its checksums.
+
+use bytes::Bytes;
+use oncilla_hash::{ChecksumHasher, Md5};
+use oncilla_meta::Reader;
+
+use super::{Finding, Rows};
+use crate::bucket::{Bucket, ListBuckets};
+use crate::content::{BodySource, ByteRange, PinnedExtents};
+use crate::fault::Fault;
+use crate::object::{GetObjectError, ObjectBody};
+use crate::rows::body;
+use crate::rows::object::{StoredChecksum, objects_of_bucket, split_object_key};
+use crate::rows::part::{PartRecord, all_parts, split_part_key};
+use crate::rows::placement::Placement;
+use crate::store::Store;
+
+/// What scrub read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScrubSummary {
+    /// Objects read.
+    pub objects: u64,
+    /// Parts of uploads read.
+    pub parts: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Objects and parts that are damaged.
+    pub damaged: u64,
+}
+
+/// Buckets looked up at a time.
+const BUCKETS_PER_STEP: usize = 1_000;
+
+impl Store {
+    /// Reads everything. Every damaged object is given to `report`; `progress` is called after
+    /// each object with what was read so far. Safe while the store is in use.
+    pub async fn scrub(
+        &self,
+        report: &mut (dyn FnMut(Finding) + Send),
+        progress: &mut (dyn FnMut(&ScrubSummary) + Send),
+    ) -> Result<ScrubSummary, Fault> {
+        let mut summary = ScrubSummary::default();
+        let mut after: Option<String> = None;
+        loop {
+            let list = ListBuckets {
+                after: after.as_deref(),
+                limit: BUCKETS_PER_STEP,
+                ..ListBuckets::default()
+            };
+            let page = self.list_buckets(list).await?;
+            for bucket in &page.buckets {
+                self.scrub_bucket(bucket, &mut summary, report, progress)
+                    .await?;
+            }
+            after = page
+                .buckets
+                .last()
+                .filter(|_| page.truncated)
+                .map(|bucket| bucket.name.clone());
+            if after.is_none() {
+                break;
+            }
+        }
+        self.scrub_parts(&mut summary, report, progress).await?;
+        Ok(summary)
+    }
+
+    async fn scrub_bucket(
+        &self,
+        bucket: &Bucket,
+        summary: &mut ScrubSummary,
+        report: &mut (dyn FnMut(Finding) + Send),
+        progress: &mut (dyn FnMut(&ScrubSummary) + Send),
+    ) -> Result<(), Fault> {
+        let mut rows = Rows::new(
+            &*self.inner.engine as &dyn Reader,
+            objects_of_bucket(bucket.id()),
+        );
+        while let Some(row) = rows.next().await? {
+            let (_, key) = split_object_key(&row.key)?;
+            let damage = match self.open_object(bucket, &key).await {
+                // The bytes of parts are read part by part, further below.
+                Ok(body) if matches!(body.record.placement, Placement::Upload(_)) => None,
+                Ok(body) => self.scrub_object(body, summary).await?,
+                Err(GetObjectError::NoSuchKey) => continue,
+                Err(GetObjectError::Fault(Fault::Damaged(detail))) => Some(detail),
+                Err(GetObjectError::Fault(fault)) => return Err(fault),
+            };
+            summary.objects += 1;
+            if let Some(detail) = damage {
+                summary.damaged += 1;
+                report(Finding::damage(detail).of_object(&bucket.name, &key));
+            }
+            progress(summary);
+        }
+        Ok(())
+    }
+
+    async fn scrub_object(
+        &self,
+        body: ObjectBody,
+        summary: &mut ScrubSummary,
+    ) -> Result<Option<String>, Fault> {
+        let (etag, stored) = (body.record.etag, body.record.checksum.clone());
+        let mut reader = body.read_all();
+        let md5 = (etag.parts == 0).then_some(etag.md5);
+        verify(&mut reader, md5, stored, summary).await
+    }
+
+    async fn scrub_parts(
+        &self,
+        summary: &mut ScrubSummary,
+        report: &mut (dyn FnMut(Finding) + Send),
+        progress: &mut (dyn FnMut(&ScrubSummary) + Send),
+    ) -> Result<(), Fault> {
+        let mut rows = Rows::new(&*self.inner.engine as &dyn Reader, all_parts());
+        while let Some(row) = rows.next().await? {
+            let (upload, number) = split_part_key(&row.key)?;
+            let pin = self.inner.upload_pins.pin(upload);
+            // Looked up again behind the pin, which keeps it from being collected.
+            let Some(row_value) = self.get(&row.key).await? else {
+                continue;
+            };
+            let damage = self.scrub_part(row_value.clone(), summary).await?;
+            // A part of an open upload may have been replaced under the reader.
+            if damage.is_some() && self.get(&row.key).await? != Some(row_value) {
+                continue;
+            }
+            drop(pin);
+            summary.parts += 1;
+            if let Some(detail) = damage {
+                summary.damaged += 1;
+                report(Finding::damage(format!(
+                    "part {number} of upload {upload:?}: {detail}"
+                )));
+            }
+            progress(summary);
+        }
+        Ok(())
+    }
+
+    /// Reads a part; says what is wrong, if anything is.
+    async fn scrub_part(
+        &self,
+        row_value: Bytes,
+        summary: &mut ScrubSummary,
+    ) -> Result<Option<String>, Fault> {
+        let part = match PartRecord::decode(row_value) {
+            Ok(part) => part,
+            Err(error) => return Ok(Some(error.to_string())),
+        };
+        let range = ByteRange {
+            start: 0,
+            end: part.size,
+        };
+        match self.open_part(&part).await? {
+            Ok(source) => {
+                let mut reader = self.body_reader(source, range);
+                verify(&mut reader, Some(part.md5), part.checksum, summary).await
+            }
+            Err(detail) => Ok(Some(detail)),
+        }
+    }
+
+    /// Opens a part; the inner error says what is wrong with it.
+    async fn open_part(&self, part: &PartRecord) -> Result<Result<BodySource, String>, Fault> {
+        match &part.placement {
+            Placement::Empty => Ok(Ok(BodySource::Empty)),
+            Placement::Extents(extents) => {
+                let pins = extents
+                    .iter()
+                    .map(|extent| self.inner.volumes.pin(*extent))
+                    .collect();
+                Ok(Ok(BodySource::Extents(PinnedExtents {
+                    extents: extents.clone(),
+                    _pins: pins,
+                })))
+            }
+            Placement::Inline(id) => {
+                let row: Option<Bytes> = self
+                    .inner
+                    .engine
+                    .get(body::SPACE, &body::body_key(*id))
+                    .await?;
+                let Some(row) = row else {
+                    return Ok(Err("its bytes are missing".to_owned()));
+                };
+                Ok(body::decode(row)
+                    .map(BodySource::Inline)
+                    .map_err(|error| error.to_string()))
+            }
+            Placement::Upload(_) => Ok(Err("it refers to another upload".to_owned())),
+        }
+    }
+}
+
+/// Reads to the end and compares; says what is wrong, if anything is.
+async fn verify(
+    reader: &mut crate::BodyReader,
+    md5: Option<[u8; 16]>,
+    stored: Option<StoredChecksum>,
+    summary: &mut ScrubSummary,
+) -> Result<Option<String>, Fault> {
+    let stored = stored
+        .filter(|stored| !stored.composite)
+        .map(|stored| stored.checksum);
+    let mut hasher = stored
+        .as_ref()
+        .map(|stored| ChecksumHasher::new(stored.algorithm()));
+    let mut actual_md5 = Md5::new();
+    loop {
+        match reader.next().await {
+            Ok(Some(bytes)) => {
+                summary.bytes += bytes.len() as u64;
+                actual_md5.update(&bytes);
+                if let Some(hasher) = &mut hasher {
+                    hasher.update(&bytes);
+                }
+            }
+            Ok(None) => break,
+            // One bad sector must not end the scrub of all that is behind it.
+            Err(Fault::Damaged(detail) | Fault::Failed(detail)) => return Ok(Some(detail)),
+            Err(fault) => return Err(fault),
+        }
+    }
+    if md5.is_some_and(|md5| md5 != actual_md5.finish()) {
+        return Ok(Some("its MD5 does not match its entity tag".to_owned()));
+    }
+    match (hasher.map(ChecksumHasher::finish), stored) {
+        (Some(actual), Some(stored)) if actual != stored => {
+            Ok(Some(format!("its {} does not match", stored.algorithm())))
+        }
+        _ => Ok(None),
+    }
+}

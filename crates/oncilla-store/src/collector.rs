@@ -1,0 +1,382 @@
+//! The collector: gives back what nothing refers to any more.
+//!
+//! Whoever drops a reference notes it in the same mutation. The collector waits a little (see
+//! [`StoreOptions::collect_grace`](crate::StoreOptions)), looks whether other references remain,
+//! and frees what nobody has pinned. Every step can be repeated, so a crash
+//! between two of them loses nothing.
+//!
+//! What a crash leaves in volumes without any note (bytes of writes that were never committed) is
+//! found by the *sweep*: once per volume of an earlier run, everything that no row refers to is
+//! given back.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use oncilla_blob::{Extent, Released, VolumeId};
+use oncilla_meta::{Mutation, Reader, Space};
+
+use crate::bucket::next_key;
+use crate::fault::Fault;
+use crate::rows::garbage::{Garbage, all_garbage};
+use crate::rows::key::{BucketId, UniqueId};
+use crate::rows::layout::layout_key;
+use crate::rows::part::{PartRecord, parts_after, split_part_key};
+use crate::rows::reference::{
+    decode_extent_reference, references_into_volume, references_to_extent, references_to_upload,
+    volume_swept_key,
+};
+use crate::rows::upload::{split_upload_key, uploads_of_bucket};
+use crate::store::{Store, is_empty, scan};
+
+/// Notes remembered at a time; bounds the collector's memory to a few MiB. With the grace period
+/// it also bounds its pace: this many per grace period.
+const NOTES_MAX: usize = 65_536;
+
+/// Rows handled in one mutation.
+const ROWS_PER_STEP: usize = 1_000;
+
+/// Notes handled side by side, so that their steps share commits.
+const NOTES_AT_ONCE: usize = 64;
+
+/// Pause between rounds when there is nothing to do.
+const IDLE_PAUSE: Duration = Duration::from_millis(500);
+
+/// Figures of the collector since the store was opened.
+#[derive(Debug, Default)]
+pub struct CollectorState {
+    freed_bytes: AtomicU64,
+    freed_extents: AtomicU64,
+    notes_waiting: AtomicU64,
+    bytes_waiting: AtomicU64,
+    failures: AtomicU64,
+}
+
+/// A reading of the collector's figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CollectorStats {
+    /// Bytes given back.
+    pub freed_bytes: u64,
+    /// Extents given back.
+    pub freed_extents: u64,
+    /// Notes seen but not handled yet.
+    pub notes_waiting: u64,
+    /// Bytes in extents seen but not handled yet: the known garbage.
+    pub bytes_waiting: u64,
+    /// Rounds that ended with an error.
+    pub failures: u64,
+}
+
+/// A note and when it was first seen.
+struct Note {
+    seen: Instant,
+    key: Bytes,
+    garbage: Garbage,
+}
+
+/// How handling a note ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Handled {
+    Done,
+    /// Somebody reads it: later.
+    InUse,
+}
+
+impl Store {
+    /// The collector's figures.
+    pub fn collector_stats(&self) -> CollectorStats {
+        let state = &self.inner.collector;
+        CollectorStats {
+            freed_bytes: state.freed_bytes.load(Ordering::Relaxed),
+            freed_extents: state.freed_extents.load(Ordering::Relaxed),
+            notes_waiting: state.notes_waiting.load(Ordering::Relaxed),
+            bytes_waiting: state.bytes_waiting.load(Ordering::Relaxed),
+            failures: state.failures.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Sweeps the volumes of earlier runs, then collects for as long as it is polled. Drop it to
+    /// stop: every step can be repeated.
+    pub async fn run_collector(&self) {
+        if let Err(error) = self.sweep_volumes().await {
+            self.inner
+                .collector
+                .failures
+                .fetch_add(1, Ordering::Relaxed);
+            tracing::error!(%error, "sweep of earlier volumes failed; it is tried again at the next start");
+        }
+        let mut notes = Notes::new();
+        loop {
+            match self.collect_round(&mut notes).await {
+                Ok(true) => {}
+                Ok(false) => tokio::time::sleep(IDLE_PAUSE).await,
+                Err(error) => {
+                    self.inner
+                        .collector
+                        .failures
+                        .fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(%error, "collection failed; trying again");
+                    tokio::time::sleep(IDLE_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Notices new notes and handles those whose time has come. Says whether it is done with any.
+    async fn collect_round(&self, notes: &mut Notes) -> Result<bool, Fault> {
+        let state = &self.inner.collector;
+        notes.notice(self).await?;
+        state
+            .notes_waiting
+            .store(notes.waiting.len() as u64, Ordering::Relaxed);
+        state
+            .bytes_waiting
+            .store(notes.waiting_bytes, Ordering::Relaxed);
+        let due = notes.take_due(self.inner.options.collect_grace);
+        if due.is_empty() {
+            return Ok(false);
+        }
+        let outcomes = join_all(due.iter().map(|note| self.handle(&note.garbage))).await;
+        let mut forget = Mutation::new();
+        let mut failure = None;
+        for (note, outcome) in due.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(Handled::Done) => {
+                    forget.delete(Space::Records, note.key.clone());
+                    notes.known.remove(&note.key);
+                }
+                Ok(Handled::InUse) => notes.again(note),
+                Err(error) => {
+                    notes.again(note);
+                    failure = Some(error);
+                }
+            }
+        }
+        // What is in use is no progress: looking at it again at once would keep a thread busy.
+        let progress = !forget.is_empty();
+        if progress {
+            self.inner.engine.commit(forget).await?;
+        }
+        failure.map_or(Ok(progress), Err)
+    }
+
+    async fn handle(&self, garbage: &Garbage) -> Result<Handled, Fault> {
+        match garbage {
+            Garbage::Extent(extent) => self.free_extent(*extent).await,
+            Garbage::Upload(upload) => self.free_upload(*upload).await,
+            Garbage::BucketUploads(bucket) => self.abort_uploads(*bucket).await,
+        }
+    }
+
+    /// Frees an extent that nobody refers to. New references only come from records that refer to
+    /// it already, so once there is none there never will be.
+    async fn free_extent(&self, extent: Extent) -> Result<Handled, Fault> {
+        if !is_empty(
+            &*self.inner.engine as &dyn Reader,
+            references_to_extent(&extent),
+        )
+        .await?
+        {
+            return Ok(Handled::Done);
+        }
+        match self.inner.volumes.release(extent).await? {
+            Released::Done => {
+                let state = &self.inner.collector;
+                state
+                    .freed_bytes
+                    .fetch_add(extent.length, Ordering::Relaxed);
+                state.freed_extents.fetch_add(1, Ordering::Relaxed);
+                Ok(Handled::Done)
+            }
+            Released::Deferred => Ok(Handled::InUse),
+        }
+    }
+
+    /// Frees the parts of an upload that no object refers to and that is not open.
+    async fn free_upload(&self, upload: UniqueId) -> Result<Handled, Fault> {
+        let engine: &dyn Reader = &*self.inner.engine;
+        if !is_empty(engine, references_to_upload(upload)).await? {
+            return Ok(Handled::Done);
+        }
+        if self.inner.upload_pins.is_pinned(upload) {
+            return Ok(Handled::InUse);
+        }
+        loop {
+            let (start, end) = parts_after(upload, 0);
+            let page = engine.scan(scan(start, end, ROWS_PER_STEP)).await?;
+            let mut mutation = Mutation::new();
+            for row in page.rows {
+                split_part_key(&row.key)?;
+                let part = PartRecord::decode(row.value)?;
+                mutation.delete(Space::Records, row.key);
+                self.drop_placement(&mut mutation, &part.placement, upload)?;
+            }
+            if !page.more {
+                mutation.delete(Space::Records, layout_key(upload));
+            }
+            self.inner.engine.commit(mutation).await?;
+            if !page.more {
+                return Ok(Handled::Done);
+            }
+        }
+    }
+
+    /// Aborts the uploads that were open when their bucket was deleted.
+    async fn abort_uploads(&self, bucket: BucketId) -> Result<Handled, Fault> {
+        let (start, end) = uploads_of_bucket(bucket);
+        loop {
+            let page = self
+                .inner
+                .engine
+                .scan(scan(start.clone(), end.clone(), ROWS_PER_STEP))
+                .await?;
+            for row in page.rows {
+                let (_, _, upload) = split_upload_key(&row.key)?;
+                self.drop_upload(row.key, row.value, upload).await?;
+            }
+            if !page.more {
+                return Ok(Handled::Done);
+            }
+        }
+    }
+
+    /// Gives back what crashes left in the volumes of earlier runs.
+    pub async fn sweep_volumes(&self) -> Result<(), Fault> {
+        let volumes = self.inner.volumes.clone();
+        let infos = tokio::task::spawn_blocking(move || volumes.volumes()).await;
+        let infos = infos.map_err(std::io::Error::other).and_then(|infos| infos);
+        let infos =
+            infos.map_err(|error| Fault::Failed(format!("cannot list volumes: {error}")))?;
+        for volume in infos.into_iter().filter(|info| info.earlier_run) {
+            if self.get(&volume_swept_key(volume.id)).await?.is_none() {
+                self.sweep_volume(volume.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn sweep_volume(&self, volume: VolumeId) -> Result<(), Fault> {
+        // No reference into a volume of an earlier run can appear but to what is referred to now.
+        let mut live: Vec<Extent> = Vec::new();
+        let (mut start, end) = references_into_volume(volume);
+        loop {
+            let page = self
+                .inner
+                .engine
+                .scan(scan(start, end.clone(), ROWS_PER_STEP))
+                .await?;
+            for row in &page.rows {
+                let (extent, _) = decode_extent_reference(&row.key, &row.value)?;
+                if live.last() != Some(&extent) {
+                    live.push(extent);
+                }
+            }
+            let Some(last) = page.rows.last().filter(|_| page.more) else {
+                break;
+            };
+            start = next_key(&last.key);
+        }
+        let freed = self.inner.volumes.collect(volume, live).await?;
+        self.inner
+            .collector
+            .freed_bytes
+            .fetch_add(freed, Ordering::Relaxed);
+        tracing::info!(%volume, freed_bytes = freed, "volume of an earlier run swept");
+        let mut mutation = Mutation::new();
+        mutation.put(Space::Records, volume_swept_key(volume), Bytes::new());
+        self.inner.engine.commit(mutation).await?;
+        Ok(())
+    }
+}
+
+/// The notes seen so far that are not handled yet.
+struct Notes {
+    /// In the order they were seen.
+    waiting: VecDeque<Note>,
+    /// Bytes of extents among them.
+    waiting_bytes: u64,
+    /// Their keys.
+    known: HashSet<Bytes>,
+    /// Where the next look begins.
+    scan_from: Bytes,
+    /// When the last look from the beginning began.
+    last_full_look: Instant,
+}
+
+impl Notes {
+    fn new() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            known: HashSet::new(),
+            scan_from: all_garbage().0,
+            last_full_look: Instant::now(),
+        }
+    }
+
+    /// Looks for notes not seen yet. They are keyed by time, but one of an earlier time may be
+    /// committed later, so every now and then the look begins at the beginning.
+    async fn notice(&mut self, store: &Store) -> Result<(), Fault> {
+        let room = NOTES_MAX.saturating_sub(self.waiting.len());
+        if room == 0 {
+            return Ok(());
+        }
+        let end = all_garbage().1;
+        let page = scan(self.scan_from.clone(), end, room.min(ROWS_PER_STEP));
+        let page = store.inner.engine.scan(page).await?;
+        let seen = Instant::now();
+        for row in page.rows {
+            self.scan_from = next_key(&row.key);
+            if self.known.insert(row.key.clone()) {
+                let garbage = Garbage::decode(row.value)?;
+                self.push(Note {
+                    seen,
+                    key: row.key,
+                    garbage,
+                });
+            }
+        }
+        if !page.more && self.last_full_look.elapsed() > store.inner.options.collect_grace {
+            self.scan_from = all_garbage().0;
+            self.last_full_look = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, note: Note) {
+        self.waiting_bytes += note.bytes();
+        self.waiting.push_back(note);
+    }
+
+    /// Puts a note back that could not be handled.
+    fn again(&mut self, note: Note) {
+        self.push(Note {
+            seen: Instant::now(),
+            ..note
+        });
+    }
+
+    /// Takes notes that were seen at least `grace` ago.
+    fn take_due(&mut self, grace: Duration) -> Vec<Note> {
+        let due = self
+            .waiting
+            .iter()
+            .take(NOTES_AT_ONCE)
+            .take_while(|note| note.seen.elapsed() >= grace);
+        let count = due.count();
+        let due: Vec<Note> = self.waiting.drain(..count).collect();
+        self.waiting_bytes -= due.iter().map(Note::bytes).sum::<u64>();
+        due
+    }
+}
+
+impl Note {
+    fn bytes(&self) -> u64 {
+        match self.garbage {
+            Garbage::Extent(extent) => extent.length,
+            Garbage::Upload(_) | Garbage::BucketUploads(_) => 0,
+        }
+    }
+}

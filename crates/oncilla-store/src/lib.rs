@@ -1,0 +1,36 @@
+//! What objects *mean*: buckets, objects, multipart uploads, listings, conditions, collection.
+//!
+//! A request handler keeps no state. Everything that must be consistent is one mutation on the
+//! [engine](oncilla_meta); everything large is immutable bytes in [volumes](oncilla_blob), durable
+//! before the mutation that names them commits. A crash therefore leaves at worst bytes that
+//! nothing names, and the [collector] finds those.
+//!
+//! [`Store`] is the door. Its methods are grouped as the S3 API groups its operations:
+//! [`bucket`], [`object`], [`multipart`], [`list`]. [`check`] verifies a store as a whole.
+
+pub mod bucket;
+pub mod check;
+pub mod clock;
+pub mod collector;
+pub mod content;
+pub mod etag;
+mod fault;
+pub mod list;
+mod locks;
+pub mod multipart;
+pub mod object;
+mod pins;
+pub mod rows;
+mod store;
+
+pub use bucket::Bucket;
+pub use clock::{Clock, SystemClock, WallClock};
+pub use content::{
+    BodyReader, ByteRange, ContentWriter, Declared, DigestMismatch, WriteContentError,
+    WrittenContent,
+};
+pub use etag::ETag;
+pub use fault::Fault;
+pub use rows::key::UniqueId;
+pub use rows::object::{ObjectRecord, ObjectSummary, StoredChecksum};
+pub use store::{Store, StoreOptions};

@@ -1,0 +1,244 @@
+//! Copying an object: metadata only. The copy refers to the same extents or parts; only a body
+//! small enough to live in a row is written again.
+
+use bytes::Bytes;
+use oncilla_hash::{ChecksumAlgorithm, ChecksumHasher};
+use oncilla_meta::{Mutation, Space};
+use oncilla_wire::conditions::{ConditionFailure, Conditions};
+
+use crate::bucket::Bucket;
+use crate::fault::Fault;
+use crate::object::GetObjectError;
+use crate::object::put::{NewObject, Present, Replaced, too_many_writers};
+use crate::rows::key::UniqueId;
+use crate::rows::object::{ObjectRecord, StoredChecksum};
+use crate::rows::placement::Placement;
+use crate::rows::{body, reference};
+use crate::store::{CONFLICT_RETRIES_MAX, Store, unchanged};
+use oncilla_wire::xml::acl::CannedAcl;
+
+/// Whether the copy keeps what the source has or gets its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Directive<T> {
+    /// `COPY`.
+    Copy,
+    /// `REPLACE`.
+    Replace(T),
+}
+
+/// A copy to make.
+pub struct CopyObject<'a> {
+    /// Where to copy from.
+    pub source: (&'a Bucket, &'a [u8]),
+    /// Conditions on the source (`x-amz-copy-source-if-…`).
+    pub source_conditions: &'a Conditions,
+    /// Where to copy to.
+    pub destination: (&'a Bucket, &'a [u8]),
+    /// Conditions on what is at the destination.
+    pub conditions: &'a Conditions,
+    /// Canonical id of the copy's owner.
+    pub owner: String,
+    /// Who may read the copy besides its owner.
+    pub acl: CannedAcl,
+    /// Storage class of the copy; `None` keeps the source's.
+    pub storage_class: Option<String>,
+    /// Headers and user metadata; tags, owner, access and class of the value are not used.
+    pub metadata: Directive<NewObject>,
+    /// Tags.
+    pub tags: Directive<Vec<(String, String)>>,
+    /// The checksum the copy should have; `None` keeps the source's.
+    pub algorithm: Option<ChecksumAlgorithm>,
+}
+
+/// Why an object was not copied.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CopyError {
+    /// There is no source object.
+    #[error("no such source key")]
+    NoSuchKey,
+    /// The destination bucket was deleted meanwhile.
+    #[error("no such bucket")]
+    NoSuchBucket,
+    /// A condition on the source does not hold.
+    #[error("on the source: {0}")]
+    SourceCondition(ConditionFailure),
+    /// The source is longer than `size_bytes_max`.
+    #[error("the source is too large to be copied in one operation")]
+    TooLarge,
+    /// The copy would change nothing.
+    #[error("the object would be copied to itself unchanged")]
+    Unchanged,
+    /// A condition on the destination does not hold.
+    #[error(transparent)]
+    Condition(#[from] ConditionFailure),
+    /// A failure beneath.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl Store {
+    /// Copies an object. `size_bytes_max` is S3's limit for one copy.
+    pub async fn copy_object(
+        &self,
+        copy: CopyObject<'_>,
+        size_bytes_max: u64,
+    ) -> Result<ObjectRecord, CopyError> {
+        let (to_bucket, to_key) = copy.destination;
+        let to_itself = to_bucket.id() == copy.source.0.id() && to_key == copy.source.1;
+        let _turn = self.inner.locks.lock((to_bucket.id(), to_key)).await;
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let source = self.present(copy.source.0, copy.source.1).await?;
+            let from = source.record.as_ref().ok_or(CopyError::NoSuchKey)?;
+            check_source(&source, copy.source_conditions)?;
+            if from.size > size_bytes_max {
+                return Err(CopyError::TooLarge);
+            }
+            if to_itself && changes_nothing(&copy, from) {
+                return Err(CopyError::Unchanged);
+            }
+            let present = match to_itself {
+                true => source.clone(),
+                false => self.present(to_bucket, to_key).await?,
+            };
+            present.check(copy.conditions)?;
+
+            let mut record = copied_record(&copy, from);
+            record.id = self.inner.clock.unique_id().map_err(Fault::from)?;
+            if let Some(algorithm) = copy.algorithm
+                && !has_checksum(from, algorithm)
+            {
+                let Some(checksum) = self.checksum_of(&copy, from, algorithm).await? else {
+                    continue;
+                };
+                record.checksum = Some(checksum);
+            }
+            let mut mutation = Mutation::new();
+            if !to_itself {
+                mutation.require(unchanged(&source.row_key, source.row.as_ref()));
+            }
+            let Some(placement) = self
+                .share(&mut mutation, &from.placement, record.id)
+                .await?
+            else {
+                continue;
+            };
+            record.placement = placement;
+            match self
+                .replace(to_bucket, present, &mut record, mutation)
+                .await?
+            {
+                Replaced::Done => return Ok(record),
+                Replaced::BucketGone => return Err(CopyError::NoSuchBucket),
+                Replaced::ChangedMeanwhile => {}
+            }
+        }
+        Err(too_many_writers().into())
+    }
+
+    /// Adds to `mutation` what makes `referrer` a user of the bytes at `placement`, and says where
+    /// they are for it; `None` if they went away meanwhile.
+    async fn share(
+        &self,
+        mutation: &mut Mutation,
+        placement: &Placement,
+        referrer: UniqueId,
+    ) -> Result<Option<Placement>, Fault> {
+        match placement {
+            Placement::Empty => {}
+            Placement::Inline(id) => {
+                let Some(value) = self
+                    .inner
+                    .engine
+                    .get(body::SPACE, &body::body_key(*id))
+                    .await?
+                else {
+                    return Ok(None);
+                };
+                body::decode(value.clone())?;
+                let own = self.inner.clock.unique_id()?;
+                mutation.put(body::SPACE, body::body_key(own), value);
+                return Ok(Some(Placement::Inline(own)));
+            }
+            Placement::Extents(extents) => {
+                for extent in extents {
+                    let key = reference::extent_reference_key(extent, referrer);
+                    mutation.put(
+                        Space::Records,
+                        key,
+                        reference::extent_reference_value(extent),
+                    );
+                }
+            }
+            Placement::Upload(upload) => {
+                let key = reference::upload_reference_key(*upload, referrer);
+                mutation.put(Space::Records, key, Bytes::new());
+            }
+        }
+        Ok(Some(placement.clone()))
+    }
+
+    /// Sums the source's bytes; `None` if it was replaced meanwhile.
+    async fn checksum_of(
+        &self,
+        copy: &CopyObject<'_>,
+        from: &ObjectRecord,
+        algorithm: ChecksumAlgorithm,
+    ) -> Result<Option<StoredChecksum>, CopyError> {
+        let body = match self.open_object(copy.source.0, copy.source.1).await {
+            Ok(body) => body,
+            Err(GetObjectError::NoSuchKey) => return Err(CopyError::NoSuchKey),
+            Err(GetObjectError::Fault(fault)) => return Err(fault.into()),
+        };
+        if body.record.id != from.id {
+            return Ok(None);
+        }
+        let mut hasher = ChecksumHasher::new(algorithm);
+        let mut reader = body.read_all();
+        while let Some(bytes) = reader.next().await? {
+            hasher.update(&bytes);
+        }
+        Ok(Some(StoredChecksum {
+            checksum: hasher.finish(),
+            composite: false,
+        }))
+    }
+}
+
+fn check_source(source: &Present, conditions: &Conditions) -> Result<(), CopyError> {
+    let etag = source.etag();
+    let existing = source.existing(&etag).ok_or(CopyError::NoSuchKey)?;
+    conditions
+        .evaluate_copy_source(existing)
+        .map_err(CopyError::SourceCondition)
+}
+
+fn changes_nothing(copy: &CopyObject<'_>, from: &ObjectRecord) -> bool {
+    let same_class = copy
+        .storage_class
+        .as_deref()
+        .is_none_or(|class| class == from.storage_class());
+    copy.metadata == Directive::Copy && same_class && copy.algorithm.is_none()
+}
+
+fn has_checksum(record: &ObjectRecord, algorithm: ChecksumAlgorithm) -> bool {
+    let stored = record.checksum.as_ref();
+    stored.is_some_and(|stored| !stored.composite && stored.checksum.algorithm() == algorithm)
+}
+
+/// The copy's record, apart from its identity, times and placement.
+fn copied_record(copy: &CopyObject<'_>, from: &ObjectRecord) -> ObjectRecord {
+    let mut record = from.clone();
+    record.owner = copy.owner.clone();
+    record.acl = copy.acl;
+    if let Some(class) = &copy.storage_class {
+        record.storage_class = class.clone();
+    }
+    if let Directive::Replace(new) = &copy.metadata {
+        record.headers = new.headers.clone();
+        record.metadata = new.metadata.clone();
+    }
+    if let Directive::Replace(tags) = &copy.tags {
+        record.tags = tags.clone();
+    }
+    record
+}

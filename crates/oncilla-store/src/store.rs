@@ -1,0 +1,270 @@
+//! The store itself: what it stands on, how it opens, and the steps its operations share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use oncilla_blob::Volumes;
+use oncilla_hash::ChecksumAlgorithm;
+use oncilla_meta::{CommitOutcome, Engine, Mutation, Precondition, Reader, Scan, Space};
+
+use crate::clock::{Clock, WallClock};
+use crate::collector::CollectorState;
+use crate::content::{BodySource, ContentLimits, ContentWriter};
+use crate::fault::Fault;
+use crate::locks::KeyLocks;
+use crate::pins::UploadPins;
+use crate::rows::garbage::{Garbage, garbage_key};
+use crate::rows::key::{UniqueId, join, prefix};
+use crate::rows::placement::Placement;
+use crate::rows::{body, reference};
+
+/// Settings of a store.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Bodies of up to this many bytes are kept in rows and committed with their record (one sync
+    /// instead of two).
+    pub inline_bytes_max: u64,
+    /// Longest extent; must not exceed what the volumes allow.
+    pub extent_bytes_max: u64,
+    /// How long the collector leaves a note alone. Nothing depends on it but convenience: a reader
+    /// that looked up a record and finds its bytes freed has to look again (`object/get.rs`), and
+    /// what handlers look up later by a record they hold (the layout of a HEAD) is still there.
+    pub collect_grace: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            inline_bytes_max: 16 << 10,
+            extent_bytes_max: 256 << 20,
+            collect_grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// How far above the highest committed time the clock starts: more than any commit can have been
+/// under way when the process ended, so that no time is given twice even if the wall clock went
+/// back meanwhile.
+const CLOCK_SLACK: u64 = 10_000 << 16;
+
+/// How often an operation starts over because another writer came first, before it gives up.
+/// Writers in this process queue on the key's lock, so only other processes can cause this.
+pub(crate) const CONFLICT_RETRIES_MAX: usize = 64;
+
+/// The store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub engine: Arc<dyn Engine>,
+    pub volumes: Volumes,
+    pub clock: Clock,
+    pub options: StoreOptions,
+    pub locks: KeyLocks,
+    pub upload_pins: UploadPins,
+    pub collector: CollectorState,
+}
+
+impl Store {
+    /// Opens a store on an engine and volumes.
+    pub async fn open(
+        engine: Arc<dyn Engine>,
+        volumes: Volumes,
+        wall: Arc<dyn WallClock>,
+        options: StoreOptions,
+    ) -> Result<Self, Fault> {
+        let row = engine.get(Space::Records, &clock_key()).await?;
+        let highest = row
+            .and_then(|row| row[..].try_into().ok())
+            .map_or(0, u64::from_be_bytes);
+        let clock = Clock::new(wall, highest.saturating_add(CLOCK_SLACK));
+        forget_sweeps_unless_clean(&*engine).await?;
+        let inner = Inner {
+            engine,
+            volumes,
+            clock,
+            options,
+            locks: KeyLocks::new(),
+            upload_pins: UploadPins::default(),
+            collector: CollectorState::default(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Ends the store in good order: what is being written finishes, and the next start need not
+    /// search the volumes again.
+    pub async fn close(&self) -> Result<(), Fault> {
+        self.inner.volumes.shutdown().await;
+        let mut mutation = Mutation::new();
+        mutation.put(Space::Records, reference::clean_end_key(), Bytes::new());
+        self.inner.engine.commit(mutation).await?;
+        Ok(())
+    }
+
+    /// The engine beneath.
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.inner.engine
+    }
+
+    /// The volumes beneath.
+    pub fn volumes(&self) -> &Volumes {
+        &self.inner.volumes
+    }
+
+    /// The store's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// Takes the bytes of an object or a part of exactly `size` bytes, summed by `algorithm`, and
+    /// by SHA-256 if the client's signature covers that.
+    pub async fn begin_content(
+        &self,
+        size: u64,
+        algorithm: ChecksumAlgorithm,
+        with_sha256: bool,
+    ) -> Result<ContentWriter, Fault> {
+        let limits = ContentLimits {
+            inline_bytes_max: self.inner.options.inline_bytes_max,
+            extent_bytes_max: self.inner.options.extent_bytes_max,
+        };
+        let id = self.inner.clock.unique_id()?;
+        ContentWriter::begin(
+            &self.inner.volumes,
+            id,
+            size,
+            limits,
+            algorithm,
+            with_sha256,
+        )
+        .await
+    }
+
+    pub(crate) async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Fault> {
+        Ok(self.inner.engine.get(Space::Records, key).await?)
+    }
+
+    /// Commits a mutation stamped with the clock's time.
+    pub(crate) async fn commit(
+        &self,
+        mut mutation: Mutation,
+        time: u64,
+    ) -> Result<CommitOutcome, Fault> {
+        mutation.put(
+            Space::Records,
+            clock_key(),
+            Bytes::copy_from_slice(&time.to_be_bytes()),
+        );
+        Ok(self.inner.engine.commit(mutation).await?)
+    }
+
+    /// Adds to `mutation` that `referrer` no longer uses what is at `placement`.
+    pub(crate) fn drop_placement(
+        &self,
+        mutation: &mut Mutation,
+        placement: &Placement,
+        referrer: UniqueId,
+    ) -> Result<(), Fault> {
+        match placement {
+            Placement::Empty => {}
+            Placement::Inline(id) => {
+                mutation.delete(body::SPACE, body::body_key(*id));
+            }
+            Placement::Extents(extents) => {
+                for extent in extents {
+                    mutation.delete(
+                        Space::Records,
+                        reference::extent_reference_key(extent, referrer),
+                    );
+                    self.note_garbage(mutation, Garbage::Extent(*extent))?;
+                }
+            }
+            Placement::Upload(upload) => {
+                mutation.delete(
+                    Space::Records,
+                    reference::upload_reference_key(*upload, referrer),
+                );
+                self.note_garbage(mutation, Garbage::Upload(*upload))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a note for the collector to `mutation`.
+    pub(crate) fn note_garbage(
+        &self,
+        mutation: &mut Mutation,
+        garbage: Garbage,
+    ) -> Result<(), Fault> {
+        let key = garbage_key(self.inner.clock.unique_id()?);
+        mutation.put(Space::Records, key, garbage.encode());
+        Ok(())
+    }
+
+    pub(crate) fn body_reader(
+        &self,
+        source: BodySource,
+        range: crate::ByteRange,
+    ) -> crate::BodyReader {
+        crate::BodyReader::new(self.inner.volumes.clone(), source, range)
+    }
+}
+
+/// That the row under `key` still is what was read.
+pub(crate) fn unchanged(key: &Bytes, row: Option<&Bytes>) -> Precondition {
+    match row {
+        Some(value) => Precondition::Equals(key.clone(), value.clone()),
+        None => Precondition::Absent(key.clone()),
+    }
+}
+
+/// A forward scan of records.
+pub(crate) fn scan(start: Bytes, end: Bytes, limit_rows: usize) -> Scan {
+    Scan {
+        space: Space::Records,
+        start,
+        end,
+        reverse: false,
+        limit_rows,
+    }
+}
+
+/// Whether a range of records holds no row.
+pub(crate) async fn is_empty(reader: &dyn Reader, range: (Bytes, Bytes)) -> Result<bool, Fault> {
+    Ok(reader
+        .scan(scan(range.0, range.1, 1))
+        .await?
+        .rows
+        .is_empty())
+}
+
+/// Removes the mark of a clean end, as this run may not have one. Without it, releases of the last
+/// run may have been lost with the power, so volumes searched then have to be searched again.
+async fn forget_sweeps_unless_clean(engine: &dyn Engine) -> Result<(), Fault> {
+    let clean_end = reference::clean_end_key();
+    let mut mutation = Mutation::new();
+    if engine.get(Space::Records, &clean_end).await?.is_some() {
+        mutation.delete(Space::Records, clean_end);
+    } else {
+        let (start, end) = reference::all_volumes_swept();
+        for row in engine.scan(scan(start, end, VOLUMES_MAX)).await?.rows {
+            mutation.delete(Space::Records, row.key);
+        }
+    }
+    if !mutation.is_empty() {
+        engine.commit(mutation).await?;
+    }
+    Ok(())
+}
+
+/// More volumes than a store can have: 50,000 of a gibibyte.
+const VOLUMES_MAX: usize = 50_000;
+
+fn clock_key() -> Bytes {
+    join(prefix::CLOCK, &[])
+}
