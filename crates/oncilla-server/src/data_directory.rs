@@ -1,0 +1,413 @@
+//! The data directory: whose it is, of which format, and that only one server uses it.
+//!
+//! `oncilla.json` marks a directory as ours and says its format; `lock` is held by the server that
+//! uses it. Whatever is not understood is refused: nothing is ever created over what is there.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+use serde::{Deserialize, Serialize};
+
+/// The format that this program writes and reads.
+pub const FORMAT: u64 = 1;
+
+/// The marker's name.
+const MARKER: &str = "oncilla.json";
+
+/// The marker while it is being written; a crash may leave it behind.
+const MARKER_NEW: &str = "oncilla.json.new";
+
+/// The lock's name.
+const LOCK: &str = "lock";
+
+/// Only the server's own user may look into the directory, or write to its files.
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// The marker is two short fields; more than this is not one.
+const MARKER_BYTES_MAX: u64 = 4096;
+
+/// Why a data directory cannot be used. Nothing was changed in it.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirectoryError {
+    /// Another server has it.
+    #[error("data directory {} is in use by another oncilla{}", path.display(), pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The other's process id, where it could be read.
+        pid: Option<u32>,
+    },
+    /// A later version wrote it.
+    #[error("data directory {} has format {found}, and this oncilla knows formats up to {FORMAT}: use the version that wrote it, or a later one", path.display())]
+    NewerFormat {
+        /// The directory.
+        path: PathBuf,
+        /// Its format.
+        found: u64,
+    },
+    /// It holds something else.
+    #[error("directory {} is not empty and has no {MARKER}: it is not a data directory of oncilla, or it is damaged; choose an empty one or restore the file", path.display())]
+    NotOurs {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The marker cannot be understood.
+    #[error("{} is damaged: {detail}", path.display())]
+    Damaged {
+        /// The marker.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The operating system refused.
+    #[error("cannot use data directory {}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: io::Error,
+    },
+    /// It was to be opened and is not there.
+    #[error("there is no data directory {}", path.display())]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Marker {
+    format: u64,
+    cluster_id: String,
+}
+
+/// A data directory that this process has to itself until this is dropped.
+#[derive(Debug)]
+pub struct DataDirectory {
+    path: PathBuf,
+    cluster_id: String,
+    created: bool,
+    /// The kernel gives the lock back when the file is closed, however the process ends.
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Opens a data directory, making a new one if there is nothing yet.
+    ///
+    /// # Errors
+    /// See [`DataDirectoryError`].
+    pub fn open_or_create(path: &Path) -> Result<Self, DataDirectoryError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(path)
+            .map_err(|source| DataDirectoryError::Io {
+                path: path.to_owned(),
+                source,
+            })?;
+        Self::open_locked(path, true)
+    }
+
+    /// Opens a data directory that exists, for tools that must not make one.
+    ///
+    /// # Errors
+    /// See [`DataDirectoryError`].
+    pub fn open_existing(path: &Path) -> Result<Self, DataDirectoryError> {
+        if !path.join(MARKER).exists() && !path.is_dir() {
+            return Err(DataDirectoryError::Missing {
+                path: path.to_owned(),
+            });
+        }
+        Self::open_locked(path, false)
+    }
+
+    fn open_locked(path: &Path, may_create: bool) -> Result<Self, DataDirectoryError> {
+        let failed = |file: &Path| {
+            let path = file.to_owned();
+            move |source| DataDirectoryError::Io { path, source }
+        };
+        let marker_path = path.join(MARKER);
+        let marker = read_marker(&marker_path)?;
+        if marker.is_none() && (!may_create || !is_new(path).map_err(failed(path))?) {
+            return Err(DataDirectoryError::NotOurs {
+                path: path.to_owned(),
+            });
+        }
+        let lock = lock(path)?;
+        // Another server may have made the marker before the lock was ours.
+        let marker = match marker {
+            Some(marker) => Some(marker),
+            None => read_marker(&marker_path)?,
+        };
+        let (cluster_id, created) = match marker {
+            Some(marker) if marker.format > FORMAT => {
+                let found = marker.format;
+                return Err(DataDirectoryError::NewerFormat {
+                    path: path.to_owned(),
+                    found,
+                });
+            }
+            Some(marker) if marker.format == 0 || marker.cluster_id.is_empty() => {
+                let detail = "it names no format or no cluster".to_owned();
+                return Err(DataDirectoryError::Damaged {
+                    path: marker_path,
+                    detail,
+                });
+            }
+            Some(marker) => (marker.cluster_id, false),
+            None => (write_marker(path).map_err(failed(&marker_path))?, true),
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            cluster_id,
+            created,
+            _lock: lock,
+        })
+    }
+
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The random id given to the directory when it was made.
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// Whether it was made by this call.
+    pub fn was_created(&self) -> bool {
+        self.created
+    }
+
+    /// Where the metadata engine keeps its files.
+    pub fn meta(&self) -> PathBuf {
+        self.path.join("meta")
+    }
+
+    /// Where the volumes are.
+    pub fn volumes(&self) -> PathBuf {
+        self.path.join("volumes")
+    }
+
+    /// Where self-signed certificates are kept.
+    pub fn tls(&self) -> PathBuf {
+        self.path.join("tls")
+    }
+
+    /// The socket for administration.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.path.join("admin.sock")
+    }
+}
+
+/// Whether a directory holds nothing but what an interrupted first start may leave.
+fn is_new(path: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        // ext4 puts lost+found into a fresh file system that is mounted as the data directory.
+        if ![LOCK, MARKER_NEW, "lost+found"]
+            .iter()
+            .any(|&known| name == known)
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn lock(directory: &Path) -> Result<File, DataDirectoryError> {
+    let path = directory.join(LOCK);
+    let failed = |source| DataDirectoryError::Io {
+        path: path.clone(),
+        source,
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(&path)
+        .map_err(failed)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut text = String::new();
+            // The id is only for the message; without it the message is still true.
+            let _ = file.take(32).read_to_string(&mut text);
+            let pid = text.trim().parse().ok();
+            return Err(DataDirectoryError::InUse {
+                path: directory.to_owned(),
+                pid,
+            });
+        }
+        Err(error) => return Err(failed(error.into())),
+    }
+    let write_pid = |file: &mut File| {
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())
+    };
+    write_pid(&mut file).map_err(failed)?;
+    Ok(file)
+}
+
+fn read_marker(path: &Path) -> Result<Option<Marker>, DataDirectoryError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => {
+            return Err(DataDirectoryError::Io {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    };
+    let mut content = Vec::new();
+    file.take(MARKER_BYTES_MAX)
+        .read_to_end(&mut content)
+        .map_err(|source| DataDirectoryError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+    parse_marker(&content)
+        .map(Some)
+        .map_err(|error| DataDirectoryError::Damaged {
+            path: path.to_owned(),
+            detail: error.to_string(),
+        })
+}
+
+/// Only the format is required of a later version's marker, so that it can be refused by its name.
+fn parse_marker(content: &[u8]) -> Result<Marker, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct AnyFormat {
+        format: u64,
+    }
+    let any: AnyFormat = serde_json::from_slice(content)?;
+    if any.format > FORMAT {
+        return Ok(Marker {
+            format: any.format,
+            cluster_id: String::new(),
+        });
+    }
+    serde_json::from_slice(content)
+}
+
+/// Writes the marker of a new directory so that it is there whole or not at all.
+fn write_marker(directory: &Path) -> io::Result<String> {
+    let mut random = [0u8; 16];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let cluster_id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let marker = Marker {
+        format: FORMAT,
+        cluster_id: cluster_id.clone(),
+    };
+    let temporary = directory.join(MARKER_NEW);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(FILE_MODE)
+        .open(&temporary)?;
+    serde_json::to_writer(&mut file, &marker)?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    fs::rename(&temporary, directory.join(MARKER))?;
+    File::open(directory)?.sync_all()?;
+    Ok(cluster_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn message(outcome: Result<DataDirectory, DataDirectoryError>) -> String {
+        outcome.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_directory_is_made_once_and_belongs_to_one() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        let first = DataDirectory::open_or_create(&path).unwrap();
+        assert!(first.was_created());
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+        let refusal = message(DataDirectory::open_or_create(&path));
+        let pid = std::process::id();
+        assert!(
+            refusal.ends_with(&format!("is in use by another oncilla (pid {pid})")),
+            "{refusal}"
+        );
+        let id = first.cluster_id().to_owned();
+        drop(first);
+        let again = DataDirectory::open_existing(&path).unwrap();
+        assert!(!again.was_created());
+        assert_eq!(again.cluster_id(), id);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let marker = directory.path().join(MARKER);
+        for (content, expected) in [
+            ("{\"format\":2,\"other\":true}", "has format 2"),
+            ("{\"format\":1}", "is damaged"),
+            ("{\"format\":0,\"cluster_id\":\"a\"}", "is damaged"),
+            ("", "is damaged"),
+            ("{\"format\":1,\"cluster_id\":\"\"}", "is damaged"),
+        ] {
+            fs::write(&marker, content).unwrap();
+            let refusal = message(DataDirectory::open_or_create(directory.path()));
+            assert!(refusal.contains(expected), "{content}: {refusal}");
+            assert_eq!(fs::read_to_string(&marker).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn a_directory_of_something_else_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("meta")).unwrap();
+        let refusal = message(DataDirectory::open_or_create(directory.path()));
+        assert!(
+            refusal.contains("is not empty and has no oncilla.json"),
+            "{refusal}"
+        );
+        assert!(
+            !directory.path().join(LOCK).exists(),
+            "nothing was put into it"
+        );
+    }
+
+    #[test]
+    fn tools_do_not_make_directories() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("none");
+        assert!(message(DataDirectory::open_existing(&missing)).contains("there is no"));
+        assert!(!missing.exists());
+        assert!(DataDirectory::open_existing(directory.path()).is_err());
+    }
+
+    #[test]
+    fn an_interrupted_first_start_is_taken_up() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join(LOCK), "1\n").unwrap();
+        fs::write(directory.path().join(MARKER_NEW), "{\"form").unwrap();
+        assert!(
+            DataDirectory::open_or_create(directory.path())
+                .unwrap()
+                .was_created()
+        );
+    }
+}

@@ -1,0 +1,285 @@
+//! Where each request goes: through the limits, to `/-/` or to the S3 service, and out again with
+//! the headers that every answer carries.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use http::header::{EXPECT, HOST, SERVER};
+use http::{HeaderName, HeaderValue, Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::service::TowerToHyperService;
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+
+use crate::http_io::Activity;
+use crate::in_flight::{InFlightRequests, RecordedBody, RequestRecord, RequestStart};
+use crate::limits::{InFlightLimit, MemoryBudget};
+use crate::metrics::Metrics;
+use crate::refusal;
+use crate::{Peer, RequestBody, RequestContext, RequestFacts, RequestId, ResponseBody, Service};
+
+/// Everything under this path is the server's own: no bucket name can begin with `-`.
+pub const OWN_PATH: &str = "/-/";
+
+/// The operation that requests under [`OWN_PATH`] are counted as.
+const OWN_OPERATION: &str = "admin";
+
+/// The longest answer of `/-/` that is taken into memory to be sent with its length: a metrics
+/// page is about 100 KiB, a page of keys less.
+const OWN_ANSWER_BYTES_MAX: usize = 16 << 20;
+
+/// Largest request body in bytes, in the form it travels. S3's largest single upload is 5 GiB; in
+/// aws-chunked form the smallest chunks (8 KiB) add 1.1 % of framing.
+pub const BODY_BYTES_MAX_DEFAULT: u64 = (5 << 30) + (5 << 30) / 50;
+
+/// Requests in flight at most, by default. Each holds a few KiB beside the memory it reserves from
+/// the budget, so this bounds them to tens of MiB.
+pub const IN_FLIGHT_MAX_DEFAULT: usize = 4096;
+
+/// Memory for request buffers by default: small enough for a machine of 1 GiB, and 256 uploads with
+/// 1 MiB of buffers each.
+pub const MEMORY_BYTES_DEFAULT: usize = 256 << 20;
+
+/// What the front lets through, and how long a client may be silent.
+#[derive(Clone, Debug)]
+pub struct FrontOptions {
+    /// Requests in handlers or being answered, at most. Above it: `503 SlowDown`.
+    pub in_flight_max: usize,
+    /// Memory for request buffers in all.
+    pub memory_bytes: usize,
+    /// Largest request body in bytes, as it travels.
+    pub body_bytes_max: u64,
+    /// How long a request body may pause while the handler waits for it. It is reset by every byte.
+    pub body_idle_timeout: Duration,
+    /// Base domains of virtual-hosted addressing, in lower case: `/-/` of `bucket.domain` is a key.
+    pub domains: Vec<String>,
+}
+
+impl Default for FrontOptions {
+    fn default() -> Self {
+        Self {
+            in_flight_max: IN_FLIGHT_MAX_DEFAULT,
+            memory_bytes: MEMORY_BYTES_DEFAULT,
+            body_bytes_max: BODY_BYTES_MAX_DEFAULT,
+            body_idle_timeout: Duration::from_secs(60),
+            domains: vec!["localhost".to_owned()],
+        }
+    }
+}
+
+/// The front of the server, shared by all its connections.
+#[derive(Debug)]
+pub struct Front<S> {
+    service: S,
+    own: Option<TowerToHyperService<axum::Router>>,
+    options: FrontOptions,
+    in_flight: InFlightLimit,
+    memory: MemoryBudget,
+    metrics: Arc<Metrics>,
+}
+
+/// What a request's connection tells about it.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionContext {
+    pub peer: Peer,
+    pub tls: bool,
+    pub activity: Arc<Activity>,
+    pub registry: Arc<InFlightRequests>,
+}
+
+impl<S: Service> Front<S> {
+    /// A front before `service`, with `own` answering under [`OWN_PATH`]. Handlers of `own` find
+    /// the [`RequestContext`] among the request's extensions.
+    pub fn new(
+        service: S,
+        own: Option<axum::Router>,
+        options: FrontOptions,
+        memory: MemoryBudget,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            service,
+            own: own.map(TowerToHyperService::new),
+            in_flight: InFlightLimit::new(options.in_flight_max),
+            memory,
+            metrics,
+            options,
+        }
+    }
+
+    /// The counters of this server.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The memory that requests share.
+    pub fn memory(&self) -> &MemoryBudget {
+        &self.memory
+    }
+
+    pub(crate) async fn serve(
+        &self,
+        request: Request<Incoming>,
+        connection: ConnectionContext,
+    ) -> Result<Response<RecordedBody>, Infallible> {
+        let arrived = Instant::now();
+        let request_id = RequestId::next();
+        let facts = Arc::new(RequestFacts::default());
+        let received_bytes = Arc::new(AtomicU64::new(0));
+        let own = self.own.as_ref().filter(|_| self.is_own(&request));
+        // Health and administration must answer above all when the server is busy.
+        let admission = match own {
+            Some(_) => Ok(None),
+            None => self.in_flight.try_enter().map(Some),
+        };
+        let (slot, refused) = match admission {
+            Ok(slot) => (slot, false),
+            Err(_overloaded) => (None, true),
+        };
+        let mut record = RequestRecord::begin(
+            RequestStart {
+                request_id,
+                peer: connection.peer,
+                tls: connection.tls,
+                arrived,
+                facts: Arc::clone(&facts),
+                received_bytes: Arc::clone(&received_bytes),
+                activity: connection.activity,
+                registry: connection.registry,
+                metrics: Arc::clone(&self.metrics),
+                _slot: slot,
+            },
+            &request,
+        );
+        let expect = request.headers().get(EXPECT);
+        let awaits_continue =
+            expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let request = request.map(|incoming| {
+            RequestBody::from_connection(
+                incoming,
+                self.options.body_idle_timeout,
+                self.options.body_bytes_max,
+                awaits_continue,
+                received_bytes,
+            )
+        });
+        let context = RequestContext {
+            request_id,
+            peer: connection.peer,
+            tls: connection.tls,
+            arrived,
+            facts: Arc::clone(&facts),
+            memory: self.memory.clone(),
+        };
+        let mut response = if refused {
+            self.metrics.requests_refused.inc();
+            facts.note_error_code(S3ErrorCode::SlowDown.as_str());
+            refusal::response(&S3Error::new(S3ErrorCode::SlowDown), request_id)
+        } else if let Some(own) = own {
+            facts.note_operation(OWN_OPERATION);
+            answer_own(own, request, context).await
+        } else {
+            self.service.handle(request, context).await
+        };
+        add_common_headers(&mut response, request_id);
+        record.answered(response.status());
+        Ok(response.map(|body| RecordedBody::new(body, record)))
+    }
+
+    fn is_own<B>(&self, request: &Request<B>) -> bool {
+        if !request.uri().path().starts_with(OWN_PATH) {
+            return false;
+        }
+        let host_header = request
+            .headers()
+            .get(HOST)
+            .and_then(|value| value.to_str().ok());
+        let host = request.uri().host().or(host_header).unwrap_or_default();
+        !is_bucket_host(host, &self.options.domains)
+    }
+}
+
+/// Whether a host is a bucket's (`bucket.domain`), so that its whole path is a key.
+fn is_bucket_host(host: &str, domains: &[String]) -> bool {
+    let without_port = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = without_port.trim_end_matches('.').to_ascii_lowercase();
+    let is_domain = domains.contains(&name);
+    let is_below = |domain: &String| {
+        name.strip_suffix(domain.as_str())
+            .is_some_and(|label| label.len() > 1 && label.ends_with('.'))
+    };
+    !is_domain && domains.iter().any(is_below)
+}
+
+async fn answer_own(
+    own: &TowerToHyperService<axum::Router>,
+    mut request: Request<RequestBody>,
+    context: RequestContext,
+) -> Response<ResponseBody> {
+    let request_id = context.request_id;
+    request.extensions_mut().insert(context);
+    let answer = match hyper::service::Service::call(own, request).await {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    };
+    let (head, body) = answer.into_parts();
+    match http_body_util::Limited::new(body, OWN_ANSWER_BYTES_MAX)
+        .collect()
+        .await
+    {
+        Ok(body) => Response::from_parts(head, ResponseBody::from(body.to_bytes())),
+        Err(error) => {
+            tracing::error!(%request_id, %error, "an administrative answer could not be written");
+            refusal::response(&S3Error::new(S3ErrorCode::InternalError), request_id)
+        }
+    }
+}
+
+fn add_common_headers(response: &mut Response<ResponseBody>, request_id: RequestId) {
+    const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+    const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
+    let headers = response.headers_mut();
+    headers.insert(SERVER, HeaderValue::from_static(refusal::SERVER_NAME));
+    if let Ok(value) = HeaderValue::try_from(request_id.to_string()) {
+        headers.insert(REQUEST_ID, value);
+    }
+    if let Ok(value) = HeaderValue::try_from(request_id.host_id()) {
+        headers.insert(HOST_ID, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_a_bucket_host_is_a_key() {
+        let domains = ["localhost".to_owned(), "s3.example.com".to_owned()];
+        for host in [
+            "b.localhost",
+            "b.localhost:9000",
+            "B.LOCALHOST.",
+            "a.b.s3.example.com",
+        ] {
+            assert!(is_bucket_host(host, &domains), "{host}");
+        }
+        for host in [
+            "localhost",
+            "localhost:9000",
+            "127.0.0.1:9000",
+            "[::1]:9000",
+            "",
+            ".localhost",
+        ] {
+            assert!(!is_bucket_host(host, &domains), "{host}");
+        }
+        assert!(!is_bucket_host("s3.example.com", &domains));
+        let nested = ["localhost".to_owned(), "s3.localhost".to_owned()];
+        assert!(!is_bucket_host("s3.localhost", &nested));
+    }
+}

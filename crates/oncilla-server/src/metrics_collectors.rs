@@ -1,0 +1,417 @@
+//! Figures that are read when the metrics page is asked for: the process, the metadata engine, and
+//! whatever else has a number to show.
+
+use std::fmt;
+use std::fs;
+use std::time::Instant;
+
+use oncilla_blob::{SYNC_SECONDS_BOUNDS, VolumeStats};
+use oncilla_meta::EngineStats;
+use oncilla_store::collector::CollectorStats;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::{MetricType, info::Info};
+
+/// Shows one number that only ever grows, read by a function.
+pub fn counter(
+    name: &'static str,
+    help: &'static str,
+    read: impl Fn() -> u64 + Send + Sync + 'static,
+) -> Box<dyn Collector> {
+    Box::new(Figure {
+        name,
+        help,
+        grows: true,
+        read: Box::new(read),
+    })
+}
+
+/// Shows one number that goes up and down, read by a function.
+pub fn gauge(
+    name: &'static str,
+    help: &'static str,
+    read: impl Fn() -> u64 + Send + Sync + 'static,
+) -> Box<dyn Collector> {
+    Box::new(Figure {
+        name,
+        help,
+        grows: false,
+        read: Box::new(read),
+    })
+}
+
+struct Figure {
+    name: &'static str,
+    help: &'static str,
+    grows: bool,
+    read: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl fmt::Debug for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Figure")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Collector for Figure {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        encode_figure(
+            &mut encoder,
+            self.name,
+            self.help,
+            self.grows,
+            (self.read)(),
+        )
+    }
+}
+
+fn encode_figure(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    grows: bool,
+    value: u64,
+) -> fmt::Result {
+    if grows {
+        let figure = ConstCounter::new(value);
+        figure.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
+    } else {
+        let figure = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+        figure.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+    }
+}
+
+/// Shows what the metadata engine counts.
+pub fn engine(read: impl Fn() -> EngineStats + Send + Sync + 'static) -> Box<dyn Collector> {
+    Box::new(EngineCollector {
+        read: Box::new(read),
+    })
+}
+
+struct EngineCollector {
+    read: Box<dyn Fn() -> EngineStats + Send + Sync>,
+}
+
+impl fmt::Debug for EngineCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineCollector").finish_non_exhaustive()
+    }
+}
+
+impl Collector for EngineCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let stats = (self.read)();
+        for (name, help, grows, value) in [
+            ("meta_commits", "Mutations committed", true, stats.commits),
+            (
+                "meta_conflicts",
+                "Mutations refused by a precondition",
+                true,
+                stats.conflicts,
+            ),
+            (
+                "meta_batches",
+                "Batches written, each with one sync",
+                true,
+                stats.batches,
+            ),
+            (
+                "meta_disk_bytes",
+                "Bytes of the metadata engine on disk",
+                false,
+                stats.disk_bytes,
+            ),
+        ] {
+            encode_figure(&mut encoder, name, help, grows, value)?;
+        }
+        let sizes: Vec<(f64, u64)> = stats
+            .batch_size_buckets
+            .iter()
+            .map(|&(bound, count)| (bound as f64, count))
+            .collect();
+        encode_histogram(
+            &mut encoder,
+            "meta_batch_size",
+            "Mutations that shared a sync",
+            &sizes,
+            stats.commits as f64,
+            stats.batches,
+        )?;
+        encode_histogram(
+            &mut encoder,
+            "meta_sync_seconds",
+            "Time of a batch's durable write",
+            &stats.sync_seconds_buckets,
+            stats.sync_seconds_sum,
+            stats.batches,
+        )
+    }
+}
+
+/// Shows how long the volumes' syncs took.
+pub fn volume_syncs(read: impl Fn() -> VolumeStats + Send + Sync + 'static) -> Box<dyn Collector> {
+    Box::new(VolumeSyncCollector {
+        read: Box::new(read),
+    })
+}
+
+struct VolumeSyncCollector {
+    read: Box<dyn Fn() -> VolumeStats + Send + Sync>,
+}
+
+impl fmt::Debug for VolumeSyncCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VolumeSyncCollector")
+            .finish_non_exhaustive()
+    }
+}
+
+impl Collector for VolumeSyncCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let histogram = (self.read)().sync_seconds;
+        let mut count = 0;
+        let cumulative: Vec<(f64, u64)> = SYNC_SECONDS_BOUNDS
+            .into_iter()
+            .chain([f64::INFINITY])
+            .zip(histogram.counts)
+            .map(|(bound, alone)| {
+                count += alone;
+                (bound, count)
+            })
+            .collect();
+        encode_histogram(
+            &mut encoder,
+            "volume_sync_seconds",
+            "Time of a sync of a volume, failed ones too",
+            &cumulative,
+            histogram.sum_seconds,
+            count,
+        )
+    }
+}
+
+/// Shows what the store's collector counts.
+pub fn garbage(read: impl Fn() -> CollectorStats + Send + Sync + 'static) -> Box<dyn Collector> {
+    Box::new(GarbageCollector {
+        read: Box::new(read),
+    })
+}
+
+struct GarbageCollector {
+    read: Box<dyn Fn() -> CollectorStats + Send + Sync>,
+}
+
+impl fmt::Debug for GarbageCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GarbageCollector").finish_non_exhaustive()
+    }
+}
+
+impl Collector for GarbageCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let stats = (self.read)();
+        for (name, help, grows, value) in [
+            (
+                "garbage_bytes",
+                "Bytes in extents that wait for the collector",
+                false,
+                stats.bytes_waiting,
+            ),
+            (
+                "garbage_notes",
+                "Extents and uploads that wait for the collector",
+                false,
+                stats.notes_waiting,
+            ),
+            (
+                "collector_freed_bytes",
+                "Bytes that the collector gave back",
+                true,
+                stats.freed_bytes,
+            ),
+            (
+                "collector_freed_extents",
+                "Extents that the collector gave back",
+                true,
+                stats.freed_extents,
+            ),
+            (
+                "collector_failures",
+                "Rounds of the collector that ended with an error",
+                true,
+                stats.failures,
+            ),
+        ] {
+            encode_figure(&mut encoder, name, help, grows, value)?;
+        }
+        Ok(())
+    }
+}
+
+/// The encoder takes the count of each bucket alone, where engines report cumulative counts.
+fn encode_histogram(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    cumulative: &[(f64, u64)],
+    sum: f64,
+    count: u64,
+) -> fmt::Result {
+    let mut below = 0;
+    let mut buckets: Vec<(f64, u64)> = Vec::with_capacity(cumulative.len() + 1);
+    for &(bound, up_to_here) in cumulative.iter().filter(|(bound, _)| bound.is_finite()) {
+        buckets.push((bound, up_to_here.saturating_sub(below)));
+        below = up_to_here.max(below);
+    }
+    buckets.push((f64::INFINITY, count.saturating_sub(below)));
+    encoder
+        .encode_descriptor(name, help, None, MetricType::Histogram)?
+        .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+}
+
+/// Shows memory, file descriptors, uptime and version of this process.
+pub fn process(version: &'static str) -> Box<dyn Collector> {
+    Box::new(ProcessCollector {
+        version,
+        started: Instant::now(),
+    })
+}
+
+#[derive(Debug)]
+struct ProcessCollector {
+    version: &'static str,
+    started: Instant,
+}
+
+impl Collector for ProcessCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let build = Info::new([("version", self.version)]);
+        let help = "The program that runs";
+        build.encode(encoder.encode_descriptor("build", help, None, MetricType::Info)?)?;
+        let uptime_seconds = self.started.elapsed().as_secs();
+        let help = "Seconds since the start";
+        encode_figure(
+            &mut encoder,
+            "process_uptime_seconds",
+            help,
+            false,
+            uptime_seconds,
+        )?;
+        if let Some(bytes) = resident_bytes() {
+            let help = "Resident memory of the process";
+            encode_figure(
+                &mut encoder,
+                "process_resident_memory_bytes",
+                help,
+                false,
+                bytes,
+            )?;
+        }
+        if let Ok(descriptors) = fs::read_dir("/proc/self/fd") {
+            let help = "Open file descriptors";
+            encode_figure(
+                &mut encoder,
+                "process_open_fds",
+                help,
+                false,
+                descriptors.count() as u64,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// From proc(5): a line such as `VmRSS:      1234 kB`.
+fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn an_engines_histograms_are_shown_as_it_counts_them() {
+        let mut metrics = Metrics::new();
+        metrics.register_collector(engine(|| EngineStats {
+            commits: 9,
+            batches: 4,
+            batch_size_buckets: vec![(1, 1), (2, 3), (4, 3)],
+            sync_seconds_buckets: vec![(0.001, 4)],
+            sync_seconds_sum: 0.002,
+            ..EngineStats::default()
+        }));
+        metrics.register_collector(gauge("volumes_bytes", "Bytes", || 5));
+        metrics.register_collector(process("1.2.3"));
+        let page = metrics.encode().unwrap();
+        for line in [
+            "oncilla_meta_batch_size_bucket{le=\"1.0\"} 1",
+            "oncilla_meta_batch_size_bucket{le=\"2.0\"} 3",
+            "oncilla_meta_batch_size_bucket{le=\"4.0\"} 3",
+            "oncilla_meta_batch_size_bucket{le=\"+Inf\"} 4",
+            "oncilla_meta_batch_size_sum 9.0",
+            "oncilla_meta_sync_seconds_count 4",
+            "oncilla_meta_commits_total 9",
+            "oncilla_volumes_bytes 5",
+            "oncilla_build_info{version=\"1.2.3\"} 1",
+        ] {
+            assert!(
+                page.lines().any(|found| found == line),
+                "{line}\nis not in\n{page}"
+            );
+        }
+        assert!(
+            page.contains("oncilla_process_resident_memory_bytes "),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn volumes_and_garbage_are_shown() {
+        let mut metrics = Metrics::new();
+        metrics.register_collector(volume_syncs(|| {
+            let mut stats = VolumeStats::default();
+            stats.sync_seconds.counts[0] = 2;
+            stats.sync_seconds.counts[4] = 3;
+            stats.sync_seconds.counts[SYNC_SECONDS_BOUNDS.len()] = 1;
+            stats.sync_seconds.sum_seconds = 12.5;
+            stats
+        }));
+        metrics.register_collector(garbage(|| CollectorStats {
+            freed_bytes: 1,
+            freed_extents: 2,
+            notes_waiting: 3,
+            bytes_waiting: 4,
+            failures: 5,
+        }));
+        let page = metrics.encode().unwrap();
+        for line in [
+            "oncilla_volume_sync_seconds_bucket{le=\"0.00005\"} 2",
+            "oncilla_volume_sync_seconds_bucket{le=\"0.001\"} 5",
+            "oncilla_volume_sync_seconds_bucket{le=\"10.0\"} 5",
+            "oncilla_volume_sync_seconds_bucket{le=\"+Inf\"} 6",
+            "oncilla_volume_sync_seconds_sum 12.5",
+            "oncilla_volume_sync_seconds_count 6",
+            "oncilla_collector_freed_bytes_total 1",
+            "oncilla_collector_freed_extents_total 2",
+            "oncilla_garbage_notes 3",
+            "oncilla_garbage_bytes 4",
+            "oncilla_collector_failures_total 5",
+        ] {
+            assert!(
+                page.lines().any(|found| found == line),
+                "{line}\nis not in\n{page}"
+            );
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The body of a request as a handler reads it: bounded, counted, and cut when it stalls.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+/// How much of a body that nobody wants is read and thrown away after the handler has answered, so
+/// that a client which sends before it reads finds the answer and not a reset connection. 16 MiB is
+/// more than any SDK's part that travels without `Expect: 100-continue`.
+const DISCARD_BYTES_MAX: u64 = 16 << 20;
+
+/// How long such a body is listened to at most.
+const DISCARD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Why a body ended before its end. What can the handler do? Answer, and change nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BodyError {
+    /// No byte came for the idle timeout: S3's `RequestTimeout`.
+    #[error("no byte of the request body came for {} s", idle.as_secs_f32())]
+    Stalled {
+        /// The idle timeout.
+        idle: Duration,
+    },
+    /// More bytes than the limit: S3's `EntityTooLarge`.
+    #[error("the request body is longer than {limit_bytes} bytes")]
+    TooLarge {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// The connection ended before the body did: S3's `IncompleteBody`.
+    #[error("the request body ended early after {received_bytes} bytes: {detail}")]
+    Incomplete {
+        /// What had come.
+        received_bytes: u64,
+        /// What the connection reported.
+        detail: String,
+    },
+}
+
+/// The body of a request. Time spent outside of it (in the handler, on the disk) never counts
+/// against the client: the idle clock runs only while the handler waits for bytes.
+#[derive(Debug)]
+pub struct RequestBody {
+    source: Source,
+    idle_timeout: Duration,
+    limit_bytes: u64,
+    received_bytes: u64,
+    counter: Arc<AtomicU64>,
+    idle_clock: Option<Pin<Box<Sleep>>>,
+    ended: bool,
+    /// The client waits for `100 Continue`; polling an unread body would ask it to send.
+    awaits_continue: bool,
+    polled: bool,
+}
+
+#[derive(Debug)]
+enum Source {
+    Connection(Incoming),
+    Memory(Bytes),
+}
+
+impl RequestBody {
+    /// Wraps a body that arrives on a connection.
+    pub(crate) fn from_connection(
+        incoming: Incoming,
+        idle_timeout: Duration,
+        limit_bytes: u64,
+        awaits_continue: bool,
+        counter: Arc<AtomicU64>,
+    ) -> Self {
+        let ended = incoming.is_end_stream();
+        Self {
+            source: Source::Connection(incoming),
+            idle_timeout,
+            limit_bytes,
+            received_bytes: 0,
+            counter,
+            idle_clock: None,
+            ended,
+            awaits_continue,
+            polled: false,
+        }
+    }
+
+    /// A body that is already there; for handlers' own tests.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self {
+            ended: bytes.is_empty(),
+            source: Source::Memory(bytes),
+            idle_timeout: Duration::MAX,
+            limit_bytes: u64::MAX,
+            received_bytes: 0,
+            counter: Arc::default(),
+            idle_clock: None,
+            awaits_continue: false,
+            polled: false,
+        }
+    }
+
+    /// The next bytes as they came (never empty), or `None` at the end. The first call sends
+    /// `100 Continue` to a client that waits for it. Cancel-safe: no byte is lost when the future
+    /// is dropped.
+    pub async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+        std::future::poll_fn(|context| self.poll_data(context)).await
+    }
+
+    /// Reads the whole body, refusing one that is longer than `limit_bytes` before buffering more
+    /// than that. For small documents; reserve memory for `limit_bytes` first.
+    ///
+    /// # Errors
+    /// See [`BodyError`].
+    pub async fn collect(&mut self, limit_bytes: u64) -> Result<Bytes, BodyError> {
+        let too_large = BodyError::TooLarge { limit_bytes };
+        if self.size_hint().lower() > limit_bytes {
+            return Err(too_large);
+        }
+        let mut first = Bytes::new();
+        let mut joined: Vec<u8> = Vec::new();
+        while let Some(chunk) = self.next().await {
+            let chunk = chunk?;
+            let length = first.len() + joined.len() + chunk.len();
+            if length as u64 > limit_bytes {
+                return Err(too_large);
+            }
+            if first.is_empty() && joined.is_empty() {
+                first = chunk;
+                continue;
+            }
+            if joined.is_empty() {
+                joined.extend_from_slice(&first);
+                first = Bytes::new();
+            }
+            joined.extend_from_slice(&chunk);
+        }
+        Ok(if joined.is_empty() {
+            first
+        } else {
+            Bytes::from(joined)
+        })
+    }
+
+    /// The length that the head promised (`Content-Length`), if it did.
+    pub fn length_bytes(&self) -> Option<u64> {
+        match &self.source {
+            Source::Connection(incoming) => incoming
+                .size_hint()
+                .exact()
+                .map(|rest| rest + self.received_bytes),
+            Source::Memory(bytes) => Some(bytes.len() as u64 + self.received_bytes),
+        }
+    }
+
+    /// How many bytes have been read so far, as they came (before any decoding).
+    pub fn received_bytes(&self) -> u64 {
+        self.received_bytes
+    }
+
+    fn poll_data(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            if self.received_bytes == 0 && self.size_hint().lower() > self.limit_bytes {
+                // Refused by its announced length, before it is asked for.
+                self.ended = true;
+                return Poll::Ready(Some(Err(BodyError::TooLarge {
+                    limit_bytes: self.limit_bytes,
+                })));
+            }
+            self.polled = true;
+            let incoming = match &mut self.source {
+                Source::Connection(incoming) => incoming,
+                Source::Memory(bytes) => {
+                    self.ended = true;
+                    let bytes = std::mem::take(bytes);
+                    self.received_bytes = bytes.len() as u64;
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+            };
+            match Pin::new(incoming).poll_frame(context) {
+                Poll::Pending => {
+                    ready!(self.poll_idle_clock(context));
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(BodyError::Stalled {
+                        idle: self.idle_timeout,
+                    })));
+                }
+                Poll::Ready(None) => {
+                    self.ended = true;
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(BodyError::Incomplete {
+                        received_bytes: self.received_bytes,
+                        detail: error.to_string(),
+                    })));
+                }
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.idle_clock = None;
+                    // Trailers of HTTP itself are not part of S3's protocol: aws-chunked has its own.
+                    let Ok(data) = frame.into_data() else {
+                        continue;
+                    };
+                    if data.is_empty() {
+                        continue;
+                    }
+                    return Poll::Ready(Some(self.account(data)));
+                }
+            }
+        }
+    }
+
+    /// Ready when the client has sent nothing for the idle timeout.
+    fn poll_idle_clock(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let idle_timeout = self.idle_timeout;
+        let clock = self.idle_clock.get_or_insert_with(|| {
+            // A timeout beyond the clock's range means "never"; a year is as good.
+            let deadline = Instant::now().checked_add(idle_timeout);
+            let year = Duration::from_secs(365 * 86_400);
+            Box::pin(tokio::time::sleep_until(
+                deadline.unwrap_or(Instant::now() + year),
+            ))
+        });
+        clock.as_mut().poll(context)
+    }
+
+    fn account(&mut self, data: Bytes) -> Result<Bytes, BodyError> {
+        self.received_bytes += data.len() as u64;
+        self.counter.fetch_add(data.len() as u64, Ordering::Relaxed);
+        if self.received_bytes > self.limit_bytes {
+            self.ended = true;
+            return Err(BodyError::TooLarge {
+                limit_bytes: self.limit_bytes,
+            });
+        }
+        Ok(data)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.poll_data(context)
+            .map(|next| next.map(|data| data.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Connection(incoming) => incoming.size_hint(),
+            Source::Memory(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        }
+    }
+}
+
+impl Drop for RequestBody {
+    /// Reads on for a while when the handler answered without reading to the end: see
+    /// [`DISCARD_BYTES_MAX`]. A body that still waits for `100 Continue` is left alone.
+    fn drop(&mut self) {
+        if self.ended || (self.awaits_continue && !self.polled) {
+            return;
+        }
+        let source = std::mem::replace(&mut self.source, Source::Memory(Bytes::new()));
+        let Source::Connection(incoming) = source else {
+            return;
+        };
+        if incoming.is_end_stream() || incoming.size_hint().lower() > DISCARD_BYTES_MAX {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let counter = Arc::clone(&self.counter);
+            runtime.spawn(tokio::time::timeout(
+                DISCARD_TIME_MAX,
+                discard(incoming, counter),
+            ));
+        }
+    }
+}
+
+async fn discard(mut incoming: Incoming, counter: Arc<AtomicU64>) {
+    use http_body_util::BodyExt;
+    let mut discarded_bytes = 0;
+    while let Some(Ok(frame)) = incoming.frame().await {
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        counter.fetch_add(length, Ordering::Relaxed);
+        discarded_bytes += length;
+        if discarded_bytes > DISCARD_BYTES_MAX {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_in_memory_is_given_once() {
+        let mut body = RequestBody::from_bytes("abc");
+        assert_eq!(body.length_bytes(), Some(3));
+        assert_eq!(body.next().await.unwrap().unwrap(), "abc");
+        assert!(body.next().await.is_none());
+        assert_eq!(body.received_bytes(), 3);
+        assert_eq!(body.length_bytes(), Some(3));
+        assert!(RequestBody::from_bytes("").next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn collecting_is_bounded() {
+        assert_eq!(
+            RequestBody::from_bytes("abc").collect(3).await.unwrap(),
+            "abc"
+        );
+        let error = RequestBody::from_bytes("abcd")
+            .collect(3)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, BodyError::TooLarge { limit_bytes: 3 }));
+    }
+}

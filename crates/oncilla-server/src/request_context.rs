@@ -1,0 +1,100 @@
+//! What a handler is told about a request beside the request itself, and what it tells back.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use crate::{MemoryBudget, RequestId};
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A TCP client.
+    Tcp(SocketAddr),
+    /// A process of the server's own user, through the socket file in the data directory.
+    LocalSocket,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::LocalSocket => f.write_str("local"),
+        }
+    }
+}
+
+/// What the machinery knows of a request. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    /// The id in `x-amz-request-id`, in the log and in error documents.
+    pub request_id: RequestId,
+    /// The other end of the connection.
+    pub peer: Peer,
+    /// Whether the request came over TLS.
+    pub tls: bool,
+    /// When the head had been read.
+    pub arrived: Instant,
+    /// Where the handler notes what the log and the metrics should know.
+    pub facts: Arc<RequestFacts>,
+    /// The memory that all requests share: reserve from it before buffering.
+    pub memory: MemoryBudget,
+}
+
+/// What a handler notes about a request as it finds out: read once, when the answer is complete.
+/// Noting something twice keeps the later value.
+#[derive(Debug, Default)]
+pub struct RequestFacts {
+    inner: Mutex<Facts>,
+}
+
+/// The facts noted so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// S3's name of the operation, such as `GetObject`; the label of the latency histograms, so it
+    /// comes from the program and never from the request.
+    pub operation: Option<&'static str>,
+    /// The bucket that the request addresses.
+    pub bucket: Option<String>,
+    /// The key within the bucket, decoded.
+    pub key: Option<String>,
+    /// The access key id that signed, verified or not. Never a secret.
+    pub access_key_id: Option<String>,
+    /// S3's error code when the answer is an error.
+    pub error_code: Option<&'static str>,
+}
+
+impl RequestFacts {
+    /// Notes S3's name of the operation.
+    pub fn note_operation(&self, operation: &'static str) {
+        self.inner.lock().operation = Some(operation);
+    }
+
+    /// Notes the bucket.
+    pub fn note_bucket(&self, bucket: &str) {
+        self.inner.lock().bucket = Some(bucket.to_owned());
+    }
+
+    /// Notes the object's key.
+    pub fn note_key(&self, key: &str) {
+        self.inner.lock().key = Some(key.to_owned());
+    }
+
+    /// Notes who signed.
+    pub fn note_access_key_id(&self, access_key_id: &str) {
+        self.inner.lock().access_key_id = Some(access_key_id.to_owned());
+    }
+
+    /// Notes the error that is answered, or found while the body was already on its way.
+    pub fn note_error_code(&self, code: &'static str) {
+        self.inner.lock().error_code = Some(code);
+    }
+
+    /// What has been noted so far.
+    pub fn read(&self) -> Facts {
+        self.inner.lock().clone()
+    }
+}

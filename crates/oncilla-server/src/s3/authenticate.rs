@@ -1,0 +1,102 @@
+//! Who asks: the signature of a request, verified.
+
+use oncilla_iam::{KeyRefusal, Principal};
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::sigv4::{
+    PayloadDeclaration, RequestView, SERVICE_S3, SignedRequest, SigningKey, VerifyLimits,
+};
+
+use crate::RequestContext;
+use crate::s3::S3Service;
+use crate::s3::body::PayloadForm;
+
+/// How far a client's clock may be from ours. Source: S3 API reference, "RequestTimeTooSkewed":
+/// 15 minutes.
+const CLOCK_SKEW_S: u64 = 15 * 60;
+
+/// Which signing key: it depends on the secret (whose generation stands for it), the day, the
+/// region and the service, and on nothing else.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SigningKeyName {
+    access_key_id: Box<str>,
+    generation: u64,
+    created_ms: u64,
+    day: Box<str>,
+    region: Box<str>,
+}
+
+/// A request's sender and the form of its body.
+pub struct Authenticated {
+    /// Who asks.
+    pub principal: Principal,
+    /// How the body is framed and what was signed of it.
+    pub payload: PayloadForm,
+}
+
+impl S3Service {
+    /// Verifies a request's signature. A request without one is anonymous.
+    pub(crate) async fn authenticate(
+        &self,
+        view: &RequestView<'_>,
+        context: &RequestContext,
+    ) -> Result<Authenticated, S3Error> {
+        let Some(signed) = SignedRequest::parse(view)? else {
+            let declared = PayloadDeclaration::from_headers(view.headers)?;
+            let declared = declared.unwrap_or(PayloadDeclaration::UnsignedPayload);
+            let payload = PayloadForm::new(declared, None)?;
+            return Ok(Authenticated { principal: Principal::Anonymous, payload });
+        };
+        context.facts.note_access_key_id(&signed.access_key_id);
+        if signed.security_token.is_some() {
+            let message = "The provided token is malformed or otherwise not valid.";
+            return Err(S3Error::with_message(S3ErrorCode::InvalidToken, message));
+        }
+        let found = self.iam.lookup(&signed.access_key_id).await.map_err(iam_failure)?;
+        let found = found.ok_or_else(|| unknown_key(&signed.access_key_id))?;
+        let key = self.signing_key(&signed, &found);
+        let limits = VerifyLimits {
+            clock_skew_s: CLOCK_SKEW_S,
+            presign_expiry_max_s: self.options.presign_expiry_max_s,
+            service: SERVICE_S3,
+        };
+        let now_s = (self.store.clock().now_ms() / 1_000) as i64;
+        signed.verify(view, &key, now_s, &limits)?;
+        // Only whoever knows the secret learns that the key is disabled.
+        self.iam.check_usable(&found).map_err(refused_key)?;
+        let payload = PayloadForm::new(signed.payload, signed.chunk_seed(&key))?;
+        Ok(Authenticated { principal: found.principal().clone(), payload })
+    }
+
+    fn signing_key(&self, signed: &SignedRequest<'_>, found: &oncilla_iam::KeyWithAccount) -> SigningKey {
+        let key = &found.key;
+        let name = SigningKeyName {
+            access_key_id: signed.access_key_id.as_ref().into(),
+            generation: key.info.generation,
+            created_ms: key.info.created_ms,
+            day: signed.scope.day.as_ref().into(),
+            region: signed.scope.region.as_ref().into(),
+        };
+        if let Some(known) = self.signing_keys.get(&name) {
+            return known;
+        }
+        let derived = SigningKey::derive(key.secret.expose(), &signed.scope);
+        // Days and regions are the client's to choose: only what a verified key could use again
+        // is worth keeping, and the cache is bounded anyway.
+        self.signing_keys.insert(name, derived.clone());
+        derived
+    }
+}
+
+fn unknown_key(access_key_id: &str) -> S3Error {
+    S3Error::new(S3ErrorCode::InvalidAccessKeyId).detail("AWSAccessKeyId", access_key_id)
+}
+
+fn refused_key(refusal: KeyRefusal) -> S3Error {
+    S3Error::with_message(S3ErrorCode::InvalidAccessKeyId, format!("The access key cannot be used: {refusal}."))
+}
+
+/// A failure of the account store.
+pub fn iam_failure(error: oncilla_iam::IamError) -> S3Error {
+    tracing::error!(%error, "accounts and keys could not be read");
+    S3ErrorCode::ServiceUnavailable.into()
+}

@@ -1,0 +1,68 @@
+//! Whether the sender may do it. Every operation passes here before its handler; operations that
+//! read a second object (copies) pass here for that too.
+
+use oncilla_iam::{Principal, Request, authorize};
+use oncilla_store::Bucket;
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::operation::{Level, Operation};
+use oncilla_wire::xml::acl::CannedAcl;
+
+use crate::s3::S3Service;
+use crate::s3::errors;
+
+/// Whether a canned ACL lets everybody read.
+pub fn is_public_read(acl: CannedAcl) -> bool {
+    matches!(acl, CannedAcl::PublicRead | CannedAcl::PublicReadWrite)
+}
+
+impl S3Service {
+    /// Judges an operation on a bucket or an object in it.
+    pub(super) async fn authorize_in_bucket(
+        &self,
+        principal: &Principal,
+        operation: Operation,
+        bucket: &Bucket,
+        key: &str,
+    ) -> Result<(), S3Error> {
+        let mut request = Request {
+            action: operation.iam_action(),
+            bucket: Some(&bucket.name),
+            bucket_owner: Some(&bucket.record.owner),
+            public_read: match operation.level() {
+                Level::Object => bucket.record.public_objects,
+                Level::Bucket | Level::Service => is_public_read(bucket.record.acl),
+            },
+            key: Some(key).filter(|key| !key.is_empty()),
+        };
+        let Err(denied) = authorize(principal, &request) else { return Ok(()) };
+        if matches!(operation, Operation::GetObject | Operation::HeadObject) {
+            request.public_read = self.is_public_object(bucket, key).await?;
+            if authorize(principal, &request).is_ok() {
+                return Ok(());
+            }
+        }
+        tracing::debug!(bucket = bucket.name, operation = operation.name(), reason = %denied.reason, "denied");
+        Err(S3ErrorCode::AccessDenied.into())
+    }
+
+    /// Judges an operation that concerns no existing bucket.
+    pub(super) fn authorize_on_service(
+        &self,
+        principal: &Principal,
+        operation: Operation,
+        bucket: Option<&str>,
+    ) -> Result<(), S3Error> {
+        let action = operation.iam_action();
+        let request = Request { action, bucket, bucket_owner: None, public_read: false, key: None };
+        authorize(principal, &request).map_err(|_| S3ErrorCode::AccessDenied.into())
+    }
+
+    async fn is_public_object(&self, bucket: &Bucket, key: &str) -> Result<bool, S3Error> {
+        use oncilla_store::object::GetObjectError;
+        match self.store.object(bucket, key.as_bytes()).await {
+            Ok(record) => Ok(is_public_read(record.acl)),
+            Err(GetObjectError::NoSuchKey) => Ok(false),
+            Err(GetObjectError::Fault(fault)) => Err(errors::fault(fault)),
+        }
+    }
+}

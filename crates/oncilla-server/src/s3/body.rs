@@ -1,0 +1,242 @@
+//! The body of a request: unframed, verified, and taken into the store or into memory.
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use oncilla_hash::{Checksum, ChecksumAlgorithm, ChecksumHasher, Md5, Sha256};
+use oncilla_store::{Declared, WrittenContent};
+use oncilla_wire::checksum_headers::ChecksumHeaders;
+use oncilla_wire::chunked::{ChunkedDecoder, ChunkedMode, Trailer};
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::header::X_AMZ_DECODED_CONTENT_LENGTH;
+use oncilla_wire::sigv4::{ChunkSeed, PayloadDeclaration};
+
+use crate::RequestBody;
+use crate::s3::S3Service;
+use crate::s3::errors;
+use crate::s3::request::S3Request;
+
+/// How the body is framed and what was signed of it.
+#[derive(Clone, Debug)]
+pub enum PayloadForm {
+    /// As it is; nothing of it was signed.
+    Unsigned,
+    /// As it is; its SHA-256 was signed.
+    Sha256([u8; 32]),
+    /// In aws-chunked framing.
+    Chunked(ChunkedMode),
+}
+
+impl PayloadForm {
+    /// The form that a declaration announces. Signed chunks need the seed of a verified signature.
+    pub fn new(declared: PayloadDeclaration, seed: Option<ChunkSeed>) -> Result<Self, S3Error> {
+        let seed = || {
+            let message = "Signed chunks need a signed request.";
+            seed.ok_or(S3Error::with_message(S3ErrorCode::AccessDenied, message))
+        };
+        Ok(match declared {
+            PayloadDeclaration::UnsignedPayload => Self::Unsigned,
+            PayloadDeclaration::Sha256(digest) => Self::Sha256(digest),
+            PayloadDeclaration::StreamingSigned => Self::Chunked(ChunkedMode::Signed(seed()?)),
+            PayloadDeclaration::StreamingSignedTrailer => {
+                Self::Chunked(ChunkedMode::SignedTrailer(seed()?))
+            }
+            PayloadDeclaration::StreamingUnsignedTrailer => {
+                Self::Chunked(ChunkedMode::UnsignedTrailer)
+            }
+        })
+    }
+}
+
+/// Largest body of one PUT. Source: S3 API reference, PutObject and UploadPart: 5 GiB.
+pub const PUT_BYTES_MAX: u64 = 5 << 30;
+
+/// Memory that an upload into a volume may hold at a time: the writer's buffer and what is on its
+/// way to it.
+const UPLOAD_MEMORY_BYTES: usize = 1280 << 10;
+
+/// Reads a body without its framing.
+struct Unframed<'a> {
+    body: &'a mut RequestBody,
+    decoder: Option<ChunkedDecoder>,
+    decoded: Vec<Bytes>,
+}
+
+impl<'a> Unframed<'a> {
+    fn new(body: &'a mut RequestBody, form: &PayloadForm, length: u64) -> Self {
+        let decoder = match form {
+            PayloadForm::Chunked(mode) => Some(ChunkedDecoder::new(mode.clone(), length)),
+            PayloadForm::Unsigned | PayloadForm::Sha256(_) => None,
+        };
+        Self { body, decoder, decoded: Vec::new() }
+    }
+
+    /// The next bytes as they come; an empty vector at the end.
+    async fn next(&mut self) -> Result<Vec<Bytes>, S3Error> {
+        while let Some(bytes) = self.body.next().await {
+            let bytes = bytes.map_err(errors::body)?;
+            match &mut self.decoder {
+                None => return Ok(vec![bytes]),
+                Some(decoder) => decoder.push(bytes, &mut self.decoded)?,
+            }
+            if !self.decoded.is_empty() {
+                return Ok(std::mem::take(&mut self.decoded));
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Checks that the framing is complete; gives the trailers.
+    fn finish(self) -> Result<Vec<Trailer>, S3Error> {
+        match self.decoder {
+            Some(decoder) => Ok(decoder.finish()?),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// The announced length of the body without its framing.
+pub fn announced_length(request: &S3Request) -> Result<u64, S3Error> {
+    let name = match request.payload {
+        PayloadForm::Chunked(_) => X_AMZ_DECODED_CONTENT_LENGTH,
+        PayloadForm::Unsigned | PayloadForm::Sha256(_) => CONTENT_LENGTH,
+    };
+    let Some(value) = request.headers.get(&name) else {
+        return Err(S3ErrorCode::MissingContentLength.into());
+    };
+    let length = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    length.ok_or_else(|| {
+        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        S3Error::invalid_argument(name.as_str(), &text, "The length of the body is not a number.")
+    })
+}
+
+/// Takes the body of an upload into the store, verified against everything the client declared.
+/// `algorithm` sums the bytes when the client declares no checksum of its own.
+pub async fn receive(
+    service: &S3Service,
+    request: &mut S3Request,
+    algorithm: ChecksumAlgorithm,
+) -> Result<WrittenContent, S3Error> {
+    let declared = ChecksumHeaders::parse(&request.headers)?;
+    let length = announced_length(request)?;
+    if length > PUT_BYTES_MAX {
+        return Err(S3Error::new(S3ErrorCode::EntityTooLarge)
+            .detail("ProposedSize", length.to_string())
+            .detail("MaxSizeAllowed", PUT_BYTES_MAX.to_string()));
+    }
+    let algorithm = declared_algorithm(&declared)?.unwrap_or(algorithm);
+    let memory = UPLOAD_MEMORY_BYTES.min(usize::try_from(length).unwrap_or(usize::MAX));
+    let _memory = request.context.memory.reserve(memory).await.map_err(errors::overloaded)?;
+
+    let sha256 = match request.payload {
+        PayloadForm::Sha256(digest) => Some(digest),
+        PayloadForm::Unsigned | PayloadForm::Chunked(_) => None,
+    };
+    let begun = service.store.begin_content(length, algorithm, sha256.is_some()).await;
+    let mut writer = begun.map_err(errors::fault)?;
+    let mut body = Unframed::new(&mut request.body, &request.payload, length);
+    loop {
+        let pieces = body.next().await?;
+        if pieces.is_empty() {
+            break;
+        }
+        for piece in pieces {
+            writer.write(piece).await.map_err(errors::write_content)?;
+        }
+    }
+    let trailers = body.finish()?;
+    let checksum = match declared.value {
+        Some(checksum) => Some(checksum),
+        None => trailing_checksum(&declared, &trailers)?,
+    };
+    let declared = Declared { md5: declared.content_md5, sha256, checksum };
+    writer.finish(&declared).await.map_err(errors::write_content)
+}
+
+/// The algorithm the client chose, if it chose one.
+pub fn declared_algorithm(declared: &ChecksumHeaders) -> Result<Option<ChecksumAlgorithm>, S3Error> {
+    if declared.value_part_count.is_some() {
+        let message = "A composite checksum cannot be given for a single body.";
+        return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
+    }
+    let by_value = declared.value.map(|checksum| checksum.algorithm());
+    Ok(by_value.or(declared.trailer).or(declared.algorithm))
+}
+
+/// The checksum among the trailers, which has to be there if it was announced.
+fn trailing_checksum(declared: &ChecksumHeaders, trailers: &[Trailer]) -> Result<Option<Checksum>, S3Error> {
+    let Some(algorithm) = declared.trailer else { return Ok(None) };
+    let Some((_, value)) = trailers.iter().find(|(name, _)| name == algorithm.header_name()) else {
+        let message = format!("The announced trailer {} did not come.", algorithm.header_name());
+        return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
+    };
+    match Checksum::from_base64(algorithm, value) {
+        Ok(checksum) => Ok(Some(checksum)),
+        Err(_) => {
+            let message = format!("Value for {} trailing header is invalid.", algorithm.header_name());
+            Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message))
+        }
+    }
+}
+
+/// Reads a document of at most `limit_bytes` into memory, verified against everything the client
+/// declared of it.
+pub async fn read_document(request: &mut S3Request, limit_bytes: u64) -> Result<Bytes, S3Error> {
+    let declared = ChecksumHeaders::parse(&request.headers)?;
+    let too_large = || {
+        S3Error::new(S3ErrorCode::MaxMessageLengthExceeded)
+            .detail("MaxMessageLengthBytes", limit_bytes.to_string())
+    };
+    let announced = match request.headers.contains_key(CONTENT_LENGTH) {
+        true => Some(announced_length(request)?),
+        false => None,
+    };
+    if announced.is_some_and(|length| length > limit_bytes) {
+        return Err(too_large());
+    }
+    let length = announced.unwrap_or(0);
+    let reserved = announced.unwrap_or(limit_bytes) as usize;
+    let _memory = request.context.memory.reserve(reserved).await.map_err(errors::overloaded)?;
+    let mut body = Unframed::new(&mut request.body, &request.payload, length);
+    let mut document = Vec::new();
+    loop {
+        let pieces = body.next().await?;
+        if pieces.is_empty() {
+            break;
+        }
+        for piece in pieces {
+            if document.len() as u64 + piece.len() as u64 > limit_bytes {
+                return Err(too_large());
+            }
+            document.extend_from_slice(&piece);
+        }
+    }
+    let trailers = body.finish()?;
+    let trailing = trailing_checksum(&declared, &trailers)?;
+    verify_document(&document, &declared, trailing, &request.payload)?;
+    Ok(Bytes::from(document))
+}
+
+fn verify_document(
+    document: &[u8],
+    declared: &ChecksumHeaders,
+    trailing: Option<Checksum>,
+    payload: &PayloadForm,
+) -> Result<(), S3Error> {
+    if declared.content_md5.is_some_and(|md5| md5 != Md5::digest(document)) {
+        return Err(S3ErrorCode::BadDigest.into());
+    }
+    if let PayloadForm::Sha256(digest) = payload
+        && *digest != Sha256::digest(document)
+    {
+        return Err(S3ErrorCode::XAmzContentSHA256Mismatch.into());
+    }
+    if let Some(checksum) = declared.value.or(trailing) {
+        let mut hasher = ChecksumHasher::new(checksum.algorithm());
+        hasher.update(document);
+        if hasher.finish() != checksum {
+            return Err(S3ErrorCode::BadDigest.into());
+        }
+    }
+    Ok(())
+}

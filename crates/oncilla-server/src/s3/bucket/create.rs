@@ -1,0 +1,204 @@
+//! CreateBucket.
+
+use http::StatusCode;
+use http::header::LOCATION;
+use oncilla_store::bucket::{CreateBucketError, NewBucket};
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::header::{X_AMZ_BUCKET_OBJECT_LOCK_ENABLED, X_AMZ_OBJECT_OWNERSHIP};
+use oncilla_wire::xml::acl::CannedAcl;
+use oncilla_wire::xml::bucket::{CreateBucketConfiguration, MAX_CREATE_BUCKET_BODY_BYTES};
+
+use crate::s3::answer::{Answer, empty, set};
+use crate::s3::authorize::is_public_read;
+use crate::s3::body::read_document;
+use crate::s3::bucket::acl::canned_acl_header;
+use crate::s3::bucket::tagging::pairs_of;
+use crate::s3::request::S3Request;
+use crate::s3::{S3Service, errors};
+
+/// The longest location constraint. The longest region of AWS has 14 characters
+/// (`ap-southeast-1`); the rest is room for names that operators give.
+const LOCATION_CHARS_MAX: usize = 64;
+
+/// The settings of object ownership. Source: S3 API reference, CreateBucket.
+const OBJECT_OWNERSHIPS: [&str; 3] = [
+    BUCKET_OWNER_ENFORCED,
+    "BucketOwnerPreferred",
+    "ObjectWriter",
+];
+
+/// The ownership that switches ACLs off.
+const BUCKET_OWNER_ENFORCED: &str = "BucketOwnerEnforced";
+
+pub async fn create(service: &S3Service, request: &mut S3Request) -> Answer {
+    refuse_object_lock(request)?;
+    let acl = canned_acl_header(request)?.unwrap_or_default();
+    check_ownership(request, acl)?;
+    let document = read_document(request, MAX_CREATE_BUCKET_BODY_BYTES as u64).await?;
+    let configuration = CreateBucketConfiguration::parse(&document)?;
+    let location = configuration.location_constraint.unwrap_or_default();
+    check_location(&location)?;
+    let new = NewBucket {
+        name: request.bucket.clone(),
+        owner: request.account_id().to_owned(),
+        location,
+        acl,
+        // As in S3: the ACL of a bucket says nothing about its objects.
+        public_objects: false,
+        tags: pairs_of(configuration.tags),
+    };
+    let created = service.store.create_bucket(new).await;
+    created.map_err(|error| refusal(error, acl).detail("BucketName", request.bucket.clone()))?;
+    let mut response = empty(StatusCode::OK);
+    set(&mut response, LOCATION, &format!("/{}", request.bucket))?;
+    Ok(response)
+}
+
+/// Creating what one already has changes nothing, whoever asks and however: the bucket keeps its
+/// ACL, its tags and its objects, so the answer is an error and not a 200 that would suggest
+/// otherwise. It is `BucketAlreadyOwnedByYou`, as S3 answers everywhere but in `us-east-1` (whose
+/// 200 is a legacy and resets the ACL); clients such as Terraform and rclone rely on that code to
+/// carry on. With another ACL than the bucket has, it is `BucketAlreadyExists`: the bucket is not
+/// the one asked for (ceph/s3-tests: test_bucket_recreate_new_acl, test_bucket_recreate_overwrite_acl).
+fn refusal(error: CreateBucketError, acl: CannedAcl) -> S3Error {
+    match error {
+        CreateBucketError::AlreadyOwnedByYou(existing) if existing.record.acl != acl => {
+            errors::create_bucket(CreateBucketError::AlreadyExists)
+        }
+        other => errors::create_bucket(other),
+    }
+}
+
+/// Object lock is not implemented, and a bucket that promised it without keeping it would be worse
+/// than none.
+fn refuse_object_lock(request: &S3Request) -> Result<(), S3Error> {
+    let Some(value) = request.headers.get(X_AMZ_BUCKET_OBJECT_LOCK_ENABLED) else {
+        return Ok(());
+    };
+    let name = X_AMZ_BUCKET_OBJECT_LOCK_ENABLED;
+    if value.as_bytes().eq_ignore_ascii_case(b"false") {
+        return Ok(());
+    }
+    if value.as_bytes().eq_ignore_ascii_case(b"true") {
+        return Err(S3Error::new(S3ErrorCode::NotImplemented).detail("Header", name.as_str()));
+    }
+    let value = String::from_utf8_lossy(value.as_bytes());
+    Err(S3Error::invalid_argument(
+        name.as_str(),
+        &value,
+        "The value must be true or false.",
+    ))
+}
+
+/// Checks `x-amz-object-ownership`. Nothing is kept of it: objects belong to the account that wrote
+/// them, whatever it says.
+fn check_ownership(request: &S3Request, acl: CannedAcl) -> Result<(), S3Error> {
+    let Some(value) = request.headers.get(X_AMZ_OBJECT_OWNERSHIP) else {
+        return Ok(());
+    };
+    let value = String::from_utf8_lossy(value.as_bytes());
+    if !OBJECT_OWNERSHIPS.contains(&value.as_ref()) {
+        let name = X_AMZ_OBJECT_OWNERSHIP;
+        let message = format!("Invalid {name} header: {value}");
+        return Err(S3Error::invalid_argument(name.as_str(), &value, message));
+    }
+    if value == BUCKET_OWNER_ENFORCED && is_public_read(acl) {
+        return Err(S3Error::with_message(
+            S3ErrorCode::InvalidRequest,
+            "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+        ));
+    }
+    Ok(())
+}
+
+/// Any region is accepted and reported back, since signatures of any region are; only what is no
+/// name of a region at all is refused.
+fn check_location(location: &str) -> Result<(), S3Error> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let sane = location.len() <= LOCATION_CHARS_MAX
+        && location.bytes().all(allowed)
+        && !location.starts_with('-')
+        && !location.ends_with('-');
+    if sane {
+        return Ok(());
+    }
+    Err(S3Error::new(S3ErrorCode::InvalidLocationConstraint).detail("LocationConstraint", location))
+}
+
+#[cfg(test)]
+mod tests {
+    use oncilla_store::Bucket;
+    use oncilla_store::rows::bucket::BucketRecord;
+    use oncilla_store::rows::codec::UnknownFields;
+    use oncilla_store::rows::key::BucketId;
+
+    use super::*;
+
+    #[test]
+    fn names_of_regions_are_accepted() {
+        for location in [
+            "",
+            "us-east-1",
+            "EU",
+            "auto",
+            "fra",
+            "default",
+            &"r".repeat(64),
+        ] {
+            assert!(check_location(location).is_ok(), "{location}");
+        }
+        for location in [
+            "a b",
+            "-a",
+            "a-",
+            "\u{e9}",
+            "a/b",
+            "<a>",
+            "a\n",
+            &"r".repeat(65),
+        ] {
+            let error = check_location(location).unwrap_err();
+            assert_eq!(
+                error.code,
+                S3ErrorCode::InvalidLocationConstraint,
+                "{location}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bucket_that_exists_is_told_apart_by_owner_and_acl() {
+        let owned = |acl| {
+            let record = BucketRecord {
+                id: BucketId(1),
+                owner: "a".repeat(64),
+                created_ms: 0,
+                location: String::new(),
+                acl,
+                public_objects: false,
+                tags: Vec::new(),
+                unknown: UnknownFields::default(),
+            };
+            let bucket = Bucket {
+                name: "bucket".to_owned(),
+                record,
+            };
+            CreateBucketError::AlreadyOwnedByYou(Box::new(bucket))
+        };
+        let code = |error, acl| refusal(error, acl).code;
+        for acl in [CannedAcl::Private, CannedAcl::PublicRead] {
+            assert_eq!(code(owned(acl), acl), S3ErrorCode::BucketAlreadyOwnedByYou);
+        }
+        let (private, public) = (CannedAcl::Private, CannedAcl::PublicRead);
+        assert_eq!(
+            code(owned(private), public),
+            S3ErrorCode::BucketAlreadyExists
+        );
+        assert_eq!(
+            code(owned(public), private),
+            S3ErrorCode::BucketAlreadyExists
+        );
+        let foreign = CreateBucketError::AlreadyExists;
+        assert_eq!(code(foreign, private), S3ErrorCode::BucketAlreadyExists);
+    }
+}

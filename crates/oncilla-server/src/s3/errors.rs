@@ -1,0 +1,194 @@
+//! Every error of the store and of the machinery, as S3 says it. Exhaustive on purpose: a new
+//! variant does not compile until somebody decides here what clients are told.
+
+use oncilla_store::bucket::{BucketError, CreateBucketError, DeleteBucketError};
+use oncilla_store::multipart::{CompleteError, PART_BYTES_MIN, UploadError};
+use oncilla_store::object::{
+    CopyError, DeleteObjectError, GetObjectError, PutObjectError, UpdateObjectError,
+};
+use oncilla_store::{DigestMismatch, Fault, WriteContentError};
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+
+use crate::{BodyError, Overloaded};
+
+/// A failure beneath. What the operator has to know is logged here, once.
+pub fn fault(fault: Fault) -> S3Error {
+    match fault {
+        Fault::NoSpace => {
+            tracing::warn!("refused a write: no space left on the device");
+            S3ErrorCode::InsufficientStorage.into()
+        }
+        Fault::Unavailable(reason) => {
+            tracing::warn!(%reason, "temporarily unavailable");
+            S3ErrorCode::ServiceUnavailable.into()
+        }
+        Fault::Damaged(detail) => {
+            tracing::error!(%detail, "stored data is damaged; run `oncilla scrub`");
+            S3Error::with_message(
+                S3ErrorCode::InternalError,
+                "The stored data failed its verification and was not returned.",
+            )
+        }
+        Fault::Failed(detail) => {
+            tracing::error!(%detail, "storage failed");
+            S3ErrorCode::InternalError.into()
+        }
+    }
+}
+
+pub fn overloaded(_: Overloaded) -> S3Error {
+    S3ErrorCode::SlowDown.into()
+}
+
+pub fn body(error: BodyError) -> S3Error {
+    match error {
+        BodyError::Stalled { .. } => S3ErrorCode::RequestTimeout.into(),
+        BodyError::TooLarge { limit_bytes } => S3Error::new(S3ErrorCode::EntityTooLarge)
+            .detail("MaxSizeAllowed", limit_bytes.to_string()),
+        BodyError::Incomplete { .. } => S3ErrorCode::IncompleteBody.into(),
+    }
+}
+
+pub fn write_content(error: WriteContentError) -> S3Error {
+    match error {
+        WriteContentError::Mismatch(DigestMismatch::ContentMd5) => S3Error::with_message(
+            S3ErrorCode::BadDigest,
+            "The Content-MD5 you specified did not match what we received.",
+        ),
+        WriteContentError::Mismatch(DigestMismatch::ContentSha256) => {
+            S3ErrorCode::XAmzContentSHA256Mismatch.into()
+        }
+        WriteContentError::Mismatch(DigestMismatch::Checksum(algorithm)) => S3Error::with_message(
+            S3ErrorCode::BadDigest,
+            format!("The {algorithm} you specified did not match the calculated checksum."),
+        ),
+        WriteContentError::Length { announced, received } => {
+            S3Error::new(S3ErrorCode::IncompleteBody)
+                .detail("NumberBytesExpected", announced.to_string())
+                .detail("NumberBytesProvided", received.to_string())
+        }
+        WriteContentError::Fault(inner) => fault(inner),
+    }
+}
+
+pub fn bucket(error: BucketError) -> S3Error {
+    match error {
+        BucketError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
+        BucketError::Fault(inner) => fault(inner),
+    }
+}
+
+pub fn create_bucket(error: CreateBucketError) -> S3Error {
+    match error {
+        CreateBucketError::AlreadyOwnedByYou(_) => S3ErrorCode::BucketAlreadyOwnedByYou.into(),
+        CreateBucketError::AlreadyExists => S3ErrorCode::BucketAlreadyExists.into(),
+        CreateBucketError::Fault(inner) => fault(inner),
+    }
+}
+
+pub fn delete_bucket(error: DeleteBucketError) -> S3Error {
+    match error {
+        DeleteBucketError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
+        DeleteBucketError::NotEmpty => S3ErrorCode::BucketNotEmpty.into(),
+        DeleteBucketError::Fault(inner) => fault(inner),
+    }
+}
+
+pub fn get_object(key: &str, error: GetObjectError) -> S3Error {
+    match error {
+        GetObjectError::NoSuchKey => no_such_key(key),
+        GetObjectError::Fault(inner) => fault(inner),
+    }
+}
+
+pub fn update_object(key: &str, error: UpdateObjectError) -> S3Error {
+    match error {
+        UpdateObjectError::NoSuchKey => no_such_key(key),
+        UpdateObjectError::Fault(inner) => fault(inner),
+    }
+}
+
+pub fn put_object(error: PutObjectError) -> S3Error {
+    match error {
+        PutObjectError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
+        PutObjectError::Condition(failure) => failure.into(),
+        PutObjectError::Fault(inner) => fault(inner),
+    }
+}
+
+pub fn delete_object(error: DeleteObjectError) -> S3Error {
+    match error {
+        DeleteObjectError::Condition(failure) => failure.into(),
+        DeleteObjectError::Fault(inner) => fault(inner),
+    }
+}
+
+pub fn copy(source_key: &str, error: CopyError) -> S3Error {
+    match error {
+        CopyError::NoSuchKey => no_such_key(source_key),
+        CopyError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
+        CopyError::SourceCondition(failure) | CopyError::Condition(failure) => failure.into(),
+        CopyError::TooLarge => S3Error::with_message(
+            S3ErrorCode::InvalidRequest,
+            "The specified copy source is larger than the maximum allowable size for a copy \
+             source: 5368709120",
+        ),
+        CopyError::Unchanged => S3Error::with_message(
+            S3ErrorCode::InvalidRequest,
+            "This copy request is illegal because it is trying to copy an object to itself \
+             without changing the object's metadata, storage class, website redirect location or \
+             encryption attributes.",
+        ),
+        CopyError::Fault(inner) => fault(inner),
+    }
+}
+
+pub fn upload(upload_id: &str, error: UploadError) -> S3Error {
+    match error {
+        UploadError::NoSuchUpload => no_such_upload(upload_id),
+        UploadError::Fault(inner) => fault(inner),
+    }
+}
+
+pub fn complete(upload_id: &str, error: CompleteError) -> S3Error {
+    match error {
+        CompleteError::NoSuchUpload => no_such_upload(upload_id),
+        CompleteError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
+        CompleteError::NoParts => S3ErrorCode::MalformedXML.into(),
+        CompleteError::InvalidPart { number } => S3Error::new(S3ErrorCode::InvalidPart)
+            .detail("UploadId", upload_id)
+            .detail("PartNumber", number.to_string()),
+        CompleteError::InvalidPartOrder => {
+            S3Error::new(S3ErrorCode::InvalidPartOrder).detail("UploadId", upload_id)
+        }
+        CompleteError::EntityTooSmall { number, size, etag } => {
+            S3Error::new(S3ErrorCode::EntityTooSmall)
+                .detail("ProposedSize", size.to_string())
+                .detail("MinSizeAllowed", PART_BYTES_MIN.to_string())
+                .detail("PartNumber", number.to_string())
+                .detail("ETag", etag.to_string())
+        }
+        CompleteError::ChecksumMismatch => S3Error::with_message(
+            S3ErrorCode::BadDigest,
+            "The checksum you specified for the object does not match that of its parts.",
+        ),
+        CompleteError::SizeMismatch { declared, actual } => S3Error::with_message(
+            S3ErrorCode::InvalidRequest,
+            format!(
+                "The x-amz-mp-object-size of {declared} does not match the size of the parts, {actual}."
+            ),
+        ),
+        CompleteError::Condition(failure) => failure.into(),
+        CompleteError::Fault(inner) => fault(inner),
+    }
+}
+
+/// There is no object under the key.
+pub fn no_such_key(key: &str) -> S3Error {
+    S3Error::new(S3ErrorCode::NoSuchKey).detail("Key", key)
+}
+
+/// There is no such open upload.
+pub fn no_such_upload(upload_id: &str) -> S3Error {
+    S3Error::new(S3ErrorCode::NoSuchUpload).detail("UploadId", upload_id)
+}

@@ -1,0 +1,66 @@
+//! The S3 API: from a request to an answer.
+//!
+//! [`dispatch`] is the way every request takes: address, operation, authentication, bucket,
+//! authorization, handler, error document. Handlers are grouped as the S3 API reference groups its
+//! operations: [`service`], [`bucket`], [`object`], [`multipart`].
+
+mod answer;
+pub(crate) mod authenticate;
+mod authorize;
+pub(crate) mod body;
+mod bucket;
+mod dispatch;
+pub(crate) mod errors;
+mod multipart;
+mod object;
+mod owner;
+mod request;
+mod service;
+
+use std::sync::Arc;
+
+use moka::sync::Cache;
+use oncilla_iam::Iam;
+use oncilla_store::Store;
+use oncilla_wire::address::Addressing;
+use oncilla_wire::sigv4::SigningKey;
+
+use authenticate::SigningKeyName;
+
+/// Settings of the S3 API.
+#[derive(Clone, Debug)]
+pub struct S3Options {
+    /// Base domains of virtual-hosted addresses; `localhost` is always one.
+    pub domains: Vec<String>,
+    /// The region that GetBucketLocation reports for buckets created without a constraint.
+    pub region: String,
+    /// Longest expiry of a presigned URL, in seconds. S3 allows 7 days.
+    pub presign_expiry_max_s: u64,
+}
+
+/// Signing keys kept: one per access key, day and region.
+const SIGNING_KEYS_MAX: u64 = 100_000;
+
+/// Answers S3 requests. Cheap to clone.
+#[derive(Clone)]
+pub struct S3Service {
+    store: Store,
+    iam: Iam,
+    addressing: Arc<Addressing>,
+    options: Arc<S3Options>,
+    /// Deriving a signing key takes four HMACs, and the same one serves for a day.
+    signing_keys: Cache<SigningKeyName, SigningKey>,
+}
+
+impl S3Service {
+    /// A service on a store, for the keys of `iam`.
+    pub fn new(store: Store, iam: Iam, options: S3Options) -> Self {
+        Self {
+            store,
+            iam,
+            addressing: Arc::new(Addressing::new(&options.domains)),
+            options: Arc::new(options),
+            signing_keys: Cache::new(SIGNING_KEYS_MAX),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! CompleteMultipartUpload and AbortMultipartUpload.
+
+use http::StatusCode;
+use oncilla_hash::{Checksum, ChecksumAlgorithm};
+use oncilla_store::multipart::{CompleteUpload, CompletedPart};
+use oncilla_store::{Bucket, ETag, UniqueId};
+use oncilla_wire::checksum_headers::{ChecksumHeaders, ChecksumType};
+use oncilla_wire::conditions::Conditions;
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::header::X_AMZ_MP_OBJECT_SIZE;
+use oncilla_wire::uri::encode_path;
+use oncilla_wire::xml::multipart::{
+    self, CompleteMultipartUpload, CompleteMultipartUploadResult, MAX_COMPLETE_BODY_BYTES,
+    check_part_order,
+};
+
+use crate::s3::answer::{Answer, checksums, empty, xml};
+use crate::s3::body::read_document;
+use crate::s3::request::S3Request;
+use crate::s3::{S3Service, errors};
+
+pub async fn complete(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
+    let upload_id = request.query.get("uploadId").unwrap_or_default().to_owned();
+    let upload = UniqueId::from_hex(&upload_id).ok_or_else(|| errors::no_such_upload(&upload_id))?;
+    // The checksum headers of this request are about the object, not about the document.
+    let declared = ChecksumHeaders::parse(&request.headers)?;
+    let document = read_part_list(request).await?;
+    let list = CompleteMultipartUpload::parse(&document)?;
+    check_part_order(&list.parts)?;
+    let parts = list.parts.iter().map(completed_part).collect::<Result<Vec<_>, S3Error>>()?;
+    let conditions = Conditions::from_headers(&request.headers);
+    check_type(&declared)?;
+    let complete = CompleteUpload {
+        bucket,
+        key: request.key.as_bytes(),
+        upload,
+        parts: &parts,
+        checksum: declared.value,
+        size: object_size(request)?,
+        conditions: &conditions,
+    };
+    let completed = service.store.complete_upload(complete).await;
+    let record = completed.map_err(|error| errors::complete(&upload_id, error))?;
+    let scheme = if request.context.tls { "https" } else { "http" };
+    let path = format!("/{}/{}", bucket.name, request.key);
+    let result = CompleteMultipartUploadResult {
+        location: format!("{scheme}://{}{}", request.host, encode_path(&path)).into(),
+        bucket: bucket.name.as_str().into(),
+        key: request.key.as_str().into(),
+        etag: record.etag.to_string().into(),
+        checksums: checksums(record.checksum.as_ref(), record.etag.parts),
+    };
+    Ok(xml(result.to_xml()))
+}
+
+/// Reads the document without comparing it with the checksum headers.
+async fn read_part_list(request: &mut S3Request) -> Result<bytes::Bytes, S3Error> {
+    let of_object: Vec<_> = request
+        .headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("x-amz-checksum-"))
+        .cloned()
+        .collect();
+    for name in of_object {
+        request.headers.remove(name);
+    }
+    read_document(request, MAX_COMPLETE_BODY_BYTES as u64).await
+}
+
+fn completed_part(part: &multipart::CompletedPart<'_>) -> Result<CompletedPart, S3Error> {
+    let mut checksum = None;
+    for (algorithm, text) in part.checksums.iter() {
+        checksum = Some(part_checksum(algorithm, text)?);
+    }
+    Ok(CompletedPart { number: part.part_number as u16, etag: ETag::parse(&part.etag), checksum })
+}
+
+fn part_checksum(algorithm: ChecksumAlgorithm, text: &str) -> Result<Checksum, S3Error> {
+    Checksum::from_base64(algorithm, text).map_err(|_| {
+        let message = format!("Value for {} is invalid.", algorithm.xml_element());
+        S3Error::with_message(S3ErrorCode::InvalidRequest, message)
+    })
+}
+
+/// A type that does not go with the algorithm of the value is refused before anything is looked at.
+fn check_type(declared: &ChecksumHeaders) -> Result<(), S3Error> {
+    match (declared.checksum_type, declared.value) {
+        (Some(kind), Some(value)) => kind.check_for(value.algorithm()),
+        (Some(ChecksumType::Composite | ChecksumType::FullObject) | None, _) => Ok(()),
+    }
+}
+
+fn object_size(request: &S3Request) -> Result<Option<u64>, S3Error> {
+    let Some(value) = request.headers.get(X_AMZ_MP_OBJECT_SIZE) else { return Ok(None) };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let size = text.trim().parse().map_err(|_| {
+        S3Error::invalid_argument(X_AMZ_MP_OBJECT_SIZE.as_str(), &text, "The value is not a number.")
+    });
+    size.map(Some)
+}
+
+pub async fn abort(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
+    let upload_id = request.query.get("uploadId").unwrap_or_default();
+    let upload = UniqueId::from_hex(upload_id).ok_or_else(|| errors::no_such_upload(upload_id))?;
+    let aborted = service.store.abort_upload(bucket, request.key.as_bytes(), upload).await;
+    aborted.map_err(|error| errors::upload(upload_id, error))?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}

@@ -1,0 +1,31 @@
+//! GetObjectAcl and PutObjectAcl, of canned ACLs.
+
+use http::StatusCode;
+use oncilla_store::Bucket;
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::xml::acl;
+
+use crate::s3::answer::{Answer, empty, xml};
+use crate::s3::object::headers::canned_acl;
+use crate::s3::request::S3Request;
+use crate::s3::{S3Service, errors};
+
+pub async fn get_acl(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
+    request.refuse_other_versions()?;
+    let record = service.store.object(bucket, request.key.as_bytes()).await;
+    let record = record.map_err(|error| errors::get_object(&request.key, error))?;
+    let owner = service.owner(&record.owner).await?;
+    let bucket_owner = service.owner(&bucket.record.owner).await?;
+    Ok(xml(acl::to_xml(&owner.as_xml(), record.acl, &bucket_owner.as_xml())))
+}
+
+pub async fn put_acl(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
+    request.refuse_other_versions()?;
+    let Some(acl) = canned_acl(request)? else {
+        let message = "Only canned ACLs are implemented: send x-amz-acl. Nothing was changed.";
+        return Err(S3Error::with_message(S3ErrorCode::NotImplemented, message));
+    };
+    let changed = service.store.update_object(bucket, request.key.as_bytes(), |record| record.acl = acl).await;
+    changed.map_err(|error| errors::update_object(&request.key, error))?;
+    Ok(empty(StatusCode::OK))
+}

@@ -1,0 +1,94 @@
+//! GetObjectAttributes.
+
+use http::header::LAST_MODIFIED;
+use oncilla_store::rows::object::STANDARD;
+use oncilla_store::rows::placement::Placement;
+use oncilla_store::{Bucket, ObjectRecord};
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::header::{X_AMZ_MAX_PARTS, X_AMZ_OBJECT_ATTRIBUTES, X_AMZ_PART_NUMBER_MARKER};
+use oncilla_wire::time::http_date_header;
+use oncilla_wire::xml::attributes::{AttributePart, ObjectAttributes, ObjectParts, WantedAttributes};
+
+use crate::s3::answer::{Answer, checksums, xml};
+use crate::s3::request::S3Request;
+use crate::s3::{S3Service, errors};
+
+/// Most parts of one answer. Source: S3 API reference, GetObjectAttributes.
+const MAX_PARTS: u64 = 1_000;
+
+pub async fn attributes(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
+    request.refuse_other_versions()?;
+    let wanted = wanted_attributes(request)?;
+    let record = service.store.object(bucket, request.key.as_bytes()).await;
+    let record = record.map_err(|error| errors::get_object(&request.key, error))?;
+    let is_multipart = matches!(record.placement, Placement::Upload(_));
+    let object_parts = match wanted.object_parts && is_multipart {
+        true => Some(object_parts(service, request, &record).await?),
+        false => None,
+    };
+    let document = ObjectAttributes {
+        etag: wanted.etag.then(|| record.etag.to_string().into()),
+        checksums: wanted.checksum.then(|| checksums(record.checksum.as_ref(), record.etag.parts)),
+        object_parts,
+        storage_class: wanted.storage_class.then(|| match record.storage_class() {
+            STANDARD => STANDARD.into(),
+            other => other.to_owned().into(),
+        }),
+        object_size: wanted.object_size.then_some(record.size),
+    };
+    let mut response = xml(document.to_xml());
+    let last_modified = http_date_header(record.last_modified_ms as i64);
+    response.headers_mut().insert(LAST_MODIFIED, last_modified);
+    Ok(response)
+}
+
+fn wanted_attributes(request: &S3Request) -> Result<WantedAttributes, S3Error> {
+    let mut wanted = WantedAttributes::default();
+    for value in request.headers.get_all(X_AMZ_OBJECT_ATTRIBUTES) {
+        wanted.add(&String::from_utf8_lossy(value.as_bytes()))?;
+    }
+    if wanted == WantedAttributes::default() {
+        let message = "The x-amz-object-attributes header specifying the attributes to be retrieved \
+                       is either missing or empty";
+        return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
+    }
+    Ok(wanted)
+}
+
+async fn object_parts(
+    service: &S3Service,
+    request: &S3Request,
+    record: &ObjectRecord,
+) -> Result<ObjectParts<'static>, S3Error> {
+    let max_parts = number_header(request, &X_AMZ_MAX_PARTS)?.unwrap_or(MAX_PARTS).min(MAX_PARTS);
+    let marker = number_header(request, &X_AMZ_PART_NUMBER_MARKER)?.unwrap_or(0);
+    let after = u16::try_from(marker).unwrap_or(u16::MAX);
+    let page = service.store.list_object_parts(record, after, max_parts as usize).await;
+    let page = page.map_err(errors::fault)?;
+    let last = page.parts.last().map_or(after, |part| part.number);
+    Ok(ObjectParts {
+        total_parts_count: u32::from(record.etag.parts),
+        part_number_marker: u32::from(after),
+        next_part_number_marker: u32::from(last),
+        max_parts,
+        is_truncated: page.truncated,
+        parts: page
+            .parts
+            .into_iter()
+            .map(|part| AttributePart {
+                part_number: u32::from(part.number),
+                size: part.record.size,
+                checksums: checksums(part.record.checksum.as_ref(), 0),
+            })
+            .collect(),
+    })
+}
+
+fn number_header(request: &S3Request, name: &http::HeaderName) -> Result<Option<u64>, S3Error> {
+    let Some(value) = request.headers.get(name) else { return Ok(None) };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let number = text.trim().parse().map_err(|_| {
+        S3Error::invalid_argument(name.as_str(), &text, "The value is not a number.")
+    });
+    number.map(Some)
+}

@@ -1,0 +1,103 @@
+//! CopyObject, and the source of copies.
+
+use http::HeaderName;
+use oncilla_hash::ChecksumAlgorithm;
+use oncilla_store::Bucket;
+use oncilla_store::object::{CopyObject, Directive};
+use oncilla_wire::checksum_headers::ChecksumHeaders;
+use oncilla_wire::conditions::Conditions;
+use oncilla_wire::copy_source::CopySource;
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::header::{
+    X_AMZ_COPY_SOURCE, X_AMZ_METADATA_DIRECTIVE, X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER,
+    X_AMZ_TAGGING_DIRECTIVE,
+};
+use oncilla_wire::operation::Operation;
+use oncilla_wire::xml::copy::CopyResult;
+
+use crate::s3::answer::{Answer, checksums, xml};
+use crate::s3::body::PUT_BYTES_MAX;
+use crate::s3::dispatch::check_expected_owner;
+use crate::s3::object::headers::new_object;
+use crate::s3::request::{S3Request, no_such_version};
+use crate::s3::{S3Service, errors};
+
+/// The object a copy reads, authorized.
+pub struct CopySourceObject {
+    /// Its bucket.
+    pub bucket: Bucket,
+    /// Its key.
+    pub key: String,
+}
+
+/// Finds the source of a copy, which the sender must be allowed to read.
+pub async fn copy_source(service: &S3Service, request: &S3Request) -> Result<CopySourceObject, S3Error> {
+    let value = request.headers.get(X_AMZ_COPY_SOURCE).ok_or(S3Error::new(S3ErrorCode::InvalidRequest))?;
+    let source = CopySource::parse(value.as_bytes())?;
+    if let Some(version_id) = source.version_id.as_deref().filter(|id| *id != "null") {
+        return Err(no_such_version(version_id));
+    }
+    let bucket = service.store.bucket(&source.bucket).await;
+    let bucket = bucket.map_err(|error| errors::bucket(error).detail("BucketName", source.bucket.clone()))?;
+    check_expected_owner(request, &X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER, &bucket)?;
+    let read = Operation::GetObject;
+    service.authorize_in_bucket(&request.principal, read, &bucket, &source.key).await?;
+    Ok(CopySourceObject { bucket, key: source.key })
+}
+
+pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
+    let source = copy_source(service, request).await?;
+    let new = new_object(request)?;
+    let conditions = Conditions::from_headers(&request.headers);
+    let source_conditions = Conditions::from_copy_source_headers(&request.headers);
+    let given_class = super::headers::storage_class(request)?;
+    let owner = match new.owner.is_empty() {
+        true => bucket.record.owner.clone(),
+        false => new.owner.clone(),
+    };
+    let acl = new.acl;
+    let tags = match replaces(request, &X_AMZ_TAGGING_DIRECTIVE)? {
+        true => Directive::Replace(new.tags.clone()),
+        false => Directive::Copy,
+    };
+    let metadata = match replaces(request, &X_AMZ_METADATA_DIRECTIVE)? {
+        true => Directive::Replace(new),
+        false => Directive::Copy,
+    };
+    let copy = CopyObject {
+        source: (&source.bucket, source.key.as_bytes()),
+        source_conditions: &source_conditions,
+        destination: (bucket, request.key.as_bytes()),
+        conditions: &conditions,
+        owner,
+        acl,
+        storage_class: given_class,
+        metadata,
+        tags,
+        algorithm: copy_algorithm(request)?,
+    };
+    let copied = service.store.copy_object(copy, PUT_BYTES_MAX).await;
+    let record = copied.map_err(|error| errors::copy(&source.key, error))?;
+    let document = CopyResult {
+        last_modified_ms: record.last_modified_ms as i64,
+        etag: record.etag.to_string().into(),
+        checksums: checksums(record.checksum.as_ref(), record.etag.parts),
+    };
+    Ok(xml(document.to_object_xml()))
+}
+
+fn copy_algorithm(request: &S3Request) -> Result<Option<ChecksumAlgorithm>, S3Error> {
+    Ok(ChecksumHeaders::parse(&request.headers)?.algorithm)
+}
+
+/// Whether a directive header says REPLACE; COPY is the default.
+fn replaces(request: &S3Request, name: &HeaderName) -> Result<bool, S3Error> {
+    match request.headers.get(name).map(|value| value.as_bytes()) {
+        None | Some(b"COPY") => Ok(false),
+        Some(b"REPLACE") => Ok(true),
+        Some(other) => {
+            let text = String::from_utf8_lossy(other);
+            Err(S3Error::invalid_argument(name.as_str(), &text, format!("Unknown {name}.")))
+        }
+    }
+}

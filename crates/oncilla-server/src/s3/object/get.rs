@@ -1,0 +1,183 @@
+//! GetObject and HeadObject.
+
+use std::io;
+
+use futures_util::stream;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
+use http::{HeaderValue, Response, StatusCode};
+use oncilla_store::rows::layout::PartPlace;
+use oncilla_store::{BodyReader, Bucket, ByteRange, ObjectRecord};
+use oncilla_wire::checksum_headers::ChecksumHeaders;
+use oncilla_wire::conditions::{Conditions, IfRange, ReadOutcome};
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::range::{self, ResolvedRange};
+use oncilla_wire::xml::multipart::parse_part_number;
+
+use crate::ResponseBody;
+use crate::s3::answer::{Answer, empty, set};
+use crate::s3::object::headers::{set_not_modified_headers, set_object_headers};
+use crate::s3::request::S3Request;
+use crate::s3::{S3Service, errors};
+
+pub async fn get(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
+    request.refuse_other_versions()?;
+    let opened = service.store.open_object(bucket, request.key.as_bytes()).await;
+    let body = opened.map_err(|error| errors::get_object(&request.key, error))?;
+    let part = requested_part(request, &body.record, body.layout.as_ref())?;
+    let selection = match select(request, &body.record, part)? {
+        Ok(selection) => selection,
+        Err(not_modified) => return Ok(not_modified),
+    };
+    let mut response = selected(request, &body.record, &selection)?;
+    let reader = body.read(selection.range);
+    *response.body_mut() = stream_body(reader, request).await?;
+    Ok(response)
+}
+
+pub async fn head(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
+    request.refuse_other_versions()?;
+    let record = service.store.object(bucket, request.key.as_bytes()).await;
+    let record = record.map_err(|error| errors::get_object(&request.key, error))?;
+    let layout = match request.query.has("partNumber") {
+        true => service.store.layout(&record).await.map_err(errors::fault)?,
+        false => None,
+    };
+    let part = requested_part(request, &record, layout.as_ref())?;
+    let selection = match select(request, &record, part)? {
+        Ok(selection) => selection,
+        Err(not_modified) => return Ok(not_modified),
+    };
+    let mut response = selected(request, &record, &selection)?;
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(selection.range.length()));
+    Ok(response)
+}
+
+/// Which bytes of the object are answered.
+struct Selection {
+    range: ByteRange,
+    /// `Content-Range`, if not all.
+    content_range: Option<String>,
+}
+
+/// Finds the part that `partNumber` asks for. An object that was not uploaded in parts has one.
+fn requested_part(
+    request: &S3Request,
+    record: &ObjectRecord,
+    layout: Option<&oncilla_store::rows::layout::Layout>,
+) -> Result<Option<PartPlace>, S3Error> {
+    let Some(text) = request.query.get("partNumber") else { return Ok(None) };
+    if request.headers.contains_key(RANGE) {
+        let message = "Cannot specify both Range header and partNumber query parameter";
+        return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
+    }
+    let number = parse_part_number(text)? as u16;
+    let place = match layout {
+        Some(layout) => layout.part(number),
+        None if number == 1 => Some(PartPlace { number, offset: 0, size: record.size }),
+        None => None,
+    };
+    let parts = layout.map_or(1, |layout| layout.part_count());
+    let place = place.ok_or_else(|| {
+        S3Error::new(S3ErrorCode::InvalidPartNumber)
+            .detail("PartNumberRequested", text)
+            .detail("ActualPartCount", parts.to_string())
+    })?;
+    Ok(Some(place))
+}
+
+/// Evaluates conditions and range. The inner error is the answer that nothing was modified.
+fn select(
+    request: &S3Request,
+    record: &ObjectRecord,
+    part: Option<PartPlace>,
+) -> Result<Result<Selection, Response<ResponseBody>>, S3Error> {
+    let etag = record.etag.to_string();
+    let existing = record.existing(&etag);
+    match Conditions::from_headers(&request.headers).evaluate_read(existing) {
+        ReadOutcome::Proceed => {}
+        ReadOutcome::NotModified => {
+            let mut response = empty(StatusCode::NOT_MODIFIED);
+            set_not_modified_headers(&mut response, record)?;
+            return Ok(Err(response));
+        }
+        ReadOutcome::PreconditionFailed(header) => {
+            return Err(S3Error::new(S3ErrorCode::PreconditionFailed).detail("Condition", header));
+        }
+    }
+    let whole = ByteRange { start: 0, end: record.size };
+    if let Some(part) = part {
+        let range = ByteRange { start: part.offset, end: part.offset + part.size };
+        let is_partial = record.etag.parts > 0 && part.size > 0;
+        let content_range = is_partial.then(|| content_range(range, record.size));
+        return Ok(Ok(Selection { range, content_range }));
+    }
+    let wanted = request.headers.get(RANGE).and_then(|value| range::parse_range(value.as_bytes()));
+    let if_range = request.headers.get(IF_RANGE).map(|value| IfRange::parse(value.as_bytes()));
+    let wanted = wanted.filter(|_| if_range.is_none_or(|condition| condition.range_applies(existing)));
+    match range::resolve(wanted, record.size) {
+        ResolvedRange::Full => Ok(Ok(Selection { range: whole, content_range: None })),
+        ResolvedRange::Partial(span) => {
+            let range = ByteRange { start: span.start, end: span.start + span.len_bytes() };
+            Ok(Ok(Selection { range, content_range: Some(content_range(range, record.size)) }))
+        }
+        ResolvedRange::Unsatisfiable => {
+            let requested = request.header(&RANGE).unwrap_or_default().to_owned();
+            Err(S3Error::new(S3ErrorCode::InvalidRange)
+                .detail("RangeRequested", requested)
+                .detail("ActualObjectSize", record.size.to_string()))
+        }
+    }
+}
+
+/// `Content-Range` of a range that is not empty.
+fn content_range(range: ByteRange, size: u64) -> String {
+    format!("bytes {}-{}/{size}", range.start, range.end - 1)
+}
+
+/// Status and headers of the answer.
+fn selected(request: &S3Request, record: &ObjectRecord, selection: &Selection) -> Answer {
+    let mut response = empty(match selection.content_range {
+        Some(_) => StatusCode::PARTIAL_CONTENT,
+        None => StatusCode::OK,
+    });
+    let declared = ChecksumHeaders::parse(&request.headers)?;
+    // A checksum of the whole object would not match a part of it.
+    let with_checksum = declared.mode_enabled && selection.range.length() == record.size;
+    set_object_headers(&mut response, request, record, with_checksum)?;
+    if let Some(content_range) = &selection.content_range {
+        set(&mut response, CONTENT_RANGE, content_range)?;
+    }
+    debug_assert!(response.headers().contains_key(ETAG));
+    Ok(response)
+}
+
+/// The body. Its first piece is read before the answer begins, so that damage which shows there is
+/// an error answer; damage further on can only break the connection.
+async fn stream_body(mut reader: BodyReader, request: &S3Request) -> Result<ResponseBody, S3Error> {
+    let length = reader.remaining();
+    let Some(first) = reader.next().await.map_err(errors::fault)? else {
+        return Ok(ResponseBody::Empty);
+    };
+    if first.len() as u64 == length {
+        return Ok(ResponseBody::Full(first));
+    }
+    let facts = request.context.facts.clone();
+    let pieces = stream::unfold((Some(first), reader), move |(first, mut reader)| {
+        let facts = facts.clone();
+        async move {
+            if let Some(first) = first {
+                return Some((Ok(first), (None, reader)));
+            }
+            match reader.next().await {
+                Ok(Some(piece)) => Some((Ok(piece), (None, reader))),
+                Ok(None) => None,
+                Err(fault) => {
+                    let error = errors::fault(fault);
+                    facts.note_error_code(error.code.as_str());
+                    Some((Err(io::Error::other(error)), (None, reader)))
+                }
+            }
+        }
+    });
+    Ok(ResponseBody::stream(length, pieces))
+}

@@ -1,0 +1,185 @@
+//! What a request says about the object it makes, and what an object says about itself.
+
+use bytes::Bytes;
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_TYPE, LAST_MODIFIED};
+use http::{HeaderName, HeaderValue, Response};
+use oncilla_store::ObjectRecord;
+use oncilla_store::object::NewObject;
+use oncilla_store::rows::object::STANDARD;
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::header::{
+    self, RESPONSE_OVERRIDES, USER_METADATA_PREFIX, X_AMZ_ACL, X_AMZ_MP_PARTS_COUNT,
+    X_AMZ_STORAGE_CLASS, X_AMZ_TAGGING, X_AMZ_TAGGING_COUNT,
+};
+use oncilla_wire::tagging::TagSet;
+use oncilla_wire::time::http_date_header;
+use oncilla_wire::xml::acl::CannedAcl;
+
+use crate::ResponseBody;
+use crate::s3::answer::{set, set_checksum, set_etag};
+use crate::s3::request::S3Request;
+
+/// The type of an object whose writer named none. Source: observed of S3.
+const CONTENT_TYPE_DEFAULT: HeaderValue = HeaderValue::from_static("binary/octet-stream");
+
+/// The storage classes of S3; all of them are kept and reported, on the same volumes.
+/// Source: S3 API reference, PutObject, `x-amz-storage-class`.
+const STORAGE_CLASSES: [&str; 11] = [
+    STANDARD,
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER",
+    "DEEP_ARCHIVE",
+    "OUTPOSTS",
+    "GLACIER_IR",
+    "SNOW",
+    "EXPRESS_ONEZONE",
+];
+
+/// Classes whose objects cannot be read before they are restored, which is not implemented: an
+/// object that never can be read again must not be accepted.
+const ARCHIVE_CLASSES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
+
+/// What the request says about the object it makes.
+pub fn new_object(request: &S3Request) -> Result<NewObject, S3Error> {
+    let stored = header::stored_headers(&request.headers);
+    let metadata = header::user_metadata(&request.headers)?;
+    let tags = match request.headers.get(X_AMZ_TAGGING) {
+        Some(value) => TagSet::from_header(value.as_bytes())?,
+        None => TagSet::default(),
+    };
+    Ok(NewObject {
+        owner: request.account_id().to_owned(),
+        storage_class: storage_class(request)?.unwrap_or_default(),
+        acl: canned_acl(request)?.unwrap_or_default(),
+        headers: stored
+            .into_iter()
+            // The class is a field of its own.
+            .filter(|(name, _)| *name != X_AMZ_STORAGE_CLASS)
+            .map(|(name, value)| (bytes_of(name.as_str()), Bytes::copy_from_slice(value.as_bytes())))
+            .collect(),
+        metadata: metadata
+            .into_iter()
+            .map(|(name, value)| (Bytes::from(name), Bytes::from(value)))
+            .collect(),
+        tags: tag_pairs(tags),
+    })
+}
+
+fn bytes_of(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+/// A tag set as the store keeps it.
+pub fn tag_pairs(tags: TagSet) -> Vec<(String, String)> {
+    tags.into_vec().into_iter().map(|tag| (tag.key, tag.value)).collect()
+}
+
+/// `x-amz-storage-class`, if given; empty for `STANDARD`.
+pub fn storage_class(request: &S3Request) -> Result<Option<String>, S3Error> {
+    let Some(value) = request.headers.get(X_AMZ_STORAGE_CLASS) else { return Ok(None) };
+    let class = value.to_str().ok().filter(|class| STORAGE_CLASSES.contains(class));
+    let class = class.ok_or(S3Error::new(S3ErrorCode::InvalidStorageClass))?;
+    if ARCHIVE_CLASSES.contains(&class) {
+        let message = format!("Storage class {class} needs RestoreObject, which is not implemented.");
+        return Err(S3Error::with_message(S3ErrorCode::NotImplemented, message));
+    }
+    Ok(Some(if class == STANDARD { String::new() } else { class.to_owned() }))
+}
+
+/// `x-amz-acl`, if given.
+pub fn canned_acl(request: &S3Request) -> Result<Option<CannedAcl>, S3Error> {
+    refuse_grants(request)?;
+    match request.headers.get(X_AMZ_ACL) {
+        Some(value) => CannedAcl::parse(&String::from_utf8_lossy(value.as_bytes())).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Grants to single accounts are not implemented; leaving them out would be wrong either way.
+pub fn refuse_grants(request: &S3Request) -> Result<(), S3Error> {
+    match request.headers.keys().find(|name| name.as_str().starts_with("x-amz-grant-")) {
+        Some(name) => Err(S3Error::new(S3ErrorCode::NotImplemented).detail("Header", name.as_str())),
+        None => Ok(()),
+    }
+}
+
+/// What the answer to a GET or HEAD says about the object.
+pub fn set_object_headers(
+    response: &mut Response<ResponseBody>,
+    request: &S3Request,
+    record: &ObjectRecord,
+    with_checksum: bool,
+) -> Result<(), S3Error> {
+    set_etag(response, record.etag)?;
+    let headers = response.headers_mut();
+    headers.insert(LAST_MODIFIED, http_date_header(record.last_modified_ms as i64));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CONTENT_TYPE, CONTENT_TYPE_DEFAULT);
+    for (name, value) in &record.headers {
+        insert_stored(response, name, value)?;
+    }
+    for (name, value) in &record.metadata {
+        let name = [USER_METADATA_PREFIX.as_bytes(), name].concat();
+        insert_stored(response, &name, value)?;
+    }
+    if record.storage_class() != STANDARD {
+        set(response, X_AMZ_STORAGE_CLASS, record.storage_class())?;
+    }
+    if !record.tags.is_empty() {
+        set(response, X_AMZ_TAGGING_COUNT, &record.tags.len().to_string())?;
+    }
+    if request.query.has("partNumber") && record.etag.parts > 0 {
+        set(response, X_AMZ_MP_PARTS_COUNT, &record.etag.parts.to_string())?;
+    }
+    if with_checksum && let Some(checksum) = &record.checksum {
+        set_checksum(response, checksum, record.etag.parts)?;
+    }
+    set_overrides(response, request)
+}
+
+/// Stored names and values came in as headers, so they go out as headers.
+fn insert_stored(response: &mut Response<ResponseBody>, name: &[u8], value: &[u8]) -> Result<(), S3Error> {
+    let name = HeaderName::from_bytes(name).map_err(|_| unreadable_header())?;
+    let value = HeaderValue::from_bytes(value).map_err(|_| unreadable_header())?;
+    response.headers_mut().insert(name, value);
+    Ok(())
+}
+
+fn unreadable_header() -> S3Error {
+    tracing::error!("an object's stored headers cannot be sent");
+    S3ErrorCode::InternalError.into()
+}
+
+/// `response-content-type` and its like. Only a signed request may set them, so that nobody makes
+/// a public object look like something else. Source: S3 API reference, GetObject.
+fn set_overrides(response: &mut Response<ResponseBody>, request: &S3Request) -> Result<(), S3Error> {
+    for (parameter, header) in RESPONSE_OVERRIDES {
+        let Some(value) = request.query.get(parameter) else { continue };
+        if request.principal.account().is_none() {
+            let message = "Request specific response headers cannot be used for anonymous GET requests.";
+            return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
+        }
+        let invalid = || S3Error::invalid_argument(parameter, value, "The value is not a valid header value.");
+        let value = HeaderValue::try_from(value).map_err(|_| invalid())?;
+        response.headers_mut().insert(header, value);
+    }
+    Ok(())
+}
+
+/// What of the object a 304 repeats. Source: RFC 9110 §15.4.5.
+pub fn set_not_modified_headers(
+    response: &mut Response<ResponseBody>,
+    record: &ObjectRecord,
+) -> Result<(), S3Error> {
+    set_etag(response, record.etag)?;
+    let last_modified = http_date_header(record.last_modified_ms as i64);
+    response.headers_mut().insert(LAST_MODIFIED, last_modified);
+    let cache_control = record.headers.iter().find(|(name, _)| name == CACHE_CONTROL.as_str());
+    match cache_control {
+        Some((name, value)) => insert_stored(response, name, value),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,21 @@
+//! Operations on objects.
+
+mod acl;
+mod attributes;
+mod copy;
+mod delete;
+mod get;
+mod headers;
+mod put;
+mod tagging;
+
+pub use acl::{get_acl, put_acl};
+pub use attributes::attributes;
+pub use copy::copy;
+pub use delete::{delete, delete_many};
+pub use get::{get, head};
+pub use put::{ALGORITHM_DEFAULT, put};
+pub use tagging::{delete_tagging, get_tagging, put_tagging};
+
+pub(super) use copy::copy_source;
+pub(super) use headers::new_object;

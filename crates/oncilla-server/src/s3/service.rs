@@ -1,0 +1,64 @@
+//! Operations on the service: ListBuckets.
+
+use oncilla_store::bucket::ListBuckets;
+use oncilla_wire::error::S3Error;
+use oncilla_wire::xml::list_buckets::{self, BucketEntry};
+
+use crate::s3::answer::{Answer, xml};
+use crate::s3::request::S3Request;
+use crate::s3::{S3Service, errors};
+
+/// Most buckets of one answer. Source: S3 API reference, ListBuckets.
+const MAX_BUCKETS: u64 = 10_000;
+
+pub async fn list_buckets(service: &S3Service, request: &mut S3Request) -> Answer {
+    let limit = match request.query.get_number("max-buckets")? {
+        Some(0) => {
+            let message = "Argument max-buckets must be an integer between 1 and 10000";
+            return Err(S3Error::invalid_argument("max-buckets", "0", message));
+        }
+        Some(limit) => limit.min(MAX_BUCKETS),
+        None => MAX_BUCKETS,
+    };
+    let prefix = request.query.get("prefix").unwrap_or_default();
+    let mut after = request.query.get("continuation-token").map(str::to_owned);
+    let account = request.account_id();
+    let mut entries: Vec<BucketEntry<'_>> = Vec::new();
+    let mut token = None;
+    // A key sees only the buckets it was granted, so a page may need several looks.
+    while (entries.len() as u64) < limit && token.is_none() {
+        let list = ListBuckets {
+            owner: Some(account),
+            prefix,
+            after: after.as_deref(),
+            limit: (limit - entries.len() as u64) as usize,
+        };
+        let page = service.store.list_buckets(list).await.map_err(errors::fault)?;
+        let last = page.buckets.last().map(|bucket| bucket.name.clone());
+        for bucket in page.buckets {
+            if request.principal.covers(&bucket.name) {
+                entries.push(BucketEntry {
+                    creation_date_ms: bucket.record.created_ms as i64,
+                    region: Some(service.region_of(&bucket.record.location).into()),
+                    name: bucket.name.into(),
+                });
+            }
+        }
+        if !page.truncated {
+            break;
+        }
+        if entries.len() as u64 == limit {
+            token = last;
+        } else {
+            after = last;
+        }
+    }
+    let owner = service.owner(account).await?;
+    let answer = list_buckets::ListBuckets {
+        owner: owner.as_xml(),
+        buckets: entries,
+        prefix: Some(prefix).filter(|prefix| !prefix.is_empty()).map(Into::into),
+        continuation_token: token.map(Into::into),
+    };
+    Ok(xml(answer.to_xml()))
+}
