@@ -47,6 +47,8 @@ pub struct NewBucket {
     pub public_objects: bool,
     /// Bucket tags.
     pub tags: Vec<(String, String)>,
+    /// What else must hold, such as that the owner's account exists.
+    pub require: Vec<Precondition>,
 }
 
 /// Why a bucket was not created.
@@ -58,6 +60,9 @@ pub enum CreateBucketError {
     /// Another account has it.
     #[error("the bucket exists")]
     AlreadyExists,
+    /// What the caller required does not hold.
+    #[error("a requirement for the bucket's creation does not hold")]
+    RequirementFailed,
     /// A failure beneath.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -137,6 +142,7 @@ impl Store {
                 unknown: UnknownFields::default(),
             };
             let mut mutation = Mutation::new();
+            mutation.preconditions.clone_from(&new.require);
             mutation
                 .require(Precondition::Absent(bucket_key(&new.name)))
                 .require(Precondition::Absent(bucket_name_key(record.id)))
@@ -147,11 +153,17 @@ impl Store {
                     bucket_by_owner_key(&new.owner, &new.name),
                     Bytes::new(),
                 );
-            if let CommitOutcome::Committed { .. } = self.commit(mutation, time).await? {
-                return Ok(Bucket {
-                    name: new.name,
-                    record,
-                });
+            match self.commit(mutation, time).await? {
+                CommitOutcome::Committed { .. } => {
+                    return Ok(Bucket {
+                        name: new.name,
+                        record,
+                    });
+                }
+                CommitOutcome::Conflict { precondition } if precondition < new.require.len() => {
+                    return Err(CreateBucketError::RequirementFailed);
+                }
+                CommitOutcome::Conflict { .. } => {}
             }
             match self.bucket(&new.name).await {
                 Ok(bucket) if bucket.record.owner == new.owner => {

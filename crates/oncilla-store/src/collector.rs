@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use oncilla_blob::{Extent, Released, VolumeId};
+use oncilla_blob::{Extent, Released, VolumeId, WriteError};
 use oncilla_meta::{Mutation, Reader, Space};
 
 use crate::bucket::next_key;
 use crate::fault::Fault;
 use crate::rows::garbage::{Garbage, all_garbage};
 use crate::rows::key::{BucketId, UniqueId};
-use crate::rows::layout::layout_key;
+use crate::rows::layout::{Layout, layout_key};
 use crate::rows::part::{PartRecord, parts_after, split_part_key};
 use crate::rows::reference::{
     decode_extent_reference, references_into_volume, references_to_extent, references_to_upload,
@@ -37,6 +37,10 @@ const NOTES_MAX: usize = 65_536;
 
 /// Rows handled in one mutation.
 const ROWS_PER_STEP: usize = 1_000;
+
+/// Operations after which a step is committed. A single part adds at most some hundreds to it, so
+/// that no step comes near an engine's limit.
+const OPERATIONS_PER_STEP: usize = 2_000;
 
 /// Notes handled side by side, so that their steps share commits.
 const NOTES_AT_ONCE: usize = 64;
@@ -140,12 +144,16 @@ impl Store {
         }
         let outcomes = join_all(due.iter().map(|note| self.handle(&note.garbage))).await;
         let mut forget = Mutation::new();
+        let mut touched = HashSet::new();
         let mut failure = None;
         for (note, outcome) in due.into_iter().zip(outcomes) {
             match outcome {
                 Ok(Handled::Done) => {
                     forget.delete(Space::Records, note.key.clone());
                     notes.known.remove(&note.key);
+                    if let Garbage::Extent(extent) = note.garbage {
+                        touched.insert(extent.volume);
+                    }
                 }
                 Ok(Handled::InUse) => notes.again(note),
                 Err(error) => {
@@ -153,6 +161,10 @@ impl Store {
                     failure = Some(error);
                 }
             }
+        }
+        // A release is not synced, so a loss of power may undo it: the volume has to be swept again.
+        for volume in touched {
+            forget.delete(Space::Records, volume_swept_key(volume));
         }
         // What is in use is no progress: looking at it again at once would keep a thread busy.
         let progress = !forget.is_empty();
@@ -166,6 +178,7 @@ impl Store {
         match garbage {
             Garbage::Extent(extent) => self.free_extent(*extent).await,
             Garbage::Upload(upload) => self.free_upload(*upload).await,
+            Garbage::UnusedParts(upload) => self.free_unused_parts(*upload).await,
             Garbage::BucketUploads(bucket) => self.abort_uploads(*bucket).await,
         }
     }
@@ -181,7 +194,16 @@ impl Store {
         {
             return Ok(Handled::Done);
         }
-        match self.inner.volumes.release(extent).await? {
+        let released = match self.inner.volumes.release(extent).await {
+            // Its header is damaged: it cannot be freed alone, but the next sweep of its volume
+            // frees everything that nobody refers to.
+            Err(error @ WriteError::NotThisExtent { .. }) => {
+                tracing::error!(%error, "damaged extent left to the next sweep of its volume");
+                return Ok(Handled::Done);
+            }
+            released => released?,
+        };
+        match released {
             Released::Done => {
                 let state = &self.inner.collector;
                 state
@@ -203,23 +225,55 @@ impl Store {
         if self.inner.upload_pins.is_pinned(upload) {
             return Ok(Handled::InUse);
         }
+        self.free_parts(upload, &Layout::default()).await?;
+        let mut mutation = Mutation::new();
+        mutation.delete(Space::Records, layout_key(upload));
+        self.inner.engine.commit(mutation).await?;
+        Ok(Handled::Done)
+    }
+
+    /// Frees the parts that a completed upload's object does not have. Readers never see them.
+    async fn free_unused_parts(&self, upload: UniqueId) -> Result<Handled, Fault> {
+        // Without a layout the upload is gone altogether, and so are its parts.
+        if let Some(layout) = self.get(&layout_key(upload)).await? {
+            self.free_parts(upload, &Layout::decode(layout)?).await?;
+        }
+        Ok(Handled::Done)
+    }
+
+    /// Frees the parts of an upload but for those in `keep`, in steps of bounded size: a part may
+    /// have many extents, and a mutation only so many operations.
+    async fn free_parts(&self, upload: UniqueId, keep: &Layout) -> Result<(), Fault> {
+        let (mut start, end) = parts_after(upload, 0);
         loop {
-            let (start, end) = parts_after(upload, 0);
-            let page = engine.scan(scan(start, end, ROWS_PER_STEP)).await?;
+            let page = self
+                .inner
+                .engine
+                .scan(scan(start, end.clone(), ROWS_PER_STEP))
+                .await?;
             let mut mutation = Mutation::new();
-            for row in page.rows {
-                split_part_key(&row.key)?;
-                let part = PartRecord::decode(row.value)?;
-                mutation.delete(Space::Records, row.key);
+            for row in &page.rows {
+                let (_, number) = split_part_key(&row.key)?;
+                if keep.part(number).is_some() {
+                    continue;
+                }
+                let part = PartRecord::decode(row.value.clone())?;
+                mutation.delete(Space::Records, row.key.clone());
                 self.drop_placement(&mut mutation, &part.placement, upload)?;
+                if mutation.puts.len() + mutation.deletes.len() >= OPERATIONS_PER_STEP {
+                    self.inner
+                        .engine
+                        .commit(std::mem::take(&mut mutation))
+                        .await?;
+                }
             }
-            if !page.more {
-                mutation.delete(Space::Records, layout_key(upload));
+            if !mutation.is_empty() {
+                self.inner.engine.commit(mutation).await?;
             }
-            self.inner.engine.commit(mutation).await?;
-            if !page.more {
-                return Ok(Handled::Done);
-            }
+            let Some(last) = page.rows.last().filter(|_| page.more) else {
+                return Ok(());
+            };
+            start = next_key(&last.key);
         }
     }
 
@@ -376,7 +430,7 @@ impl Note {
     fn bytes(&self) -> u64 {
         match self.garbage {
             Garbage::Extent(extent) => extent.length,
-            Garbage::Upload(_) | Garbage::BucketUploads(_) => 0,
+            Garbage::Upload(_) | Garbage::UnusedParts(_) | Garbage::BucketUploads(_) => 0,
         }
     }
 }

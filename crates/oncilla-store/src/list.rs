@@ -179,7 +179,7 @@ where
         let mut start = begin.max((self.row_key)(&query.prefix));
         // One row more than the page holds tells whether the page is the last one.
         let mut scan_rows = if query.delimiter.is_empty() {
-            (query.limit + 1).min(SCAN_ROWS_MAX)
+            query.limit.saturating_add(1).min(SCAN_ROWS_MAX)
         } else {
             GROUPED_SCAN_ROWS
         };

@@ -81,7 +81,6 @@ impl Store {
             .and_then(|row| row[..].try_into().ok())
             .map_or(0, u64::from_be_bytes);
         let clock = Clock::new(wall, highest.saturating_add(CLOCK_SLACK));
-        forget_sweeps_unless_clean(&*engine).await?;
         let inner = Inner {
             engine,
             volumes,
@@ -96,14 +95,9 @@ impl Store {
         })
     }
 
-    /// Ends the store in good order: what is being written finishes, and the next start need not
-    /// search the volumes again.
-    pub async fn close(&self) -> Result<(), Fault> {
+    /// Ends the store in good order: what is being written finishes.
+    pub async fn close(&self) {
         self.inner.volumes.shutdown().await;
-        let mut mutation = Mutation::new();
-        mutation.put(Space::Records, reference::clean_end_key(), Bytes::new());
-        self.inner.engine.commit(mutation).await?;
-        Ok(())
     }
 
     /// The engine beneath.
@@ -215,6 +209,21 @@ impl Store {
     }
 }
 
+/// Runs a write to its end even if the caller goes away (a client that disconnects): whether bytes
+/// may be given back is known only when the commit has ended.
+pub(crate) async fn to_its_end<T, E>(
+    write: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<Fault> + Send + 'static,
+{
+    match tokio::spawn(write).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(Fault::Failed(format!("a write ended early: {error}")).into()),
+    }
+}
+
 /// That the row under `key` still is what was read.
 pub(crate) fn unchanged(key: &Bytes, row: Option<&Bytes>) -> Precondition {
     match row {
@@ -242,28 +251,6 @@ pub(crate) async fn is_empty(reader: &dyn Reader, range: (Bytes, Bytes)) -> Resu
         .rows
         .is_empty())
 }
-
-/// Removes the mark of a clean end, as this run may not have one. Without it, releases of the last
-/// run may have been lost with the power, so volumes searched then have to be searched again.
-async fn forget_sweeps_unless_clean(engine: &dyn Engine) -> Result<(), Fault> {
-    let clean_end = reference::clean_end_key();
-    let mut mutation = Mutation::new();
-    if engine.get(Space::Records, &clean_end).await?.is_some() {
-        mutation.delete(Space::Records, clean_end);
-    } else {
-        let (start, end) = reference::all_volumes_swept();
-        for row in engine.scan(scan(start, end, VOLUMES_MAX)).await?.rows {
-            mutation.delete(Space::Records, row.key);
-        }
-    }
-    if !mutation.is_empty() {
-        engine.commit(mutation).await?;
-    }
-    Ok(())
-}
-
-/// More volumes than a store can have: 50,000 of a gibibyte.
-const VOLUMES_MAX: usize = 50_000;
 
 fn clock_key() -> Bytes {
     join(prefix::CLOCK, &[])

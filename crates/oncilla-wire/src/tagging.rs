@@ -42,7 +42,8 @@ pub struct TagSet {
 impl TagSet {
     /// Checks the rules: count, lengths, characters, unique keys, no `aws:` prefix. A broken one is
     /// an `InvalidTag` (too many tags of an object too: ceph/s3-tests, test_put_excess_tags).
-    pub fn new(tags: Vec<Tag>, target: TagTarget) -> Result<Self, S3Error> {
+    /// The set is kept in the order of its keys, so that equal sets read the same.
+    pub fn new(mut tags: Vec<Tag>, target: TagTarget) -> Result<Self, S3Error> {
         match target {
             TagTarget::Object if tags.len() > MAX_OBJECT_TAGS => {
                 return Err(invalid("Object tags cannot be greater than 10"));
@@ -59,6 +60,7 @@ impl TagSet {
                 return Err(invalid(message).detail("TagKey", &tag.key));
             }
         }
+        tags.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(Self { tags })
     }
 

@@ -93,19 +93,16 @@ pub fn parse_http_date(text: &[u8]) -> Option<i64> {
 }
 
 /// Reads the ISO 8601 forms that clients send: with or without time, fraction and offset. Without an
-/// offset it is UTC. `None` when it is none of them.
+/// offset it is UTC. `None` when it is none of them, or a year before 0, which cannot be written.
 pub fn parse_iso8601(text: &str) -> Option<i64> {
-    if let Ok(timestamp) = text.parse::<jiff::Timestamp>() {
-        return Some(timestamp.as_millisecond());
-    }
-    let civil = text.parse::<jiff::civil::DateTime>().ok()?;
-    Some(
-        civil
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .ok()?
-            .timestamp()
-            .as_millisecond(),
-    )
+    let timestamp = match text.parse::<jiff::Timestamp>() {
+        Ok(timestamp) => timestamp,
+        Err(_) => {
+            let civil = text.parse::<jiff::civil::DateTime>().ok()?;
+            civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp()
+        }
+    };
+    Some(timestamp.as_millisecond()).filter(is_writable)
 }
 
 type Words<'a> = std::str::SplitAsciiWhitespace<'a>;
@@ -186,7 +183,12 @@ fn unix_ms(year: u32, month: u32, day: u32, time_of_day_ms: i64) -> Option<i64> 
     if day == 0 || day > days_in_month(year, month) {
         return None;
     }
-    Some(days_from_civil(year, month, day) * MS_PER_DAY + time_of_day_ms)
+    Some(days_from_civil(year, month, day) * MS_PER_DAY + time_of_day_ms).filter(is_writable)
+}
+
+/// Whether both written forms have room for a time: a leap second can lead out of the last year.
+fn is_writable(unix_ms: &i64) -> bool {
+    (MIN_MS..=MAX_MS).contains(unix_ms)
 }
 
 fn days_in_month(year: u32, month: u32) -> u32 {
@@ -320,6 +322,12 @@ mod tests {
             assert_eq!(parse_http_date(text.as_bytes()), None, "{text}");
         }
         assert_eq!(parse_iso8601("tomorrow"), None);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_not_read() {
+        assert_eq!(parse_http_date(b"Fri, 31 Dec 9999 23:59:60 GMT"), None);
+        assert_eq!(parse_iso8601("-000001-12-31T23:59:59Z"), None);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::Shared;
-use super::database::{Database, io_error, library_error};
+use super::database::{Database, DirectoryLock, io_error, library_error};
 use super::journal;
 use super::overlay::Overlay;
 use super::queue::{Job, Taken};
@@ -375,8 +375,9 @@ impl Committer {
         }
         drop(database);
         self.shared.gaps.clear();
-        if let Err(error) = journal::cut_off(&self.shared.path, failed_batch) {
-            let error = io_error(error);
+        let cut_off = DirectoryLock::take(&self.shared.path)
+            .and_then(|_lock| journal::cut_off(&self.shared.path, failed_batch).map_err(io_error));
+        if let Err(error) = cut_off {
             tracing::error!(%error, "the metadata journal could not be rewritten");
             // Not opened again: the failed batch might come to life.
             return State::Failed {

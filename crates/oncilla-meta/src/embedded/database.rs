@@ -1,10 +1,12 @@
 //! Opening the library's database, and telling apart what can be wrong with it.
 
 use std::ffi::OsStr;
+use std::fs::{OpenOptions, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fjall::config::{BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry};
 use fjall::{CompressionType, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -55,6 +57,11 @@ const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// One thread flushes while the other compacts; request handlers need the cores.
 const WORKER_THREADS: usize = 2;
 
+/// How often the lock on the directory is tried for, and the time between: a process that was
+/// killed may need a moment to be gone. The library has the same patience.
+const LOCK_ATTEMPTS: usize = 3;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
+
 /// Why a directory was not opened, where [`EngineError`] has no variant of its own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
@@ -66,6 +73,38 @@ pub enum OpenError {
         /// The newest format that can be read.
         supported: u64,
     },
+}
+
+/// The library's own lock on the directory, for the time that it is not held by the library.
+pub(super) struct DirectoryLock(std::fs::File);
+
+impl DirectoryLock {
+    /// Fails with [`EngineError::Unavailable`] if somebody has the directory open.
+    pub(super) fn take(path: &Path) -> Result<Self, EngineError> {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        let file = options.open(path.join(LIBRARY_LOCK)).map_err(io_error)?;
+        for attempt in 1..=LOCK_ATTEMPTS {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::Error(error)) => return Err(io_error(error)),
+                Err(TryLockError::WouldBlock) if attempt < LOCK_ATTEMPTS => {
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => break,
+            }
+        }
+        Err(in_use(path))
+    }
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Closing the file would do as well, unless a child process has inherited it.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the metadata directory could not be unlocked");
+        }
+    }
 }
 
 /// Where an engine goes on after it was opened.
@@ -91,7 +130,8 @@ impl Database {
     ) -> Result<(Self, Start), EngineError> {
         let is_new = prepare_directory(path)?;
         if !is_new {
-            journal::check_all(path)?;
+            let _lock = DirectoryLock::take(path)?;
+            journal::prepare(path)?;
         }
         // The library asserts some things about its files instead of returning an error.
         let opened = catch_unwind(AssertUnwindSafe(|| open_library(path, options)));
@@ -281,9 +321,7 @@ fn open_library(path: &Path, options: &EmbeddedOptions) -> Result<fjall::Databas
         // cannot unpack for the torn end of the journal.
         .journal_compression(CompressionType::None);
     builder.open().map_err(|error| match error {
-        fjall::Error::Locked => EngineError::Unavailable {
-            reason: format!("{} is in use by another process", path.display()),
-        },
+        fjall::Error::Locked => in_use(path),
         other => library_error(other),
     })
 }
@@ -349,6 +387,12 @@ pub(super) fn io_error(error: io::Error) -> EngineError {
         _ => EngineError::Failed {
             source: Arc::new(error),
         },
+    }
+}
+
+fn in_use(path: &Path) -> EngineError {
+    EngineError::Unavailable {
+        reason: format!("{} is in use by another process", path.display()),
     }
 }
 

@@ -7,7 +7,7 @@
 //! | `overlay` | preconditions and writes of a batch, evaluated in order |
 //! | `view` | consistent reads: point, scan, change log |
 //! | `gaps` | ranges known to be empty, so that scans need not walk deleted rows |
-//! | `journal` | reading the library's journal to check or cut it |
+//! | `journal` | reading the library's journal: a torn end is cut off, damage is refused |
 //! | `stats` | counters and histograms |
 
 mod committer;
@@ -52,7 +52,8 @@ pub enum Durability {
     #[default]
     Sync,
     /// After the operating system has taken the write. Survives the death of the process, but a
-    /// crash of the machine may undo the newest commits, and readers may have seen them.
+    /// crash of the machine may undo the newest commits, and readers may have seen them. It may
+    /// also leave the journal in a state that cannot be told from damage and is refused.
     Os,
 }
 

@@ -2,7 +2,6 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use fjall::{Guard, Keyspace, Readable, Snapshot};
@@ -19,6 +18,9 @@ use crate::engine::{Change, EngineError, Row, Scan, ScanPage, Space};
 /// journal's sync), but also when a flush or compaction ends (lsm-tree 3.1.10,
 /// `version/super_version.rs`, `upgrade_version_with_seqno`). A snapshot opened while a batch is
 /// being written can therefore have a number above that batch's, and see it appear row by row.
+///
+/// That same function writes and syncs a small file under the lock that every read takes for a
+/// moment. So reads can wait for one or two syncs whenever a flush or compaction ends.
 pub(super) struct View {
     snapshot: Snapshot,
     records: Keyspace,
@@ -178,6 +180,9 @@ fn change_sequence(key: &[u8]) -> Result<u64, EngineError> {
 }
 
 /// A walk over rows that jumps over known gaps and reports those it had to wade through.
+///
+/// It goes from gap to gap: the library's iterator is opened for the stretch before the next known
+/// gap only. A longer one would walk over every deleted row in the gap to find what comes next.
 struct RowWalk<'a> {
     view: &'a View,
     space: Space,
@@ -185,16 +190,15 @@ struct RowWalk<'a> {
     /// What is left to walk.
     start: Bytes,
     end: Bytes,
-    rows: RowIter,
     gaps: Option<&'a GapIndex>,
-    /// Edge of the next gap ahead; until the walk is there, no other gap needs looking up.
-    next_gap: NextGap,
+    stretch: Option<Stretch>,
 }
 
-enum NextGap {
-    Unknown,
-    None,
-    At(Bytes),
+/// What is walked before gaps are asked for again.
+struct Stretch {
+    rows: RowIter,
+    /// Where it stops: the near edge of a gap, or the far end of the walk.
+    edge: Bytes,
 }
 
 impl<'a> RowWalk<'a> {
@@ -207,83 +211,95 @@ impl<'a> RowWalk<'a> {
             reverse: scan.reverse,
             start: scan.start.clone(),
             end: scan.end.clone(),
-            rows: view.rows(scan.space, &scan.start, &scan.end, scan.reverse),
             gaps,
-            next_gap: NextGap::Unknown,
+            stretch: None,
         }
     }
 
     fn next(&mut self) -> Result<Option<Row>, EngineError> {
-        self.jump_over_gap();
-        if self.start >= self.end {
-            return Ok(None);
-        }
-        let clock = ScanClock::start();
-        let found = match self.rows.next() {
-            None => None,
-            Some(guard) => {
-                let (key, value) = guard.into_inner().map_err(library_error)?;
-                Some(Row {
-                    key: key.into(),
-                    value: value.into(),
-                })
+        loop {
+            let Some(mut stretch) = self.stretch.take().or_else(|| self.next_stretch()) else {
+                return Ok(None);
+            };
+            let clock = ScanClock::start();
+            let found = match stretch.rows.next() {
+                None => None,
+                Some(guard) => {
+                    let (key, value) = guard.into_inner().map_err(library_error)?;
+                    Some(Row {
+                        key: key.into(),
+                        value: value.into(),
+                    })
+                }
+            };
+            let took = clock.long_step();
+            // Nothing lives between where the walk was and the row that it found.
+            let walked_to = match &found {
+                None => stretch.edge.clone(),
+                Some(row) if self.reverse => successor(&row.key),
+                Some(row) => row.key.clone(),
+            };
+            if let (Some(gaps), Some(took)) = (self.gaps, took) {
+                let (start, end) = if self.reverse {
+                    (&walked_to, &self.end)
+                } else {
+                    (&self.start, &walked_to)
+                };
+                gaps.learn(self.view.moment(), start, end, took);
             }
-        };
-        if let Some(gaps) = self.gaps
-            && let Some(took) = clock.long_step()
-        {
-            self.learn_from_step(gaps, found.as_ref(), took);
+            let Some(row) = found else {
+                self.go_on_at(walked_to);
+                continue;
+            };
+            let next_position = if self.reverse {
+                row.key.clone()
+            } else {
+                successor(&row.key)
+            };
+            self.go_on_at(next_position);
+            self.stretch = Some(stretch);
+            return Ok(Some(row));
         }
-        match &found {
-            None => self.start = self.end.clone(),
-            Some(row) if self.reverse => self.end = row.key.clone(),
-            Some(row) => self.start = successor(&row.key),
-        }
-        Ok(found)
     }
 
-    /// If the next keys to walk lie in a known gap, goes on behind it.
-    fn jump_over_gap(&mut self) {
-        let Some(gaps) = self.gaps.filter(|gaps| !gaps.is_empty()) else {
-            return;
-        };
-        let is_near = match &self.next_gap {
-            NextGap::Unknown => true,
-            NextGap::None => false,
-            NextGap::At(edge) if self.reverse => self.end <= *edge,
-            NextGap::At(edge) => self.start >= *edge,
-        };
-        if !is_near {
-            return;
-        }
-        let moment = self.view.moment();
-        let jump = if self.reverse {
-            gaps.jump_backward(moment, &self.end)
-        } else {
-            gaps.jump_forward(moment, &self.start)
-        };
-        self.next_gap = jump.next_gap.map_or(NextGap::None, NextGap::At);
-        let Some(behind) = jump.to else { return };
+    fn go_on_at(&mut self, position: Bytes) {
         if self.reverse {
-            self.end = behind;
+            self.end = position;
         } else {
-            self.start = behind;
-        }
-        if self.start < self.end {
-            self.rows = self
-                .view
-                .rows(self.space, &self.start, &self.end, self.reverse);
+            self.start = position;
         }
     }
 
-    /// The step from where the walk was to the row it found took long: nothing lives between.
-    fn learn_from_step(&self, gaps: &GapIndex, found: Option<&Row>, took: Duration) {
-        let moment = self.view.moment();
-        match (found, self.reverse) {
-            (None, _) => gaps.learn(moment, &self.start, &self.end, took),
-            (Some(row), false) => gaps.learn(moment, &self.start, &row.key, took),
-            (Some(row), true) => gaps.learn(moment, &successor(&row.key), &self.end, took),
+    /// Jumps if the position lies in a known gap, and opens what is left up to the next one.
+    /// None at the end of the walk.
+    fn next_stretch(&mut self) -> Option<Stretch> {
+        let mut next_gap = None;
+        if let Some(gaps) = self.gaps.filter(|gaps| !gaps.is_empty()) {
+            let moment = self.view.moment();
+            let jump = if self.reverse {
+                gaps.jump_backward(moment, &self.end)
+            } else {
+                gaps.jump_forward(moment, &self.start)
+            };
+            if let Some(behind) = jump.to {
+                self.go_on_at(behind);
+            }
+            next_gap = jump.next_gap;
         }
+        if self.start >= self.end {
+            return None;
+        }
+        let far_end = if self.reverse { &self.start } else { &self.end };
+        let edge = next_gap
+            .filter(|edge| self.start < *edge && *edge < self.end)
+            .unwrap_or_else(|| far_end.clone());
+        let (start, end) = if self.reverse {
+            (&edge, &self.end)
+        } else {
+            (&self.start, &edge)
+        };
+        let rows = self.view.rows(self.space, start, end, self.reverse);
+        Some(Stretch { rows, edge })
     }
 }
 

@@ -155,7 +155,7 @@ impl Fsck<'_> {
                 Ok(Garbage::Upload(upload)) => {
                     self.noted_uploads.insert(upload);
                 }
-                Ok(Garbage::Extent(_) | Garbage::BucketUploads(_)) => {}
+                Ok(Garbage::Extent(_) | Garbage::UnusedParts(_) | Garbage::BucketUploads(_)) => {}
                 Err(error) => self.find(Finding::leak(error.to_string())),
             }
         }

@@ -208,7 +208,12 @@ impl ExtentSink {
     /// Every announced byte came, so the last extent was filled and finished by `write`; unless a
     /// call of `write` failed or was dropped, which leaves a hole.
     fn finish(self, announced: u64) -> Result<UncommittedExtents, Fault> {
-        let kept: u64 = self.finished.extents.iter().map(|extent| extent.length).sum();
+        let kept: u64 = self
+            .finished
+            .extents
+            .iter()
+            .map(|extent| extent.length)
+            .sum();
         if kept != announced {
             let detail = format!("only {kept} of {announced} bytes were written");
             return Err(Fault::Failed(detail));

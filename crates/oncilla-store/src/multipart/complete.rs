@@ -1,7 +1,5 @@
 //! Completing an upload: its parts become one object, and no byte is copied.
 
-use std::collections::HashSet;
-
 use bytes::Bytes;
 use oncilla_hash::{Checksum, Md5, combine, composite};
 use oncilla_meta::{Mutation, Precondition, Space};
@@ -14,10 +12,10 @@ use crate::multipart::part::parts_page;
 use crate::multipart::{ListedPart, Upload, UploadError};
 use crate::object::put::{Replaced, too_many_writers};
 use crate::rows::codec::UnknownFields;
+use crate::rows::garbage::Garbage;
 use crate::rows::key::UniqueId;
 use crate::rows::layout::{Layout, layout_key};
 use crate::rows::object::{ObjectRecord, StoredChecksum};
-use crate::rows::part::part_key;
 use crate::rows::placement::Placement;
 use crate::rows::reference::upload_reference_key;
 use crate::rows::upload::part_writes_key;
@@ -163,7 +161,9 @@ impl Store {
                 )
                 .delete(Space::Records, upload.row_key.clone())
                 .delete(Space::Records, writes_key);
-            self.drop_unused_parts(&mut mutation, &upload, &stored, &chosen)?;
+            if chosen.len() < stored.len() {
+                self.note_garbage(&mut mutation, Garbage::UnusedParts(upload.id))?;
+            }
             match self
                 .replace(complete.bucket, present, &mut record, mutation)
                 .await?
@@ -186,22 +186,6 @@ impl Store {
         let record = present.record.filter(|record| record.placement == made_by);
         record.ok_or(CompleteError::NoSuchUpload)
     }
-
-    /// Adds to `mutation` the removal of the parts that the client did not choose.
-    fn drop_unused_parts(
-        &self,
-        mutation: &mut Mutation,
-        upload: &Upload,
-        stored: &[ListedPart],
-        chosen: &[&ListedPart],
-    ) -> Result<(), Fault> {
-        let used: HashSet<u16> = chosen.iter().map(|part| part.number).collect();
-        for part in stored.iter().filter(|part| !used.contains(&part.number)) {
-            mutation.delete(Space::Records, part_key(upload.id, part.number));
-            self.drop_placement(mutation, &part.record.placement, upload.id)?;
-        }
-        Ok(())
-    }
 }
 
 /// Finds the parts the client names and checks each against what it says.
@@ -209,11 +193,16 @@ fn choose<'a>(
     stored: &'a [ListedPart],
     named: &[CompletedPart],
 ) -> Result<Vec<&'a ListedPart>, CompleteError> {
-    let chosen: Vec<&ListedPart> =
-        named.iter().map(|name| find_part(stored, name)).collect::<Result<_, _>>()?;
+    let chosen: Vec<&ListedPart> = named
+        .iter()
+        .map(|name| find_part(stored, name))
+        .collect::<Result<_, _>>()?;
     // The last part may be of any size. Sizes are judged last, as S3 does.
     let all_but_last = &chosen[..chosen.len().saturating_sub(1)];
-    match all_but_last.iter().find(|part| part.record.size < PART_BYTES_MIN) {
+    match all_but_last
+        .iter()
+        .find(|part| part.record.size < PART_BYTES_MIN)
+    {
         Some(part) => Err(CompleteError::EntityTooSmall {
             number: part.number,
             size: part.record.size,
@@ -227,14 +216,20 @@ fn find_part<'a>(
     stored: &'a [ListedPart],
     name: &CompletedPart,
 ) -> Result<&'a ListedPart, CompleteError> {
-    let invalid = CompleteError::InvalidPart { number: name.number };
+    let invalid = CompleteError::InvalidPart {
+        number: name.number,
+    };
     let found = stored.binary_search_by_key(&name.number, |part| part.number);
     let part = &stored[found.map_err(|_| invalid.clone())?];
     if name.etag != Some(ETag::of_md5(part.record.md5)) {
         return Err(invalid);
     }
     let checksum = part.record.checksum.as_ref().map(|stored| &stored.checksum);
-    if name.checksum.as_ref().is_some_and(|named| Some(named) != checksum) {
+    if name
+        .checksum
+        .as_ref()
+        .is_some_and(|named| Some(named) != checksum)
+    {
         return Err(invalid);
     }
     Ok(part)
@@ -299,7 +294,7 @@ fn object_checksum(upload: &Upload, chosen: &[&ListedPart]) -> Option<StoredChec
         });
     }
     let (first, rest) = parts.split_first()?;
-    let mut checksum = (*first).clone();
+    let mut checksum = **first;
     for (next, part) in rest.iter().zip(&chosen[1..]) {
         checksum = combine(&checksum, next, part.record.size)?;
     }

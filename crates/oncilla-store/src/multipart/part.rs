@@ -9,7 +9,7 @@ use crate::rows::codec::UnknownFields;
 use crate::rows::object::StoredChecksum;
 use crate::rows::part::{PartRecord, part_key, parts_after, split_part_key};
 use crate::rows::upload::part_writes_key;
-use crate::store::{CONFLICT_RETRIES_MAX, Store, scan, unchanged};
+use crate::store::{CONFLICT_RETRIES_MAX, Store, scan, to_its_end, unchanged};
 
 /// A part in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,16 @@ impl Store {
         &self,
         upload: &Upload,
         number: u16,
+        content: WrittenContent,
+    ) -> Result<PartRecord, UploadError> {
+        let (store, upload) = (self.clone(), upload.clone());
+        to_its_end(async move { store.put_part_now(&upload, number, content).await }).await
+    }
+
+    async fn put_part_now(
+        &self,
+        upload: &Upload,
+        number: u16,
         mut content: WrittenContent,
     ) -> Result<PartRecord, UploadError> {
         let row_key = part_key(upload.id, number);
@@ -43,7 +53,7 @@ impl Store {
             md5: content.md5,
             last_modified_ms: self.inner.clock.now_ms(),
             checksum: Some(StoredChecksum {
-                checksum: content.checksum.clone(),
+                checksum: content.checksum,
                 composite: false,
             }),
             placement: content.placement(),

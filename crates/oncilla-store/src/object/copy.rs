@@ -85,8 +85,10 @@ impl Store {
     ) -> Result<ObjectRecord, CopyError> {
         let (to_bucket, to_key) = copy.destination;
         let to_itself = to_bucket.id() == copy.source.0.id() && to_key == copy.source.1;
-        let _turn = self.inner.locks.lock((to_bucket.id(), to_key)).await;
+        // Summing a large source takes long, so it is done without the lock.
+        let mut summed: Option<(UniqueId, StoredChecksum)> = None;
         for _ in 0..CONFLICT_RETRIES_MAX {
+            let turn = self.inner.locks.lock((to_bucket.id(), to_key)).await;
             let source = self.present(copy.source.0, copy.source.1).await?;
             let from = source.record.as_ref().ok_or(CopyError::NoSuchKey)?;
             check_source(&source, copy.source_conditions)?;
@@ -107,19 +109,26 @@ impl Store {
             if let Some(algorithm) = copy.algorithm
                 && !has_checksum(from, algorithm)
             {
-                let Some(checksum) = self.checksum_of(&copy, from, algorithm).await? else {
-                    continue;
-                };
-                record.checksum = Some(checksum);
+                match &summed {
+                    Some((id, checksum)) if *id == from.id => {
+                        record.checksum = Some(checksum.clone());
+                    }
+                    _ => {
+                        drop(turn);
+                        summed = Some(self.checksum_of(&copy, algorithm).await?);
+                        continue;
+                    }
+                }
             }
             let mut mutation = Mutation::new();
             if !to_itself {
                 mutation.require(unchanged(&source.row_key, source.row.as_ref()));
             }
-            let Some(placement) = self
+            let shared = self
                 .share(&mut mutation, &from.placement, record.id)
-                .await?
-            else {
+                .await?;
+            let Some(placement) = shared else {
+                self.fail_if_unchanged(&source).await?;
                 continue;
             };
             record.placement = placement;
@@ -177,30 +186,38 @@ impl Store {
         Ok(Some(placement.clone()))
     }
 
-    /// Sums the source's bytes; `None` if it was replaced meanwhile.
+    /// Bytes that a record names are missing: damage, unless the record was replaced meanwhile.
+    async fn fail_if_unchanged(&self, source: &Present) -> Result<(), Fault> {
+        if self.get(&source.row_key).await? == source.row {
+            return Err(Fault::Damaged(
+                "the body that an object's record names is missing".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Sums the source's bytes; says of which version.
     async fn checksum_of(
         &self,
         copy: &CopyObject<'_>,
-        from: &ObjectRecord,
         algorithm: ChecksumAlgorithm,
-    ) -> Result<Option<StoredChecksum>, CopyError> {
+    ) -> Result<(UniqueId, StoredChecksum), CopyError> {
         let body = match self.open_object(copy.source.0, copy.source.1).await {
             Ok(body) => body,
             Err(GetObjectError::NoSuchKey) => return Err(CopyError::NoSuchKey),
             Err(GetObjectError::Fault(fault)) => return Err(fault.into()),
         };
-        if body.record.id != from.id {
-            return Ok(None);
-        }
+        let id = body.record.id;
         let mut hasher = ChecksumHasher::new(algorithm);
         let mut reader = body.read_all();
         while let Some(bytes) = reader.next().await? {
             hasher.update(&bytes);
         }
-        Ok(Some(StoredChecksum {
+        let checksum = StoredChecksum {
             checksum: hasher.finish(),
             composite: false,
-        }))
+        };
+        Ok((id, checksum))
     }
 }
 
@@ -216,7 +233,7 @@ fn changes_nothing(copy: &CopyObject<'_>, from: &ObjectRecord) -> bool {
     let same_class = copy
         .storage_class
         .as_deref()
-        .is_none_or(|class| class == from.storage_class());
+        .is_none_or(|class| class == from.storage_class);
     copy.metadata == Directive::Copy && same_class && copy.algorithm.is_none()
 }
 

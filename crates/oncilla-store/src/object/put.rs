@@ -12,7 +12,7 @@ use crate::rows::bucket::bucket_name_key;
 use crate::rows::codec::UnknownFields;
 use crate::rows::object::{ObjectRecord, StoredChecksum, object_key};
 use crate::rows::usage;
-use crate::store::{CONFLICT_RETRIES_MAX, Store, unchanged};
+use crate::store::{CONFLICT_RETRIES_MAX, Store, to_its_end, unchanged};
 use oncilla_wire::xml::acl::CannedAcl;
 
 /// What is kept of an object beside its bytes.
@@ -80,12 +80,30 @@ impl Store {
         bucket: &Bucket,
         key: &[u8],
         new: NewObject,
+        content: WrittenContent,
+        conditions: &Conditions,
+    ) -> Result<ObjectRecord, PutObjectError> {
+        let (store, bucket, conditions) = (self.clone(), bucket.clone(), conditions.clone());
+        let key = Bytes::copy_from_slice(key);
+        to_its_end(async move {
+            store
+                .put_object_now(&bucket, &key, new, content, &conditions)
+                .await
+        })
+        .await
+    }
+
+    async fn put_object_now(
+        &self,
+        bucket: &Bucket,
+        key: &[u8],
+        new: NewObject,
         mut content: WrittenContent,
         conditions: &Conditions,
     ) -> Result<ObjectRecord, PutObjectError> {
         let id = self.inner.clock.unique_id().map_err(Fault::from)?;
         let checksum = StoredChecksum {
-            checksum: content.checksum.clone(),
+            checksum: content.checksum,
             composite: false,
         };
         let mut record = ObjectRecord {

@@ -71,7 +71,7 @@ impl BucketRecord {
             tags: Vec::new(),
             unknown: UnknownFields::default(),
         };
-        while let Some(field) = reader.next()? {
+        while let Some(field) = reader.next_field()? {
             match field.tag {
                 tag::ID => id = Some(BucketId(u64::from_be_bytes(field.array()?))),
                 tag::OWNER => record.owner = field.text()?,

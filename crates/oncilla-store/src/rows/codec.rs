@@ -106,7 +106,7 @@ impl FieldReader {
     }
 
     /// The next field, or `None` at the end of the record.
-    pub fn next(&mut self) -> Result<Option<Field>, DecodeError> {
+    pub fn next_field(&mut self) -> Result<Option<Field>, DecodeError> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -249,7 +249,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(value: Vec<u8>) {
             if let Ok(mut reader) = FieldReader::new("test", Bytes::from(value)) {
-                while let Ok(Some(field)) = reader.next() {
+                while let Ok(Some(field)) = reader.next_field() {
                     let _ = field.text();
                     let _ = field.pair();
                 }
@@ -265,9 +265,9 @@ mod tests {
         let value = writer.finish(&UnknownFields::default());
 
         let mut reader = FieldReader::new("test", value.clone()).unwrap();
-        let first = reader.next().unwrap().unwrap();
+        let first = reader.next_field().unwrap().unwrap();
         assert_eq!((first.tag, first.number().unwrap()), (1, 7));
-        let second = reader.next().unwrap().unwrap();
+        let second = reader.next_field().unwrap().unwrap();
         reader.keep(second);
         let mut writer = FieldWriter::with_capacity(64);
         writer.number(1, 7);

@@ -16,6 +16,8 @@ pub enum Garbage {
     Extent(Extent),
     /// The parts of an upload: aborted, or no object uses them any more.
     Upload(UniqueId),
+    /// Parts of a completed upload that its object does not have.
+    UnusedParts(UniqueId),
     /// The uploads that were open when their bucket was deleted.
     BucketUploads(BucketId),
 }
@@ -24,6 +26,7 @@ mod kind {
     pub const EXTENT: u8 = 1;
     pub const UPLOAD: u8 = 2;
     pub const BUCKET_UPLOADS: u8 = 3;
+    pub const UNUSED_PARTS: u8 = 4;
 }
 
 impl Garbage {
@@ -39,6 +42,10 @@ impl Garbage {
             }
             Self::Upload(upload) => {
                 value.extend_from_slice(&[kind::UPLOAD]);
+                value.extend_from_slice(&upload.0);
+            }
+            Self::UnusedParts(upload) => {
+                value.extend_from_slice(&[kind::UNUSED_PARTS]);
                 value.extend_from_slice(&upload.0);
             }
             Self::BucketUploads(bucket) => {
@@ -64,6 +71,10 @@ impl Garbage {
                 .try_into()
                 .ok()
                 .map(|id| Self::Upload(UniqueId(id))),
+            kind::UNUSED_PARTS => {
+                let id = value[..].try_into().ok();
+                id.map(|id| Self::UnusedParts(UniqueId(id)))
+            }
             kind::BUCKET_UPLOADS => {
                 let id = value[..].try_into().ok().map(u64::from_be_bytes);
                 id.map(|id| Self::BucketUploads(BucketId(id)))
@@ -103,6 +114,7 @@ mod tests {
             for garbage in [
                 Garbage::Extent(Extent { volume: VolumeId(a), offset: b, length: c }),
                 Garbage::Upload(UniqueId(id)),
+                Garbage::UnusedParts(UniqueId(id)),
                 Garbage::BucketUploads(BucketId(a)),
             ] {
                 prop_assert_eq!(Garbage::decode(garbage.encode()), Ok(garbage));

@@ -150,7 +150,7 @@ impl Layout {
         let mut reader = FieldReader::new(RECORD, value)?;
         let mut layout = Self::default();
         let mut size = 0u64;
-        while let Some(field) = reader.next()? {
+        while let Some(field) = reader.next_field()? {
             if field.tag != tag::RUN {
                 reader.keep(field);
                 continue;

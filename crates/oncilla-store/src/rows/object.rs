@@ -133,7 +133,7 @@ impl ObjectRecord {
             tags: Vec::new(),
             unknown: UnknownFields::default(),
         };
-        while let Some(field) = reader.next()? {
+        while let Some(field) = reader.next_field()? {
             match field.tag {
                 tag::ID => id = Some(UniqueId(field.array()?)),
                 tag::SIZE => record.size = field.number()?,
@@ -197,7 +197,7 @@ impl ObjectSummary {
             owner: String::new(),
             checksum: None,
         };
-        while let Some(field) = reader.next()? {
+        while let Some(field) = reader.next_field()? {
             match field.tag {
                 tag::SIZE => summary.size = field.number()?,
                 tag::ETAG => etag = Some(decode_etag(&field)?),

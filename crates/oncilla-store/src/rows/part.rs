@@ -60,7 +60,7 @@ impl PartRecord {
             placement: Placement::Empty,
             unknown: UnknownFields::default(),
         };
-        while let Some(field) = reader.next()? {
+        while let Some(field) = reader.next_field()? {
             match field.tag {
                 tag::SIZE => record.size = field.number()?,
                 tag::MD5 => md5 = Some(field.array()?),

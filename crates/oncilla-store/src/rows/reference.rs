@@ -105,16 +105,6 @@ pub fn volume_swept_key(volume: VolumeId) -> Bytes {
     join(prefix::VOLUME_SWEPT, &[&volume.0.to_be_bytes()])
 }
 
-/// The range of all such marks.
-pub fn all_volumes_swept() -> (Bytes, Bytes) {
-    range_of(join(prefix::VOLUME_SWEPT, &[]))
-}
-
-/// Key of the mark that the last run ended in good order. Lies in [`all_volumes_swept`].
-pub fn clean_end_key() -> Bytes {
-    join(prefix::VOLUME_SWEPT, &[b"clean"])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

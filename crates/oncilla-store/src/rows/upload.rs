@@ -102,7 +102,7 @@ impl UploadRecord {
             tags: Vec::new(),
             unknown: UnknownFields::default(),
         };
-        while let Some(field) = reader.next()? {
+        while let Some(field) = reader.next_field()? {
             match field.tag {
                 tag::STARTED_MS => record.started_ms = field.number()?,
                 tag::STORAGE_CLASS => record.storage_class = field.text()?,

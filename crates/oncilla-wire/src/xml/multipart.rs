@@ -148,8 +148,12 @@ impl CompletedPart<'_> {
 
 /// Reads `partNumber` from a query, or refuses it as S3 does.
 pub fn parse_part_number(text: &str) -> Result<u32, S3Error> {
-    let number = text.parse().map_err(|_| part_number_error(text))?;
-    check_part_number(number)
+    // Digits only: `u64::from_str` would take a plus sign.
+    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(number) if is_digits => check_part_number(number),
+        _ => Err(part_number_error(text)),
+    }
 }
 
 fn check_part_number(number: u64) -> Result<u32, S3Error> {

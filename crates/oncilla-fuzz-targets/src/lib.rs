@@ -1,0 +1,116 @@
+//! Fuzz targets: one function per parser of outside bytes, each with the properties it must have.
+//!
+//! A target takes any bytes and panics when a property does not hold. The same functions run in
+//! three places: over their corpus in `cargo test`, with random mutations in `make fuzz-smoke`
+//! (stable Rust, no coverage), and under libFuzzer (`fuzz/`, nightly Rust). See `docs/fuzzing.md`.
+
+mod client;
+mod dates;
+mod digests;
+mod documents;
+mod framing;
+mod headers;
+mod input;
+pub mod mutate;
+mod records;
+mod request;
+pub mod seeds;
+mod signature;
+mod volumes;
+
+use std::path::PathBuf;
+
+/// One parser under test.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name: of its corpus directory and of its libFuzzer binary.
+    pub name: &'static str,
+    /// Checks the properties on one input; panics when one does not hold.
+    pub run: fn(&[u8]),
+}
+
+/// Every target, by name.
+pub const TARGETS: &[Target] = &[
+    target("access_key_row", records::access_key),
+    target("account_row", records::account),
+    target("address", request::address),
+    target("body_row", records::body),
+    target("bucket_row", records::bucket),
+    target("checksum_headers", headers::checksum_headers),
+    target("checksums", digests::checksums),
+    target("chunked_decode", framing::chunked_decode),
+    target("chunked_tampered", framing::chunked_tampered),
+    target("client_endpoint", client::endpoint),
+    target("client_profiles", client::profiles),
+    target("conditions", headers::conditions),
+    target("copy_source", headers::copy_source),
+    target("dates", dates::dates),
+    target("extent_header", volumes::extent_header),
+    target("garbage_row", records::garbage),
+    target("layout_row", records::layout),
+    target("object_row", records::object),
+    target("operation", request::operation),
+    target("part_row", records::part),
+    target("placement_field", records::placement),
+    target("query", request::query),
+    target("range", headers::range),
+    target("row_keys", records::row_keys),
+    target("scalar_texts", headers::scalar_texts),
+    target("signature_parse", signature::signature_parse),
+    target("signature_round_trip", signature::signature_round_trip),
+    target("stored_headers", headers::stored_headers),
+    target("tagging_header", headers::tagging_header),
+    target("upload_row", records::upload),
+    target("uri", request::uri),
+    target("volume_header", volumes::volume_header),
+    target("xml_complete", documents::complete),
+    target("xml_create_bucket", documents::create_bucket),
+    target("xml_delete", documents::delete),
+    target("xml_lists", documents::lists),
+    target("xml_reader", documents::reader),
+    target("xml_results", documents::results),
+    target("xml_tagging", documents::tagging),
+    target("xml_text", documents::text),
+    target("xml_versioning", documents::versioning),
+];
+
+const fn target(name: &'static str, run: fn(&[u8])) -> Target {
+    Target { name, run }
+}
+
+/// The target of this name.
+pub fn find(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}
+
+/// Runs the target of this name on one input: what a libFuzzer binary calls.
+///
+/// # Panics
+/// When there is no such target, or a property does not hold.
+pub fn run(name: &str, data: &[u8]) {
+    match find(name) {
+        Some(target) => (target.run)(data),
+        None => panic!("there is no fuzz target {name}"),
+    }
+}
+
+/// The directory `fuzz/` of the repository.
+pub fn fuzz_directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz")
+}
+
+/// The inputs of the corpus of a target with the names of their files, in order of their names.
+///
+/// # Errors
+/// When there is no such directory, or a file cannot be read.
+pub fn corpus(target: &str) -> std::io::Result<Vec<(PathBuf, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(fuzz_directory().join("corpus").join(target))? {
+        files.push(entry?.path());
+    }
+    files.sort();
+    files
+        .into_iter()
+        .map(|file| Ok((file.clone(), std::fs::read(file)?)))
+        .collect()
+}
