@@ -84,6 +84,9 @@ pub enum DataDirectoryError {
 struct Marker {
     format: u64,
     cluster_id: String,
+    /// Metadata and volumes have been made, so that a directory without them has lost them.
+    #[serde(default)]
+    complete: bool,
 }
 
 /// A data directory that this process has to itself until this is dropped.
@@ -92,6 +95,7 @@ pub struct DataDirectory {
     path: PathBuf,
     cluster_id: String,
     created: bool,
+    complete: bool,
     /// The kernel gives the lock back when the file is closed, however the process ends.
     _lock: File,
 }
@@ -144,7 +148,7 @@ impl DataDirectory {
             Some(marker) => Some(marker),
             None => read_marker(&marker_path)?,
         };
-        let (cluster_id, created) = match marker {
+        let (marker, created) = match marker {
             Some(marker) if marker.format > FORMAT => {
                 let found = marker.format;
                 return Err(DataDirectoryError::NewerFormat {
@@ -159,15 +163,51 @@ impl DataDirectory {
                     detail,
                 });
             }
-            Some(marker) => (marker.cluster_id, false),
-            None => (write_marker(path).map_err(failed(&marker_path))?, true),
+            Some(marker) => (marker, false),
+            None => (create_marker(path).map_err(failed(&marker_path))?, true),
         };
-        Ok(Self {
+        let directory = Self {
             path: path.to_owned(),
-            cluster_id,
+            cluster_id: marker.cluster_id,
             created,
+            complete: marker.complete,
             _lock: lock,
-        })
+        };
+        directory.refuse_if_lost()?;
+        Ok(directory)
+    }
+
+    /// What was there once is never made anew.
+    fn refuse_if_lost(&self) -> Result<(), DataDirectoryError> {
+        for part in [self.meta(), self.volumes()] {
+            if self.complete && !part.is_dir() {
+                let detail = "it is missing; put it back, or start with another data directory";
+                let detail = detail.to_owned();
+                return Err(DataDirectoryError::Damaged { path: part, detail });
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers that metadata and volumes have been made. Does nothing if it is known.
+    ///
+    /// # Errors
+    /// [`DataDirectoryError::Io`].
+    pub fn mark_complete(&mut self) -> Result<(), DataDirectoryError> {
+        if self.complete {
+            return Ok(());
+        }
+        let cluster_id = self.cluster_id.clone();
+        let marker = Marker {
+            format: FORMAT,
+            cluster_id,
+            complete: true,
+        };
+        let path = self.path.join(MARKER);
+        write_marker(&self.path, &marker)
+            .map_err(|source| DataDirectoryError::Io { path, source })?;
+        self.complete = true;
+        Ok(())
     }
 
     /// The directory.
@@ -295,20 +335,28 @@ fn parse_marker(content: &[u8]) -> Result<Marker, serde_json::Error> {
         return Ok(Marker {
             format: any.format,
             cluster_id: String::new(),
+            complete: false,
         });
     }
     serde_json::from_slice(content)
 }
 
-/// Writes the marker of a new directory so that it is there whole or not at all.
-fn write_marker(directory: &Path) -> io::Result<String> {
+/// Makes the marker of a new directory.
+fn create_marker(directory: &Path) -> io::Result<Marker> {
     let mut random = [0u8; 16];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
     let cluster_id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let marker = Marker {
         format: FORMAT,
-        cluster_id: cluster_id.clone(),
+        cluster_id,
+        complete: false,
     };
+    write_marker(directory, &marker)?;
+    Ok(marker)
+}
+
+/// Writes the marker so that it is there whole or not at all.
+fn write_marker(directory: &Path, marker: &Marker) -> io::Result<()> {
     let temporary = directory.join(MARKER_NEW);
     let mut file = OpenOptions::new()
         .write(true)
@@ -316,12 +364,11 @@ fn write_marker(directory: &Path) -> io::Result<String> {
         .truncate(true)
         .mode(FILE_MODE)
         .open(&temporary)?;
-    serde_json::to_writer(&mut file, &marker)?;
+    serde_json::to_writer(&mut file, marker)?;
     file.write_all(b"\n")?;
     file.sync_all()?;
     fs::rename(&temporary, directory.join(MARKER))?;
-    File::open(directory)?.sync_all()?;
-    Ok(cluster_id)
+    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]
@@ -332,6 +379,25 @@ mod tests {
 
     fn message(outcome: Result<DataDirectory, DataDirectoryError>) -> String {
         outcome.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_was_lost_is_not_made_anew() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut directory = DataDirectory::open_or_create(parent.path()).unwrap();
+        fs::create_dir(directory.meta()).unwrap();
+        fs::create_dir(directory.volumes()).unwrap();
+        directory.mark_complete().unwrap();
+        let meta = directory.meta();
+        drop(directory);
+        drop(DataDirectory::open_or_create(parent.path()).unwrap());
+        fs::remove_dir(&meta).unwrap();
+        let refusal = message(DataDirectory::open_or_create(parent.path()));
+        assert!(
+            refusal.contains("meta is damaged: it is missing"),
+            "{refusal}"
+        );
+        assert!(!meta.exists());
     }
 
     #[test]

@@ -29,9 +29,9 @@ pub mod request_context;
 pub mod request_id;
 pub mod response_body;
 pub mod runtime;
+pub mod s3;
 pub mod self_signed;
 pub mod server;
-pub mod s3;
 pub mod service;
 pub mod tls;
 

@@ -25,14 +25,21 @@ pub fn empty(status: StatusCode) -> Response<ResponseBody> {
 /// An XML document.
 pub fn xml(document: Vec<u8>) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::Full(Bytes::from(document)));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     response
 }
 
 /// Sets a header whose value the program made. A value that cannot be one would be a mistake of
 /// the program, and is answered as such.
-pub fn set(response: &mut Response<ResponseBody>, name: HeaderName, value: &str) -> Result<(), S3Error> {
-    let value = HeaderValue::try_from(value).map_err(|_| S3Error::new(S3ErrorCode::InternalError))?;
+pub fn set(
+    response: &mut Response<ResponseBody>,
+    name: HeaderName,
+    value: &str,
+) -> Result<(), S3Error> {
+    let value =
+        HeaderValue::try_from(value).map_err(|_| S3Error::new(S3ErrorCode::InternalError))?;
     response.headers_mut().insert(name, value);
     Ok(())
 }
@@ -56,7 +63,11 @@ pub fn set_checksum(
 ) -> Result<(), S3Error> {
     let name = checksum_header(stored.checksum.algorithm());
     set(response, name, &checksum_text(stored, parts))?;
-    set(response, X_AMZ_CHECKSUM_TYPE, checksum_type(stored).as_str())
+    set(
+        response,
+        X_AMZ_CHECKSUM_TYPE,
+        checksum_type(stored).as_str(),
+    )
 }
 
 /// The checksum as clients see it.
@@ -69,7 +80,11 @@ pub fn checksum_text(stored: &StoredChecksum, parts: u16) -> String {
 
 /// The checksum's type.
 pub fn checksum_type(stored: &StoredChecksum) -> ChecksumType {
-    if stored.composite { ChecksumType::Composite } else { ChecksumType::FullObject }
+    if stored.composite {
+        ChecksumType::Composite
+    } else {
+        ChecksumType::FullObject
+    }
 }
 
 /// The checksum as XML documents have it.

@@ -44,14 +44,21 @@ impl S3Service {
             let declared = PayloadDeclaration::from_headers(view.headers)?;
             let declared = declared.unwrap_or(PayloadDeclaration::UnsignedPayload);
             let payload = PayloadForm::new(declared, None)?;
-            return Ok(Authenticated { principal: Principal::Anonymous, payload });
+            return Ok(Authenticated {
+                principal: Principal::Anonymous,
+                payload,
+            });
         };
         context.facts.note_access_key_id(&signed.access_key_id);
         if signed.security_token.is_some() {
             let message = "The provided token is malformed or otherwise not valid.";
             return Err(S3Error::with_message(S3ErrorCode::InvalidToken, message));
         }
-        let found = self.iam.lookup(&signed.access_key_id).await.map_err(iam_failure)?;
+        let found = self
+            .iam
+            .lookup(&signed.access_key_id)
+            .await
+            .map_err(iam_failure)?;
         let found = found.ok_or_else(|| unknown_key(&signed.access_key_id))?;
         let key = self.signing_key(&signed, &found);
         let limits = VerifyLimits {
@@ -64,10 +71,17 @@ impl S3Service {
         // Only whoever knows the secret learns that the key is disabled.
         self.iam.check_usable(&found).map_err(refused_key)?;
         let payload = PayloadForm::new(signed.payload, signed.chunk_seed(&key))?;
-        Ok(Authenticated { principal: found.principal().clone(), payload })
+        Ok(Authenticated {
+            principal: found.principal().clone(),
+            payload,
+        })
     }
 
-    fn signing_key(&self, signed: &SignedRequest<'_>, found: &oncilla_iam::KeyWithAccount) -> SigningKey {
+    fn signing_key(
+        &self,
+        signed: &SignedRequest<'_>,
+        found: &oncilla_iam::KeyWithAccount,
+    ) -> SigningKey {
         let key = &found.key;
         let name = SigningKeyName {
             access_key_id: signed.access_key_id.as_ref().into(),
@@ -92,7 +106,10 @@ fn unknown_key(access_key_id: &str) -> S3Error {
 }
 
 fn refused_key(refusal: KeyRefusal) -> S3Error {
-    S3Error::with_message(S3ErrorCode::InvalidAccessKeyId, format!("The access key cannot be used: {refusal}."))
+    S3Error::with_message(
+        S3ErrorCode::InvalidAccessKeyId,
+        format!("The access key cannot be used: {refusal}."),
+    )
 }
 
 /// A failure of the account store.

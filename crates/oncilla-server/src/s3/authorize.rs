@@ -34,7 +34,9 @@ impl S3Service {
             },
             key: Some(key).filter(|key| !key.is_empty()),
         };
-        let Err(denied) = authorize(principal, &request) else { return Ok(()) };
+        let Err(denied) = authorize(principal, &request) else {
+            return Ok(());
+        };
         if matches!(operation, Operation::GetObject | Operation::HeadObject) {
             request.public_read = self.is_public_object(bucket, key).await?;
             if authorize(principal, &request).is_ok() {
@@ -53,7 +55,13 @@ impl S3Service {
         bucket: Option<&str>,
     ) -> Result<(), S3Error> {
         let action = operation.iam_action();
-        let request = Request { action, bucket, bucket_owner: None, public_read: false, key: None };
+        let request = Request {
+            action,
+            bucket,
+            bucket_owner: None,
+            public_read: false,
+            key: None,
+        };
         authorize(principal, &request).map_err(|_| S3ErrorCode::AccessDenied.into())
     }
 

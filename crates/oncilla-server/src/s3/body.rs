@@ -67,7 +67,11 @@ impl<'a> Unframed<'a> {
             PayloadForm::Chunked(mode) => Some(ChunkedDecoder::new(mode.clone(), length)),
             PayloadForm::Unsigned | PayloadForm::Sha256(_) => None,
         };
-        Self { body, decoder, decoded: Vec::new() }
+        Self {
+            body,
+            decoder,
+            decoded: Vec::new(),
+        }
     }
 
     /// The next bytes as they come; an empty vector at the end.
@@ -103,10 +107,17 @@ pub fn announced_length(request: &S3Request) -> Result<u64, S3Error> {
     let Some(value) = request.headers.get(&name) else {
         return Err(S3ErrorCode::MissingContentLength.into());
     };
-    let length = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let length = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
     length.ok_or_else(|| {
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        S3Error::invalid_argument(name.as_str(), &text, "The length of the body is not a number.")
+        S3Error::invalid_argument(
+            name.as_str(),
+            &text,
+            "The length of the body is not a number.",
+        )
     })
 }
 
@@ -126,13 +137,21 @@ pub async fn receive(
     }
     let algorithm = declared_algorithm(&declared)?.unwrap_or(algorithm);
     let memory = UPLOAD_MEMORY_BYTES.min(usize::try_from(length).unwrap_or(usize::MAX));
-    let _memory = request.context.memory.reserve(memory).await.map_err(errors::overloaded)?;
+    let _memory = request
+        .context
+        .memory
+        .reserve(memory)
+        .await
+        .map_err(errors::overloaded)?;
 
     let sha256 = match request.payload {
         PayloadForm::Sha256(digest) => Some(digest),
         PayloadForm::Unsigned | PayloadForm::Chunked(_) => None,
     };
-    let begun = service.store.begin_content(length, algorithm, sha256.is_some()).await;
+    let begun = service
+        .store
+        .begin_content(length, algorithm, sha256.is_some())
+        .await;
     let mut writer = begun.map_err(errors::fault)?;
     let mut body = Unframed::new(&mut request.body, &request.payload, length);
     loop {
@@ -149,12 +168,21 @@ pub async fn receive(
         Some(checksum) => Some(checksum),
         None => trailing_checksum(&declared, &trailers)?,
     };
-    let declared = Declared { md5: declared.content_md5, sha256, checksum };
-    writer.finish(&declared).await.map_err(errors::write_content)
+    let declared = Declared {
+        md5: declared.content_md5,
+        sha256,
+        checksum,
+    };
+    writer
+        .finish(&declared)
+        .await
+        .map_err(errors::write_content)
 }
 
 /// The algorithm the client chose, if it chose one.
-pub fn declared_algorithm(declared: &ChecksumHeaders) -> Result<Option<ChecksumAlgorithm>, S3Error> {
+pub fn declared_algorithm(
+    declared: &ChecksumHeaders,
+) -> Result<Option<ChecksumAlgorithm>, S3Error> {
     if declared.value_part_count.is_some() {
         let message = "A composite checksum cannot be given for a single body.";
         return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
@@ -164,16 +192,30 @@ pub fn declared_algorithm(declared: &ChecksumHeaders) -> Result<Option<ChecksumA
 }
 
 /// The checksum among the trailers, which has to be there if it was announced.
-fn trailing_checksum(declared: &ChecksumHeaders, trailers: &[Trailer]) -> Result<Option<Checksum>, S3Error> {
-    let Some(algorithm) = declared.trailer else { return Ok(None) };
-    let Some((_, value)) = trailers.iter().find(|(name, _)| name == algorithm.header_name()) else {
-        let message = format!("The announced trailer {} did not come.", algorithm.header_name());
+fn trailing_checksum(
+    declared: &ChecksumHeaders,
+    trailers: &[Trailer],
+) -> Result<Option<Checksum>, S3Error> {
+    let Some(algorithm) = declared.trailer else {
+        return Ok(None);
+    };
+    let Some((_, value)) = trailers
+        .iter()
+        .find(|(name, _)| name == algorithm.header_name())
+    else {
+        let message = format!(
+            "The announced trailer {} did not come.",
+            algorithm.header_name()
+        );
         return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
     };
     match Checksum::from_base64(algorithm, value) {
         Ok(checksum) => Ok(Some(checksum)),
         Err(_) => {
-            let message = format!("Value for {} trailing header is invalid.", algorithm.header_name());
+            let message = format!(
+                "Value for {} trailing header is invalid.",
+                algorithm.header_name()
+            );
             Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message))
         }
     }
@@ -196,7 +238,12 @@ pub async fn read_document(request: &mut S3Request, limit_bytes: u64) -> Result<
     }
     let length = announced.unwrap_or(0);
     let reserved = announced.unwrap_or(limit_bytes) as usize;
-    let _memory = request.context.memory.reserve(reserved).await.map_err(errors::overloaded)?;
+    let _memory = request
+        .context
+        .memory
+        .reserve(reserved)
+        .await
+        .map_err(errors::overloaded)?;
     let mut body = Unframed::new(&mut request.body, &request.payload, length);
     let mut document = Vec::new();
     loop {
@@ -223,7 +270,10 @@ fn verify_document(
     trailing: Option<Checksum>,
     payload: &PayloadForm,
 ) -> Result<(), S3Error> {
-    if declared.content_md5.is_some_and(|md5| md5 != Md5::digest(document)) {
+    if declared
+        .content_md5
+        .is_some_and(|md5| md5 != Md5::digest(document))
+    {
         return Err(S3ErrorCode::BadDigest.into());
     }
     if let PayloadForm::Sha256(digest) = payload

@@ -38,7 +38,11 @@ impl S3Service {
     async fn answer(&self, request: Request<RequestBody>, context: RequestContext) -> Answer {
         let (head, body) = request.into_parts();
         let host_header = head.headers.get(HOST).and_then(|value| value.to_str().ok());
-        let host = head.uri.authority().map(http::uri::Authority::as_str).or(host_header);
+        let host = head
+            .uri
+            .authority()
+            .map(http::uri::Authority::as_str)
+            .or(host_header);
         let address = self.addressing.resolve(host, head.uri.path())?;
         let query = Query::parse(head.uri.query())?;
         let Some(level) = address.level() else {
@@ -104,10 +108,10 @@ impl S3Service {
             return Err(not_implemented(operation));
         }
         let bucket = self.store.bucket(&request.bucket).await;
-        let bucket = bucket.map_err(|error| {
-            errors::bucket(error).detail("BucketName", request.bucket.clone())
-        })?;
-        self.authorize_in_bucket(&request.principal, operation, &bucket, &request.key).await?;
+        let bucket = bucket
+            .map_err(|error| errors::bucket(error).detail("BucketName", request.bucket.clone()))?;
+        self.authorize_in_bucket(&request.principal, operation, &bucket, &request.key)
+            .await?;
         check_expected_owner(request, &X_AMZ_EXPECTED_BUCKET_OWNER, &bucket)?;
         let bucket = &bucket;
         match operation {
@@ -165,7 +169,10 @@ pub fn check_expected_owner(
 fn not_implemented(operation: Operation) -> S3Error {
     S3Error::with_message(
         S3ErrorCode::NotImplemented,
-        format!("{} is not implemented. Nothing was changed.", operation.name()),
+        format!(
+            "{} is not implemented. Nothing was changed.",
+            operation.name()
+        ),
     )
 }
 
@@ -180,13 +187,17 @@ fn error_answer(
     let mut answer = Response::new(ResponseBody::Empty);
     *answer.status_mut() = status;
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        answer
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if is_head || status == StatusCode::NOT_MODIFIED {
         return answer;
     }
     let id = context.request_id;
     let document = error.to_xml(path, &id.to_string(), &id.host_id());
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     answer.map(|_| ResponseBody::Full(document.into()))
 }

@@ -62,11 +62,12 @@ pub fn write_content(error: WriteContentError) -> S3Error {
             S3ErrorCode::BadDigest,
             format!("The {algorithm} you specified did not match the calculated checksum."),
         ),
-        WriteContentError::Length { announced, received } => {
-            S3Error::new(S3ErrorCode::IncompleteBody)
-                .detail("NumberBytesExpected", announced.to_string())
-                .detail("NumberBytesProvided", received.to_string())
-        }
+        WriteContentError::Length {
+            announced,
+            received,
+        } => S3Error::new(S3ErrorCode::IncompleteBody)
+            .detail("NumberBytesExpected", announced.to_string())
+            .detail("NumberBytesProvided", received.to_string()),
         WriteContentError::Fault(inner) => fault(inner),
     }
 }
@@ -82,6 +83,8 @@ pub fn create_bucket(error: CreateBucketError) -> S3Error {
     match error {
         CreateBucketError::AlreadyOwnedByYou(_) => S3ErrorCode::BucketAlreadyOwnedByYou.into(),
         CreateBucketError::AlreadyExists => S3ErrorCode::BucketAlreadyExists.into(),
+        // The account was deleted since the request was authenticated.
+        CreateBucketError::RequirementFailed => S3ErrorCode::InvalidAccessKeyId.into(),
         CreateBucketError::Fault(inner) => fault(inner),
     }
 }

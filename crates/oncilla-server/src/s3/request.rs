@@ -61,7 +61,8 @@ impl S3Request {
 
 /// The error for a version id that no object here can have.
 pub fn no_such_version(version_id: &str) -> S3Error {
-    let plausible = !version_id.is_empty() && version_id.bytes().all(|byte| byte.is_ascii_graphic());
+    let plausible =
+        !version_id.is_empty() && version_id.bytes().all(|byte| byte.is_ascii_graphic());
     match plausible {
         true => S3Error::new(S3ErrorCode::NoSuchVersion).detail("VersionId", version_id),
         false => S3Error::invalid_argument("versionId", version_id, "Invalid version id specified"),

@@ -33,7 +33,11 @@ pub async fn list_buckets(service: &S3Service, request: &mut S3Request) -> Answe
             after: after.as_deref(),
             limit: (limit - entries.len() as u64) as usize,
         };
-        let page = service.store.list_buckets(list).await.map_err(errors::fault)?;
+        let page = service
+            .store
+            .list_buckets(list)
+            .await
+            .map_err(errors::fault)?;
         let last = page.buckets.last().map(|bucket| bucket.name.clone());
         for bucket in page.buckets {
             if request.principal.covers(&bucket.name) {
@@ -57,7 +61,9 @@ pub async fn list_buckets(service: &S3Service, request: &mut S3Request) -> Answe
     let answer = list_buckets::ListBuckets {
         owner: owner.as_xml(),
         buckets: entries,
-        prefix: Some(prefix).filter(|prefix| !prefix.is_empty()).map(Into::into),
+        prefix: Some(prefix)
+            .filter(|prefix| !prefix.is_empty())
+            .map(Into::into),
         continuation_token: token.map(Into::into),
     };
     Ok(xml(answer.to_xml()))

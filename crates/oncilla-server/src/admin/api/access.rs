@@ -17,6 +17,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use oncilla_hash::Sha256;
 use oncilla_iam::{BucketPattern, Grant, Principal, Role};
@@ -155,17 +156,25 @@ fn denied(context: &RequestContext, reason: &str) -> ApiError {
 }
 
 async fn read(body: Body) -> Result<Bytes, ApiError> {
+    // By its announced length, before a client that waits for `100 Continue` is asked to send it.
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(body_too_long());
+    }
     match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "MaxMessageLengthExceeded",
-            format!("The body is longer than {BODY_BYTES_MAX} bytes."),
-        )),
+        Err(error) if error.is::<LengthLimitError>() => Err(body_too_long()),
         Err(error) => Err(ApiError::new(
             StatusCode::BAD_REQUEST,
             "IncompleteBody",
             format!("The body could not be read: {error}."),
         )),
     }
+}
+
+fn body_too_long() -> ApiError {
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "MaxMessageLengthExceeded",
+        format!("The body is longer than {BODY_BYTES_MAX} bytes."),
+    )
 }

@@ -1,8 +1,8 @@
 //! `/-/admin/v1`: accounts, access keys, buckets with their owners, and the server itself, as JSON.
 //!
-//! [`access`] decides who gets in, before anything is looked up; one file per resource answers:
-//! [`accounts`], [`keys`], [`buckets`], [`storage`] (a bucket with its key, in one call) and
-//! [`server`]. The reference for clients is `docs/admin-api.md`.
+//! `access` decides who gets in, before anything is looked up; one file per resource answers:
+//! `accounts`, `keys`, `buckets`, `storage` (a bucket with its key, in one call) and
+//! `server`. The reference for clients is `docs/admin-api.md`.
 
 mod access;
 mod accounts;
@@ -58,7 +58,7 @@ pub struct ServerFacts {
 /// A handler's view of the administration.
 type Api = Arc<AdminApi>;
 
-/// The routes of the administration, each behind [`access`].
+/// The routes of the administration, each behind the door that `access` keeps.
 pub fn routes(api: AdminApi) -> OwnRoutes {
     let api: Api = Arc::new(api);
     let resources = Router::new()

@@ -46,6 +46,7 @@ pub async fn create(service: &S3Service, request: &mut S3Request) -> Answer {
         // As in S3: the ACL of a bucket says nothing about its objects.
         public_objects: false,
         tags: pairs_of(configuration.tags),
+        require: vec![oncilla_iam::account_present(request.account_id())],
     };
     let created = service.store.create_bucket(new).await;
     created.map_err(|error| refusal(error, acl).detail("BucketName", request.bucket.clone()))?;

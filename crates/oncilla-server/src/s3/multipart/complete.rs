@@ -21,13 +21,18 @@ use crate::s3::{S3Service, errors};
 
 pub async fn complete(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let upload_id = request.query.get("uploadId").unwrap_or_default().to_owned();
-    let upload = UniqueId::from_hex(&upload_id).ok_or_else(|| errors::no_such_upload(&upload_id))?;
+    let upload =
+        UniqueId::from_hex(&upload_id).ok_or_else(|| errors::no_such_upload(&upload_id))?;
     // The checksum headers of this request are about the object, not about the document.
     let declared = ChecksumHeaders::parse(&request.headers)?;
     let document = read_part_list(request).await?;
     let list = CompleteMultipartUpload::parse(&document)?;
     check_part_order(&list.parts)?;
-    let parts = list.parts.iter().map(completed_part).collect::<Result<Vec<_>, S3Error>>()?;
+    let parts = list
+        .parts
+        .iter()
+        .map(completed_part)
+        .collect::<Result<Vec<_>, S3Error>>()?;
     let conditions = Conditions::from_headers(&request.headers);
     check_type(&declared)?;
     let complete = CompleteUpload {
@@ -72,7 +77,11 @@ fn completed_part(part: &multipart::CompletedPart<'_>) -> Result<CompletedPart, 
     for (algorithm, text) in part.checksums.iter() {
         checksum = Some(part_checksum(algorithm, text)?);
     }
-    Ok(CompletedPart { number: part.part_number as u16, etag: ETag::parse(&part.etag), checksum })
+    Ok(CompletedPart {
+        number: part.part_number as u16,
+        etag: ETag::parse(&part.etag),
+        checksum,
+    })
 }
 
 fn part_checksum(algorithm: ChecksumAlgorithm, text: &str) -> Result<Checksum, S3Error> {
@@ -91,10 +100,16 @@ fn check_type(declared: &ChecksumHeaders) -> Result<(), S3Error> {
 }
 
 fn object_size(request: &S3Request) -> Result<Option<u64>, S3Error> {
-    let Some(value) = request.headers.get(X_AMZ_MP_OBJECT_SIZE) else { return Ok(None) };
+    let Some(value) = request.headers.get(X_AMZ_MP_OBJECT_SIZE) else {
+        return Ok(None);
+    };
     let text = String::from_utf8_lossy(value.as_bytes());
     let size = text.trim().parse().map_err(|_| {
-        S3Error::invalid_argument(X_AMZ_MP_OBJECT_SIZE.as_str(), &text, "The value is not a number.")
+        S3Error::invalid_argument(
+            X_AMZ_MP_OBJECT_SIZE.as_str(),
+            &text,
+            "The value is not a number.",
+        )
     });
     size.map(Some)
 }
@@ -102,7 +117,10 @@ fn object_size(request: &S3Request) -> Result<Option<u64>, S3Error> {
 pub async fn abort(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let upload_id = request.query.get("uploadId").unwrap_or_default();
     let upload = UniqueId::from_hex(upload_id).ok_or_else(|| errors::no_such_upload(upload_id))?;
-    let aborted = service.store.abort_upload(bucket, request.key.as_bytes(), upload).await;
+    let aborted = service
+        .store
+        .abort_upload(bucket, request.key.as_bytes(), upload)
+        .await;
     aborted.map_err(|error| errors::upload(upload_id, error))?;
     Ok(empty(StatusCode::NO_CONTENT))
 }

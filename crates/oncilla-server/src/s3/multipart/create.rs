@@ -18,7 +18,10 @@ pub async fn create(service: &S3Service, request: &mut S3Request, bucket: &Bucke
         new.owner.clone_from(&bucket.record.owner);
     }
     let checksum = upload_checksum(request)?;
-    let created = service.store.create_upload(bucket, request.key.as_bytes(), new, checksum).await;
+    let created = service
+        .store
+        .create_upload(bucket, request.key.as_bytes(), new, checksum)
+        .await;
     let id = created.map_err(errors::put_object)?.to_hex();
     let document = InitiateMultipartUpload {
         bucket: bucket.name.as_str().into(),
@@ -27,8 +30,16 @@ pub async fn create(service: &S3Service, request: &mut S3Request, bucket: &Bucke
     };
     let mut response = xml(document.to_xml());
     if checksum.declared {
-        set(&mut response, X_AMZ_CHECKSUM_ALGORITHM, checksum.algorithm.as_str())?;
-        let kind = if checksum.composite { ChecksumType::Composite } else { ChecksumType::FullObject };
+        set(
+            &mut response,
+            X_AMZ_CHECKSUM_ALGORITHM,
+            checksum.algorithm.as_str(),
+        )?;
+        let kind = if checksum.composite {
+            ChecksumType::Composite
+        } else {
+            ChecksumType::FullObject
+        };
         set(&mut response, X_AMZ_CHECKSUM_TYPE, kind.as_str())?;
     }
     Ok(response)
@@ -42,9 +53,19 @@ fn upload_checksum(request: &S3Request) -> Result<UploadChecksum, S3Error> {
             return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
         }
         // S3 sums by CRC64NVME over the whole object when the client does not choose.
-        return Ok(UploadChecksum { algorithm: ALGORITHM_DEFAULT, composite: false, declared: false });
+        return Ok(UploadChecksum {
+            algorithm: ALGORITHM_DEFAULT,
+            composite: false,
+            declared: false,
+        });
     };
-    let kind = declared.checksum_type.unwrap_or(ChecksumType::default_for(algorithm));
+    let kind = declared
+        .checksum_type
+        .unwrap_or(ChecksumType::default_for(algorithm));
     kind.check_for(algorithm)?;
-    Ok(UploadChecksum { algorithm, composite: kind == ChecksumType::Composite, declared: true })
+    Ok(UploadChecksum {
+        algorithm,
+        composite: kind == ChecksumType::Composite,
+        declared: true,
+    })
 }

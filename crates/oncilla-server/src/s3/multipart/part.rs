@@ -34,25 +34,41 @@ pub async fn upload_part(service: &S3Service, request: &mut S3Request, bucket: &
     Ok(response)
 }
 
-pub async fn upload_part_copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
+pub async fn upload_part_copy(
+    service: &S3Service,
+    request: &mut S3Request,
+    bucket: &Bucket,
+) -> Answer {
     let number = part_number(request)?;
     let upload = find_upload(service, request, bucket).await?;
     let source = copy_source(service, request).await?;
-    let opened = service.store.open_object(&source.bucket, source.key.as_bytes()).await;
+    let opened = service
+        .store
+        .open_object(&source.bucket, source.key.as_bytes())
+        .await;
     let body = opened.map_err(|error| errors::get_object(&source.key, error))?;
     check_source(request, &body.record)?;
     let range = source_range(request, &body.record)?;
     // The part's entity tag is the MD5 of its bytes, so they have to be read anyway; writing them
     // again keeps a part's bytes its own.
-    let begun = service.store.begin_content(range.length(), upload.record.algorithm, false).await;
+    let begun = service
+        .store
+        .begin_content(range.length(), upload.record.algorithm, false)
+        .await;
     let mut writer = begun.map_err(errors::fault)?;
     let mut reader = body.read(range);
     while let Some(bytes) = reader.next().await.map_err(errors::fault)? {
         writer.write(bytes).await.map_err(errors::write_content)?;
     }
-    let content = writer.finish(&Declared::default()).await.map_err(errors::write_content)?;
+    let content = writer
+        .finish(&Declared::default())
+        .await
+        .map_err(errors::write_content)?;
     let (etag, record) = put_part(service, &upload, number, content).await?;
-    let stored = record.checksum.as_ref().filter(|_| upload.record.algorithm_declared);
+    let stored = record
+        .checksum
+        .as_ref()
+        .filter(|_| upload.record.algorithm_declared);
     let document = CopyResult {
         last_modified_ms: record.last_modified_ms as i64,
         etag: etag.to_string().into(),
@@ -103,10 +119,16 @@ fn check_source(request: &S3Request, record: &ObjectRecord) -> Result<(), S3Erro
 /// The bytes of the source that become the part.
 fn source_range(request: &S3Request, record: &ObjectRecord) -> Result<ByteRange, S3Error> {
     let range = match request.headers.get(X_AMZ_COPY_SOURCE_RANGE) {
-        None => ByteRange { start: 0, end: record.size },
+        None => ByteRange {
+            start: 0,
+            end: record.size,
+        },
         Some(value) => {
             let span = CopySourceRange::parse(value.as_bytes())?.resolve(record.size)?;
-            ByteRange { start: span.start, end: span.start + span.len_bytes() }
+            ByteRange {
+                start: span.start,
+                end: span.start + span.len_bytes(),
+            }
         }
     };
     if range.length() > PUT_BYTES_MAX {

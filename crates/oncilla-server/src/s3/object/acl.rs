@@ -16,7 +16,11 @@ pub async fn get_acl(service: &S3Service, request: &mut S3Request, bucket: &Buck
     let record = record.map_err(|error| errors::get_object(&request.key, error))?;
     let owner = service.owner(&record.owner).await?;
     let bucket_owner = service.owner(&bucket.record.owner).await?;
-    Ok(xml(acl::to_xml(&owner.as_xml(), record.acl, &bucket_owner.as_xml())))
+    Ok(xml(acl::to_xml(
+        &owner.as_xml(),
+        record.acl,
+        &bucket_owner.as_xml(),
+    )))
 }
 
 pub async fn put_acl(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
@@ -25,7 +29,10 @@ pub async fn put_acl(service: &S3Service, request: &mut S3Request, bucket: &Buck
         let message = "Only canned ACLs are implemented: send x-amz-acl. Nothing was changed.";
         return Err(S3Error::with_message(S3ErrorCode::NotImplemented, message));
     };
-    let changed = service.store.update_object(bucket, request.key.as_bytes(), |record| record.acl = acl).await;
+    let changed = service
+        .store
+        .update_object(bucket, request.key.as_bytes(), |record| record.acl = acl)
+        .await;
     changed.map_err(|error| errors::update_object(&request.key, error))?;
     Ok(empty(StatusCode::OK))
 }

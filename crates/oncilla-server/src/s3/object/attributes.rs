@@ -7,7 +7,9 @@ use oncilla_store::{Bucket, ObjectRecord};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{X_AMZ_MAX_PARTS, X_AMZ_OBJECT_ATTRIBUTES, X_AMZ_PART_NUMBER_MARKER};
 use oncilla_wire::time::http_date_header;
-use oncilla_wire::xml::attributes::{AttributePart, ObjectAttributes, ObjectParts, WantedAttributes};
+use oncilla_wire::xml::attributes::{
+    AttributePart, ObjectAttributes, ObjectParts, WantedAttributes,
+};
 
 use crate::s3::answer::{Answer, checksums, xml};
 use crate::s3::request::S3Request;
@@ -28,7 +30,9 @@ pub async fn attributes(service: &S3Service, request: &mut S3Request, bucket: &B
     };
     let document = ObjectAttributes {
         etag: wanted.etag.then(|| record.etag.to_string().into()),
-        checksums: wanted.checksum.then(|| checksums(record.checksum.as_ref(), record.etag.parts)),
+        checksums: wanted
+            .checksum
+            .then(|| checksums(record.checksum.as_ref(), record.etag.parts)),
         object_parts,
         storage_class: wanted.storage_class.then(|| match record.storage_class() {
             STANDARD => STANDARD.into(),
@@ -60,10 +64,15 @@ async fn object_parts(
     request: &S3Request,
     record: &ObjectRecord,
 ) -> Result<ObjectParts<'static>, S3Error> {
-    let max_parts = number_header(request, &X_AMZ_MAX_PARTS)?.unwrap_or(MAX_PARTS).min(MAX_PARTS);
+    let max_parts = number_header(request, &X_AMZ_MAX_PARTS)?
+        .unwrap_or(MAX_PARTS)
+        .min(MAX_PARTS);
     let marker = number_header(request, &X_AMZ_PART_NUMBER_MARKER)?.unwrap_or(0);
     let after = u16::try_from(marker).unwrap_or(u16::MAX);
-    let page = service.store.list_object_parts(record, after, max_parts as usize).await;
+    let page = service
+        .store
+        .list_object_parts(record, after, max_parts as usize)
+        .await;
     let page = page.map_err(errors::fault)?;
     let last = page.parts.last().map_or(after, |part| part.number);
     Ok(ObjectParts {
@@ -85,10 +94,13 @@ async fn object_parts(
 }
 
 fn number_header(request: &S3Request, name: &http::HeaderName) -> Result<Option<u64>, S3Error> {
-    let Some(value) = request.headers.get(name) else { return Ok(None) };
+    let Some(value) = request.headers.get(name) else {
+        return Ok(None);
+    };
     let text = String::from_utf8_lossy(value.as_bytes());
-    let number = text.trim().parse().map_err(|_| {
-        S3Error::invalid_argument(name.as_str(), &text, "The value is not a number.")
-    });
+    let number = text
+        .trim()
+        .parse()
+        .map_err(|_| S3Error::invalid_argument(name.as_str(), &text, "The value is not a number."));
     number.map(Some)
 }

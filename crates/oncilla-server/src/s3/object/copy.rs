@@ -31,18 +31,30 @@ pub struct CopySourceObject {
 }
 
 /// Finds the source of a copy, which the sender must be allowed to read.
-pub async fn copy_source(service: &S3Service, request: &S3Request) -> Result<CopySourceObject, S3Error> {
-    let value = request.headers.get(X_AMZ_COPY_SOURCE).ok_or(S3Error::new(S3ErrorCode::InvalidRequest))?;
+pub async fn copy_source(
+    service: &S3Service,
+    request: &S3Request,
+) -> Result<CopySourceObject, S3Error> {
+    let value = request
+        .headers
+        .get(X_AMZ_COPY_SOURCE)
+        .ok_or(S3Error::new(S3ErrorCode::InvalidRequest))?;
     let source = CopySource::parse(value.as_bytes())?;
     if let Some(version_id) = source.version_id.as_deref().filter(|id| *id != "null") {
         return Err(no_such_version(version_id));
     }
     let bucket = service.store.bucket(&source.bucket).await;
-    let bucket = bucket.map_err(|error| errors::bucket(error).detail("BucketName", source.bucket.clone()))?;
+    let bucket = bucket
+        .map_err(|error| errors::bucket(error).detail("BucketName", source.bucket.clone()))?;
     check_expected_owner(request, &X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER, &bucket)?;
     let read = Operation::GetObject;
-    service.authorize_in_bucket(&request.principal, read, &bucket, &source.key).await?;
-    Ok(CopySourceObject { bucket, key: source.key })
+    service
+        .authorize_in_bucket(&request.principal, read, &bucket, &source.key)
+        .await?;
+    Ok(CopySourceObject {
+        bucket,
+        key: source.key,
+    })
 }
 
 pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
@@ -97,7 +109,11 @@ fn replaces(request: &S3Request, name: &HeaderName) -> Result<bool, S3Error> {
         Some(b"REPLACE") => Ok(true),
         Some(other) => {
             let text = String::from_utf8_lossy(other);
-            Err(S3Error::invalid_argument(name.as_str(), &text, format!("Unknown {name}.")))
+            Err(S3Error::invalid_argument(
+                name.as_str(),
+                &text,
+                format!("Unknown {name}."),
+            ))
         }
     }
 }

@@ -21,7 +21,10 @@ const DELETIONS_AT_ONCE: usize = 128;
 pub async fn delete(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     request.refuse_other_versions()?;
     let conditions = Conditions::from_headers(&request.headers);
-    let deleted = service.store.delete_object(bucket, request.key.as_bytes(), &conditions).await;
+    let deleted = service
+        .store
+        .delete_object(bucket, request.key.as_bytes(), &conditions)
+        .await;
     deleted.map_err(errors::delete_object)?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
@@ -29,9 +32,15 @@ pub async fn delete(service: &S3Service, request: &mut S3Request, bucket: &Bucke
 pub async fn delete_many(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let document = read_document(request, MAX_DELETE_BODY_BYTES as u64).await?;
     let delete = Delete::parse(&document)?;
-    let deletions: Vec<_> =
-        delete.objects.iter().map(|object| delete_one(service, bucket, object)).collect();
-    let outcomes: Vec<_> = stream::iter(deletions).buffered(DELETIONS_AT_ONCE).collect().await;
+    let deletions: Vec<_> = delete
+        .objects
+        .iter()
+        .map(|object| delete_one(service, bucket, object))
+        .collect();
+    let outcomes: Vec<_> = stream::iter(deletions)
+        .buffered(DELETIONS_AT_ONCE)
+        .collect()
+        .await;
     let mut result = DeleteResult::default();
     for (object, outcome) in delete.objects.into_iter().zip(outcomes) {
         match outcome {
@@ -52,11 +61,22 @@ pub async fn delete_many(service: &S3Service, request: &mut S3Request, bucket: &
     Ok(xml(result.to_xml()))
 }
 
-async fn delete_one(service: &S3Service, bucket: &Bucket, object: &ObjectIdentifier<'_>) -> Result<(), S3Error> {
+async fn delete_one(
+    service: &S3Service,
+    bucket: &Bucket,
+    object: &ObjectIdentifier<'_>,
+) -> Result<(), S3Error> {
     check_key(&object.key)?;
-    if let Some(version_id) = object.version_id.as_deref().filter(|id| !matches!(*id, "" | "null")) {
+    if let Some(version_id) = object
+        .version_id
+        .as_deref()
+        .filter(|id| !matches!(*id, "" | "null"))
+    {
         return Err(no_such_version(version_id));
     }
-    let deleted = service.store.delete_object(bucket, object.key.as_bytes(), &object.conditions()).await;
+    let deleted = service
+        .store
+        .delete_object(bucket, object.key.as_bytes(), &object.conditions())
+        .await;
     deleted.map(drop).map_err(errors::delete_object)
 }

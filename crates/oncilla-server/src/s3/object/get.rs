@@ -21,7 +21,10 @@ use crate::s3::{S3Service, errors};
 
 pub async fn get(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     request.refuse_other_versions()?;
-    let opened = service.store.open_object(bucket, request.key.as_bytes()).await;
+    let opened = service
+        .store
+        .open_object(bucket, request.key.as_bytes())
+        .await;
     let body = opened.map_err(|error| errors::get_object(&request.key, error))?;
     let part = requested_part(request, &body.record, body.layout.as_ref())?;
     let selection = match select(request, &body.record, part)? {
@@ -48,7 +51,9 @@ pub async fn head(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
         Err(not_modified) => return Ok(not_modified),
     };
     let mut response = selected(request, &record, &selection)?;
-    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(selection.range.length()));
+    response
+        .headers_mut()
+        .insert(CONTENT_LENGTH, HeaderValue::from(selection.range.length()));
     Ok(response)
 }
 
@@ -65,7 +70,9 @@ fn requested_part(
     record: &ObjectRecord,
     layout: Option<&oncilla_store::rows::layout::Layout>,
 ) -> Result<Option<PartPlace>, S3Error> {
-    let Some(text) = request.query.get("partNumber") else { return Ok(None) };
+    let Some(text) = request.query.get("partNumber") else {
+        return Ok(None);
+    };
     if request.headers.contains_key(RANGE) {
         let message = "Cannot specify both Range header and partNumber query parameter";
         return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
@@ -73,7 +80,11 @@ fn requested_part(
     let number = parse_part_number(text)? as u16;
     let place = match layout {
         Some(layout) => layout.part(number),
-        None if number == 1 => Some(PartPlace { number, offset: 0, size: record.size }),
+        None if number == 1 => Some(PartPlace {
+            number,
+            offset: 0,
+            size: record.size,
+        }),
         None => None,
     };
     let parts = layout.map_or(1, |layout| layout.part_count());
@@ -104,21 +115,46 @@ fn select(
             return Err(S3Error::new(S3ErrorCode::PreconditionFailed).detail("Condition", header));
         }
     }
-    let whole = ByteRange { start: 0, end: record.size };
+    let whole = ByteRange {
+        start: 0,
+        end: record.size,
+    };
     if let Some(part) = part {
-        let range = ByteRange { start: part.offset, end: part.offset + part.size };
+        let range = ByteRange {
+            start: part.offset,
+            end: part.offset + part.size,
+        };
         let is_partial = record.etag.parts > 0 && part.size > 0;
         let content_range = is_partial.then(|| content_range(range, record.size));
-        return Ok(Ok(Selection { range, content_range }));
+        return Ok(Ok(Selection {
+            range,
+            content_range,
+        }));
     }
-    let wanted = request.headers.get(RANGE).and_then(|value| range::parse_range(value.as_bytes()));
-    let if_range = request.headers.get(IF_RANGE).map(|value| IfRange::parse(value.as_bytes()));
-    let wanted = wanted.filter(|_| if_range.is_none_or(|condition| condition.range_applies(existing)));
+    let wanted = request
+        .headers
+        .get(RANGE)
+        .and_then(|value| range::parse_range(value.as_bytes()));
+    let if_range = request
+        .headers
+        .get(IF_RANGE)
+        .map(|value| IfRange::parse(value.as_bytes()));
+    let wanted =
+        wanted.filter(|_| if_range.is_none_or(|condition| condition.range_applies(existing)));
     match range::resolve(wanted, record.size) {
-        ResolvedRange::Full => Ok(Ok(Selection { range: whole, content_range: None })),
+        ResolvedRange::Full => Ok(Ok(Selection {
+            range: whole,
+            content_range: None,
+        })),
         ResolvedRange::Partial(span) => {
-            let range = ByteRange { start: span.start, end: span.start + span.len_bytes() };
-            Ok(Ok(Selection { range, content_range: Some(content_range(range, record.size)) }))
+            let range = ByteRange {
+                start: span.start,
+                end: span.start + span.len_bytes(),
+            };
+            Ok(Ok(Selection {
+                range,
+                content_range: Some(content_range(range, record.size)),
+            }))
         }
         ResolvedRange::Unsatisfiable => {
             let requested = request.header(&RANGE).unwrap_or_default().to_owned();

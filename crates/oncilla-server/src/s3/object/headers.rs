@@ -58,7 +58,12 @@ pub fn new_object(request: &S3Request) -> Result<NewObject, S3Error> {
             .into_iter()
             // The class is a field of its own.
             .filter(|(name, _)| *name != X_AMZ_STORAGE_CLASS)
-            .map(|(name, value)| (bytes_of(name.as_str()), Bytes::copy_from_slice(value.as_bytes())))
+            .map(|(name, value)| {
+                (
+                    bytes_of(name.as_str()),
+                    Bytes::copy_from_slice(value.as_bytes()),
+                )
+            })
             .collect(),
         metadata: metadata
             .into_iter()
@@ -74,19 +79,32 @@ fn bytes_of(text: &str) -> Bytes {
 
 /// A tag set as the store keeps it.
 pub fn tag_pairs(tags: TagSet) -> Vec<(String, String)> {
-    tags.into_vec().into_iter().map(|tag| (tag.key, tag.value)).collect()
+    tags.into_vec()
+        .into_iter()
+        .map(|tag| (tag.key, tag.value))
+        .collect()
 }
 
 /// `x-amz-storage-class`, if given; empty for `STANDARD`.
 pub fn storage_class(request: &S3Request) -> Result<Option<String>, S3Error> {
-    let Some(value) = request.headers.get(X_AMZ_STORAGE_CLASS) else { return Ok(None) };
-    let class = value.to_str().ok().filter(|class| STORAGE_CLASSES.contains(class));
+    let Some(value) = request.headers.get(X_AMZ_STORAGE_CLASS) else {
+        return Ok(None);
+    };
+    let class = value
+        .to_str()
+        .ok()
+        .filter(|class| STORAGE_CLASSES.contains(class));
     let class = class.ok_or(S3Error::new(S3ErrorCode::InvalidStorageClass))?;
     if ARCHIVE_CLASSES.contains(&class) {
-        let message = format!("Storage class {class} needs RestoreObject, which is not implemented.");
+        let message =
+            format!("Storage class {class} needs RestoreObject, which is not implemented.");
         return Err(S3Error::with_message(S3ErrorCode::NotImplemented, message));
     }
-    Ok(Some(if class == STANDARD { String::new() } else { class.to_owned() }))
+    Ok(Some(if class == STANDARD {
+        String::new()
+    } else {
+        class.to_owned()
+    }))
 }
 
 /// `x-amz-acl`, if given.
@@ -100,8 +118,14 @@ pub fn canned_acl(request: &S3Request) -> Result<Option<CannedAcl>, S3Error> {
 
 /// Grants to single accounts are not implemented; leaving them out would be wrong either way.
 pub fn refuse_grants(request: &S3Request) -> Result<(), S3Error> {
-    match request.headers.keys().find(|name| name.as_str().starts_with("x-amz-grant-")) {
-        Some(name) => Err(S3Error::new(S3ErrorCode::NotImplemented).detail("Header", name.as_str())),
+    match request
+        .headers
+        .keys()
+        .find(|name| name.as_str().starts_with("x-amz-grant-"))
+    {
+        Some(name) => {
+            Err(S3Error::new(S3ErrorCode::NotImplemented).detail("Header", name.as_str()))
+        }
         None => Ok(()),
     }
 }
@@ -115,7 +139,10 @@ pub fn set_object_headers(
 ) -> Result<(), S3Error> {
     set_etag(response, record.etag)?;
     let headers = response.headers_mut();
-    headers.insert(LAST_MODIFIED, http_date_header(record.last_modified_ms as i64));
+    headers.insert(
+        LAST_MODIFIED,
+        http_date_header(record.last_modified_ms as i64),
+    );
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CONTENT_TYPE, CONTENT_TYPE_DEFAULT);
     for (name, value) in &record.headers {
@@ -129,10 +156,18 @@ pub fn set_object_headers(
         set(response, X_AMZ_STORAGE_CLASS, record.storage_class())?;
     }
     if !record.tags.is_empty() {
-        set(response, X_AMZ_TAGGING_COUNT, &record.tags.len().to_string())?;
+        set(
+            response,
+            X_AMZ_TAGGING_COUNT,
+            &record.tags.len().to_string(),
+        )?;
     }
     if request.query.has("partNumber") && record.etag.parts > 0 {
-        set(response, X_AMZ_MP_PARTS_COUNT, &record.etag.parts.to_string())?;
+        set(
+            response,
+            X_AMZ_MP_PARTS_COUNT,
+            &record.etag.parts.to_string(),
+        )?;
     }
     if with_checksum && let Some(checksum) = &record.checksum {
         set_checksum(response, checksum, record.etag.parts)?;
@@ -141,7 +176,11 @@ pub fn set_object_headers(
 }
 
 /// Stored names and values came in as headers, so they go out as headers.
-fn insert_stored(response: &mut Response<ResponseBody>, name: &[u8], value: &[u8]) -> Result<(), S3Error> {
+fn insert_stored(
+    response: &mut Response<ResponseBody>,
+    name: &[u8],
+    value: &[u8],
+) -> Result<(), S3Error> {
     let name = HeaderName::from_bytes(name).map_err(|_| unreadable_header())?;
     let value = HeaderValue::from_bytes(value).map_err(|_| unreadable_header())?;
     response.headers_mut().insert(name, value);
@@ -155,14 +194,22 @@ fn unreadable_header() -> S3Error {
 
 /// `response-content-type` and its like. Only a signed request may set them, so that nobody makes
 /// a public object look like something else. Source: S3 API reference, GetObject.
-fn set_overrides(response: &mut Response<ResponseBody>, request: &S3Request) -> Result<(), S3Error> {
+fn set_overrides(
+    response: &mut Response<ResponseBody>,
+    request: &S3Request,
+) -> Result<(), S3Error> {
     for (parameter, header) in RESPONSE_OVERRIDES {
-        let Some(value) = request.query.get(parameter) else { continue };
+        let Some(value) = request.query.get(parameter) else {
+            continue;
+        };
         if request.principal.account().is_none() {
-            let message = "Request specific response headers cannot be used for anonymous GET requests.";
+            let message =
+                "Request specific response headers cannot be used for anonymous GET requests.";
             return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
         }
-        let invalid = || S3Error::invalid_argument(parameter, value, "The value is not a valid header value.");
+        let invalid = || {
+            S3Error::invalid_argument(parameter, value, "The value is not a valid header value.")
+        };
         let value = HeaderValue::try_from(value).map_err(|_| invalid())?;
         response.headers_mut().insert(header, value);
     }
@@ -177,7 +224,10 @@ pub fn set_not_modified_headers(
     set_etag(response, record.etag)?;
     let last_modified = http_date_header(record.last_modified_ms as i64);
     response.headers_mut().insert(LAST_MODIFIED, last_modified);
-    let cache_control = record.headers.iter().find(|(name, _)| name == CACHE_CONTROL.as_str());
+    let cache_control = record
+        .headers
+        .iter()
+        .find(|(name, _)| name == CACHE_CONTROL.as_str());
     match cache_control {
         Some((name, value)) => insert_stored(response, name, value),
         None => Ok(()),

@@ -24,7 +24,10 @@ pub async fn put(service: &S3Service, request: &mut S3Request, bucket: &Bucket) 
     }
     let conditions = Conditions::from_headers(&request.headers);
     let content = receive(service, request, ALGORITHM_DEFAULT).await?;
-    let written = service.store.put_object(bucket, request.key.as_bytes(), new, content, &conditions).await;
+    let written = service
+        .store
+        .put_object(bucket, request.key.as_bytes(), new, content, &conditions)
+        .await;
     let record = written.map_err(errors::put_object)?;
 
     let mut response = empty(StatusCode::OK);

@@ -16,7 +16,10 @@ pub async fn get_tagging(service: &S3Service, request: &mut S3Request, bucket: &
     request.refuse_other_versions()?;
     let record = service.store.object(bucket, request.key.as_bytes()).await;
     let record = record.map_err(|error| errors::get_object(&request.key, error))?;
-    Ok(xml(tagging::to_xml(&tag_set(record.tags, TagTarget::Object)?)))
+    Ok(xml(tagging::to_xml(&tag_set(
+        record.tags,
+        TagTarget::Object,
+    )?)))
 }
 
 pub async fn put_tagging(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
@@ -27,7 +30,11 @@ pub async fn put_tagging(service: &S3Service, request: &mut S3Request, bucket: &
     Ok(empty(StatusCode::OK))
 }
 
-pub async fn delete_tagging(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
+pub async fn delete_tagging(
+    service: &S3Service,
+    request: &mut S3Request,
+    bucket: &Bucket,
+) -> Answer {
     request.refuse_other_versions()?;
     set_tags(service, request, bucket, Vec::new()).await?;
     Ok(empty(StatusCode::NO_CONTENT))
@@ -40,12 +47,20 @@ async fn set_tags(
     tags: Vec<(String, String)>,
 ) -> Result<(), S3Error> {
     let key = request.key.as_bytes();
-    let changed = service.store.update_object(bucket, key, |record| record.tags.clone_from(&tags)).await;
-    changed.map(drop).map_err(|error| errors::update_object(&request.key, error))
+    let changed = service
+        .store
+        .update_object(bucket, key, |record| record.tags.clone_from(&tags))
+        .await;
+    changed
+        .map(drop)
+        .map_err(|error| errors::update_object(&request.key, error))
 }
 
 /// A tag set out of what the store keeps.
 pub fn tag_set(tags: Vec<(String, String)>, target: TagTarget) -> Result<TagSet, S3Error> {
-    let tags = tags.into_iter().map(|(key, value)| Tag { key, value }).collect();
+    let tags = tags
+        .into_iter()
+        .map(|(key, value)| Tag { key, value })
+        .collect();
     TagSet::new(tags, target)
 }

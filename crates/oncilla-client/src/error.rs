@@ -1,0 +1,236 @@
+//! What can go wrong between asking an S3 endpoint and having its answer, by what the caller can do.
+
+use std::path::PathBuf;
+
+use http::StatusCode;
+
+/// An `<Error>` document, or what is known of a refusal that came without one (HEAD).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceError {
+    /// Status of the response.
+    pub status: StatusCode,
+    /// S3's code, such as `NoSuchKey`. For a response without a document it is made from the status.
+    pub code: String,
+    /// S3's message, or the status line's reason.
+    pub message: String,
+    /// `x-amz-request-id`, to look the request up in the server's log.
+    pub request_id: Option<String>,
+    /// Method and URL of the request, without its query.
+    pub request: String,
+}
+
+impl std::fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{}: {}: {} (status {}",
+            self.request,
+            self.code,
+            self.message,
+            self.status.as_u16()
+        )?;
+        if let Some(request_id) = &self.request_id {
+            write!(f, ", request id {request_id}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// Every failure of the client.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bucket, key, upload or version does not exist.
+    #[error("{0}")]
+    NotFound(ServiceError),
+    /// The credentials are unknown, wrong, expired or not allowed to do this.
+    #[error("{0}")]
+    Auth(ServiceError),
+    /// The endpoint asks to slow down, and still did after the last attempt.
+    #[error("{0}")]
+    RateLimited(ServiceError),
+    /// A condition (`If-Match`, `If-None-Match`, …) did not hold.
+    #[error("{0}")]
+    PreconditionFailed(ServiceError),
+    /// Any other refusal.
+    #[error("{0}")]
+    Service(ServiceError),
+    /// No connection, or one that broke.
+    #[error("{request}: cannot talk to the endpoint: {reason}")]
+    Network {
+        /// Method and URL of the request.
+        request: String,
+        /// What the network or TLS layer says.
+        reason: String,
+    },
+    /// Nothing was heard for the whole idle timeout.
+    #[error("{request}: no progress for {seconds} s")]
+    Timeout {
+        /// Method and URL of the request.
+        request: String,
+        /// The idle timeout in seconds.
+        seconds: u64,
+    },
+    /// The bytes that arrived are not the bytes that were sent.
+    #[error("{subject}: {what}: expected {expected}, found {found}")]
+    Integrity {
+        /// Object or file.
+        subject: String,
+        /// Which check failed: `length`, `CRC64NVME`, `MD5 ETag`, …
+        what: String,
+        /// The value that the sender stated.
+        expected: String,
+        /// The value computed here.
+        found: String,
+    },
+    /// The object changed while it was being read in several requests.
+    #[error("{subject}: changed while it was being transferred")]
+    Changed {
+        /// The object or file.
+        subject: String,
+    },
+    /// The endpoint answered with something that S3 does not allow here.
+    #[error("{request}: unexpected answer: {reason}")]
+    InvalidResponse {
+        /// Method and URL of the request.
+        request: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A setting (flag, environment variable, profile) is missing or makes no sense.
+    #[error("{0}")]
+    Config(String),
+    /// There are no credentials, or they cannot be read.
+    #[error("{0}")]
+    Credentials(String),
+    /// The local side failed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The body given to an upload failed to produce its bytes.
+    #[error("cannot read the data to send: {0}")]
+    Source(String),
+    /// The caller asked to stop (Ctrl-C).
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Exit statuses of command-line programs built on this client.
+pub mod exit_code {
+    /// Everything was done.
+    pub const OK: u8 = 0;
+    /// Anything without a status of its own.
+    pub const GENERAL: u8 = 1;
+    /// Bad credentials, no permission, or bad usage of the command line.
+    pub const AUTH: u8 = 2;
+    /// The bucket or object does not exist.
+    pub const NOT_FOUND: u8 = 3;
+    /// The endpoint asked to slow down and kept asking.
+    pub const RATE_LIMIT: u8 = 4;
+    /// The endpoint cannot be reached.
+    pub const NETWORK: u8 = 5;
+}
+
+impl Error {
+    /// The process exit status that stands for this failure, one of [`exit_code`].
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::NotFound(_) => exit_code::NOT_FOUND,
+            Error::Auth(_) | Error::Credentials(_) => exit_code::AUTH,
+            Error::RateLimited(_) => exit_code::RATE_LIMIT,
+            Error::Network { .. } | Error::Timeout { .. } => exit_code::NETWORK,
+            Error::PreconditionFailed(_)
+            | Error::Service(_)
+            | Error::Integrity { .. }
+            | Error::Changed { .. }
+            | Error::InvalidResponse { .. }
+            | Error::Config(_)
+            | Error::Io { .. }
+            | Error::Source(_)
+            | Error::Interrupted => exit_code::GENERAL,
+        }
+    }
+
+    /// The endpoint's own description, where there is one.
+    pub fn service(&self) -> Option<&ServiceError> {
+        match self {
+            Error::NotFound(service)
+            | Error::Auth(service)
+            | Error::RateLimited(service)
+            | Error::PreconditionFailed(service)
+            | Error::Service(service) => Some(service),
+            _ => None,
+        }
+    }
+
+    /// Whether the endpoint answered with this S3 code.
+    pub fn has_code(&self, code: &str) -> bool {
+        self.service().is_some_and(|service| service.code == code)
+    }
+
+    /// Whether what was asked for does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Error::NotFound(_))
+    }
+
+    /// What the user can do about it, when that is not plain from the message.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Error::Auth(service) => Some(match service.code.as_str() {
+                "InvalidAccessKeyId" => {
+                    "check AWS_ACCESS_KEY_ID or the profile; the endpoint does not know this key"
+                }
+                "SignatureDoesNotMatch" => {
+                    "check AWS_SECRET_ACCESS_KEY; it does not fit the key id"
+                }
+                "RequestTimeTooSkewed" => {
+                    "set this machine's clock; it differs from the endpoint's"
+                }
+                _ => "check that this key has a role on the bucket that allows the operation",
+            }),
+            Error::Credentials(_) => Some(
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a --profile, or use --no-sign-request for public data",
+            ),
+            Error::Network { reason, .. } if reason.contains("certificate") => Some(
+                "name the file of the authority that signed it with --ca-bundle (or AWS_CA_BUNDLE)",
+            ),
+            Error::Network { .. } => {
+                Some("check --endpoint-url (or AWS_ENDPOINT_URL_S3) and that the server is running")
+            }
+            Error::Integrity { .. } => Some("nothing was kept of it; run the command again"),
+            Error::RateLimited(_) => Some("try again later, or with a lower --concurrency"),
+            _ => None,
+        }
+    }
+
+    /// Sorts a refusal into the variants by status and code.
+    pub(crate) fn from_service(service: ServiceError) -> Self {
+        const AUTH_CODES: &[&str] = &[
+            "AuthorizationHeaderMalformed",
+            "AuthorizationQueryParametersError",
+            "ExpiredToken",
+            "InvalidToken",
+        ];
+        match service.status.as_u16() {
+            429 => Error::RateLimited(service),
+            503 if service.code == "SlowDown" => Error::RateLimited(service),
+            404 => Error::NotFound(service),
+            401 | 403 => Error::Auth(service),
+            412 | 304 => Error::PreconditionFailed(service),
+            _ if AUTH_CODES.contains(&service.code.as_str()) => Error::Auth(service),
+            _ => Error::Service(service),
+        }
+    }
+
+    /// A failure of a local file.
+    pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Error::Io {
+            path: path.into(),
+            source,
+        }
+    }
+}

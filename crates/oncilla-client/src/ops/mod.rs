@@ -1,0 +1,7 @@
+//! The S3 operations as methods of [`crate::Client`], grouped as the S3 API groups them.
+
+mod buckets;
+mod listing;
+mod multipart;
+pub(crate) mod objects;
+pub(crate) mod presign;

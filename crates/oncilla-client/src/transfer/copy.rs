@@ -1,0 +1,141 @@
+//! Objects into objects of the same endpoint.
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::Options;
+use super::plan::PartPlan;
+use super::upload::{abandon_if_failed, complete};
+use crate::client::Client;
+use crate::error::Error;
+use crate::types::{
+    CopyObjectRequest, GetObjectRequest, ObjectAttributes, ObjectInfo, PutObjectOutput,
+    PutObjectRequest, UploadedPart,
+};
+
+/// Largest object that CopyObject takes (S3's limit).
+pub const COPY_OBJECT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+
+/// Parts of a copy cross no network on our side, so they may be large.
+const COPY_PART_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Copies an object of any size on the server's side, its headers included: in one request up to
+/// [`COPY_OBJECT_BYTES_MAX`], beyond that in parallel parts. The source is pinned by its ETag.
+pub async fn copy_object(
+    client: &Client,
+    request: &CopyObjectRequest,
+    options: &Options,
+) -> Result<PutObjectOutput, Error> {
+    options
+        .unless_cancelled(copy(client, request, options, COPY_OBJECT_BYTES_MAX))
+        .await
+}
+
+async fn copy(
+    client: &Client,
+    request: &CopyObjectRequest,
+    options: &Options,
+    single_bytes_max: u64,
+) -> Result<PutObjectOutput, Error> {
+    let head = GetObjectRequest {
+        bucket: request.source_bucket.clone(),
+        key: request.source_key.clone(),
+        ..GetObjectRequest::default()
+    };
+    let (info, pinned) = {
+        let _slot = options.slot().await?;
+        let info = client.head_object(&head).await?;
+        let pinned = CopyObjectRequest {
+            source_if_match: info.etag.clone(),
+            ..request.clone()
+        };
+        if info.content_length <= single_bytes_max {
+            let output = client.copy_object(&pinned).await?;
+            options.advance(info.content_length);
+            return Ok(output);
+        }
+        (info, pinned)
+    };
+    copy_in_parts(client, &pinned, &info, options).await
+}
+
+async fn copy_in_parts(
+    client: &Client,
+    request: &CopyObjectRequest,
+    info: &ObjectInfo,
+    options: &Options,
+) -> Result<PutObjectOutput, Error> {
+    let plan = PartPlan::new(info.content_length, COPY_PART_BYTES).map_err(|error| {
+        Error::Config(format!(
+            "s3://{}/{}: {error}",
+            request.source_bucket, request.source_key
+        ))
+    })?;
+    let put = PutObjectRequest {
+        bucket: request.bucket.clone(),
+        key: request.key.clone(),
+        attributes: request
+            .replace_attributes
+            .clone()
+            .unwrap_or_else(|| attributes_of(info)),
+        ..PutObjectRequest::default()
+    };
+    let etag = info.etag.clone().unwrap_or_default();
+    let upload_id = client.create_multipart_upload(&put).await?;
+    let parts = async {
+        let copies = plan.numbers().map(|number| {
+            let (offset, length) = plan.part(number);
+            let (upload_id, etag, put) = (&upload_id, &etag, &put);
+            async move {
+                let _slot = options.slot().await?;
+                let part = client
+                    .upload_part_copy(
+                        &put.bucket,
+                        &put.key,
+                        upload_id,
+                        number,
+                        (&request.source_bucket, &request.source_key),
+                        etag,
+                        offset,
+                        offset + length - 1,
+                    )
+                    .await?;
+                options.advance(length);
+                Ok::<_, Error>(part)
+            }
+        });
+        let mut parts: Vec<UploadedPart> = stream::iter(copies)
+            .buffer_unordered(options.concurrency)
+            .try_collect()
+            .await?;
+        parts.sort_by_key(|part| part.part_number);
+        complete(client, &put, &upload_id, &parts).await
+    };
+    let outcome = options.unless_cancelled(parts).await;
+    let options = Options {
+        resume: false,
+        ..options.clone()
+    };
+    abandon_if_failed(client, &put, &upload_id, &options, outcome).await
+}
+
+/// The stored headers of an object, as a multipart copy has to repeat them.
+fn attributes_of(info: &ObjectInfo) -> ObjectAttributes {
+    let headers: BTreeMap<&str, &str> = info
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let stored = |name: &str| headers.get(name).map(|value| (*value).to_owned());
+    ObjectAttributes {
+        content_type: info.content_type.clone(),
+        cache_control: stored("cache-control"),
+        content_disposition: stored("content-disposition"),
+        content_encoding: stored("content-encoding"),
+        content_language: stored("content-language"),
+        storage_class: stored("x-amz-storage-class"),
+        acl: None,
+        metadata: info.metadata.clone(),
+    }
+}

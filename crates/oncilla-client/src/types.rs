@@ -1,0 +1,215 @@
+//! What operations take and give. Field names are those of the S3 API.
+
+use std::collections::BTreeMap;
+
+use oncilla_hash::ChecksumAlgorithm;
+
+use crate::response::ObjectBody;
+
+/// A bucket as `ListBuckets` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// When it was created, in Unix milliseconds.
+    pub creation_date_ms: i64,
+}
+
+/// An object in a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListedObject {
+    /// The whole key.
+    pub key: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Without quotes.
+    pub etag: String,
+    /// When it was written, in Unix milliseconds.
+    pub last_modified_ms: i64,
+    /// `STANDARD` unless said otherwise.
+    pub storage_class: Option<String>,
+    /// The checksum algorithm the object carries.
+    pub checksum_algorithm: Option<String>,
+    /// `FULL_OBJECT` or `COMPOSITE`.
+    pub checksum_type: Option<String>,
+}
+
+/// Asks for one page of `ListObjectsV2`.
+#[derive(Clone, Debug, Default)]
+pub struct ListObjectsRequest {
+    /// The bucket.
+    pub bucket: String,
+    /// Only keys that begin with it.
+    pub prefix: String,
+    /// Groups keys up to it into common prefixes.
+    pub delimiter: Option<String>,
+    /// Only keys after this one.
+    pub start_after: Option<String>,
+    /// Keys per page; the endpoint's own maximum (1000) when `None`.
+    pub max_keys: Option<u32>,
+    /// `NextContinuationToken` of the page before.
+    pub continuation_token: Option<String>,
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug, Default)]
+pub struct ListObjectsPage {
+    /// Objects in key order.
+    pub objects: Vec<ListedObject>,
+    /// Groups made by the delimiter, in order.
+    pub common_prefixes: Vec<String>,
+    /// Token of the next page; `None` on the last one.
+    pub next_continuation_token: Option<String>,
+}
+
+/// Which object, and under which conditions, to read.
+#[derive(Clone, Debug, Default)]
+pub struct GetObjectRequest {
+    /// The bucket.
+    pub bucket: String,
+    /// The key.
+    pub key: String,
+    /// Version, when not the newest.
+    pub version_id: Option<String>,
+    /// `Range` header, such as `bytes=0-99` or `bytes=-10`.
+    pub range: Option<String>,
+    /// Part of a multipart object to read alone.
+    pub part_number: Option<u32>,
+    /// Answer only if the ETag is this one.
+    pub if_match: Option<String>,
+    /// Answer only if the ETag is another one.
+    pub if_none_match: Option<String>,
+}
+
+/// What HEAD and GET say about an object.
+#[derive(Clone, Debug, Default)]
+pub struct ObjectInfo {
+    /// Length of the body that GET sends: of the range if one was asked for.
+    pub content_length: u64,
+    /// Length of the whole object, from `Content-Range` where there is one.
+    pub object_size: u64,
+    /// Without quotes.
+    pub etag: Option<String>,
+    /// When it was written, in Unix milliseconds.
+    pub last_modified_ms: Option<i64>,
+    /// MIME type.
+    pub content_type: Option<String>,
+    /// The values of `x-amz-checksum-…`; composite ones end in `-` and the number of parts.
+    pub checksums: BTreeMap<ChecksumAlgorithm, String>,
+    /// `FULL_OBJECT` or `COMPOSITE`.
+    pub checksum_type: Option<String>,
+    /// Number of parts, when a part number was asked for.
+    pub parts_count: Option<u32>,
+    /// User metadata without `x-amz-meta-`.
+    pub metadata: BTreeMap<String, String>,
+    /// Every response header in the order of arrival; values that are no text are escaped.
+    pub headers: Vec<(String, String)>,
+}
+
+/// An object with its bytes.
+#[derive(Debug)]
+pub struct GetObjectOutput {
+    /// Its headers.
+    pub info: ObjectInfo,
+    /// Its bytes, streaming.
+    pub body: ObjectBody,
+}
+
+/// Headers that are stored with an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectAttributes {
+    /// MIME type.
+    pub content_type: Option<String>,
+    /// `Cache-Control`
+    pub cache_control: Option<String>,
+    /// `Content-Disposition`
+    pub content_disposition: Option<String>,
+    /// `Content-Encoding`
+    pub content_encoding: Option<String>,
+    /// `Content-Language`
+    pub content_language: Option<String>,
+    /// `x-amz-storage-class`
+    pub storage_class: Option<String>,
+    /// Canned ACL, such as `public-read`.
+    pub acl: Option<String>,
+    /// User metadata without `x-amz-meta-`.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Where and how to write an object.
+#[derive(Clone, Debug, Default)]
+pub struct PutObjectRequest {
+    /// The bucket.
+    pub bucket: String,
+    /// The key.
+    pub key: String,
+    /// Headers to store.
+    pub attributes: ObjectAttributes,
+    /// Write only if the present object's ETag is this one.
+    pub if_match: Option<String>,
+    /// `*`: write only if there is no object yet.
+    pub if_none_match: Option<String>,
+}
+
+/// What a write produced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PutObjectOutput {
+    /// Without quotes.
+    pub etag: String,
+    /// In versioned buckets.
+    pub version_id: Option<String>,
+    /// CRC64NVME of the body as sent, in base64, where the upload carried one.
+    pub checksum_crc64nvme: Option<String>,
+}
+
+/// A copy within one endpoint.
+#[derive(Clone, Debug, Default)]
+pub struct CopyObjectRequest {
+    /// Bucket read from.
+    pub source_bucket: String,
+    /// Key read from.
+    pub source_key: String,
+    /// Bucket written to.
+    pub bucket: String,
+    /// Key written to.
+    pub key: String,
+    /// Copy only if the source's ETag is this one.
+    pub source_if_match: Option<String>,
+    /// Replaces the stored headers; `None` copies them.
+    pub replace_attributes: Option<ObjectAttributes>,
+}
+
+/// A part that the endpoint has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UploadedPart {
+    /// 1 to 10,000.
+    pub part_number: u32,
+    /// Without quotes.
+    pub etag: String,
+    /// Size in bytes, where known.
+    pub size: u64,
+    /// CRC64NVME in base64, where the part was sent with one.
+    pub checksum_crc64nvme: Option<String>,
+}
+
+/// A multipart upload that was begun and not ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MultipartUpload {
+    /// The key.
+    pub key: String,
+    /// The upload's id.
+    pub upload_id: String,
+    /// When it was begun, in Unix milliseconds.
+    pub initiated_ms: i64,
+}
+
+/// One object that `DeleteObjects` could not delete.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteFailure {
+    /// The key.
+    pub key: String,
+    /// S3's code.
+    pub code: String,
+    /// S3's message.
+    pub message: String,
+}

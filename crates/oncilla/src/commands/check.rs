@@ -1,0 +1,199 @@
+//! `oncilla scrub` and `oncilla fsck`: is everything there, and is it what was written?
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use clap::Args;
+use oncilla_client::exit_code;
+use oncilla_store::check::{Finding, ScrubSummary, Severity};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::output;
+use crate::progress::TransferBar;
+use crate::server::Foundation;
+
+/// What both commands need to know.
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// Data directory of a server that is not running
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "ONCILLA_DATA",
+        default_value = "./oncilla-data"
+    )]
+    pub data: PathBuf,
+
+    /// Print findings and the summary as JSON lines
+    #[arg(long)]
+    pub json: bool,
+
+    /// Draw no progress bar
+    #[arg(long)]
+    pub no_progress: bool,
+}
+
+/// Reads every byte and compares it with its checksums.
+pub async fn scrub(args: CheckArgs) -> Result<(), Failure> {
+    let foundation = open(&args).await?;
+    let store = &foundation.store;
+    let bar = TransferBar::new(!args.no_progress && std::io::stderr().is_terminal());
+    bar.expect(total_bytes(store).await?);
+    let sink = bar.sink();
+    let mut read_before = 0;
+    let reporter = Reporter::new(args.json, &bar);
+    let mut report = |finding| reporter.print(finding);
+    let mut progress = |summary: &ScrubSummary| {
+        sink((summary.bytes - read_before) as i64);
+        read_before = summary.bytes;
+    };
+    let outcome = store.scrub(&mut report, &mut progress).await;
+    bar.finish();
+    reporter.finish()?;
+    let summary = outcome.map_err(|fault| Failure::general(format!("scrub stopped: {fault}")))?;
+    foundation.store.close().await;
+    if args.json {
+        output::json_line(&json!({ "summary": {
+            "objects": summary.objects, "parts": summary.parts,
+            "bytes": summary.bytes, "damaged": summary.damaged,
+        }}))?;
+    } else {
+        output::line(&format!(
+            "{} objects and {} parts, {} read: {}",
+            summary.objects,
+            summary.parts,
+            output::human_size(summary.bytes),
+            count(summary.damaged, "damaged", "nothing is damaged"),
+        ))?;
+    }
+    end(summary.damaged)
+}
+
+/// Compares records with each other and with the volumes.
+pub async fn fsck(args: CheckArgs) -> Result<(), Failure> {
+    let foundation = open(&args).await?;
+    let bar = TransferBar::new(false);
+    let reporter = Reporter::new(args.json, &bar);
+    let outcome = foundation
+        .store
+        .fsck(&mut |finding| reporter.print(finding))
+        .await;
+    reporter.finish()?;
+    let summary = outcome.map_err(|fault| Failure::general(format!("fsck stopped: {fault}")))?;
+    foundation.store.close().await;
+    if args.json {
+        output::json_line(&json!({ "summary": {
+            "buckets": summary.buckets, "objects": summary.objects, "parts": summary.parts,
+            "extents": summary.extents, "damages": summary.damages, "leaks": summary.leaks,
+        }}))?;
+    } else {
+        output::line(&format!(
+            "{} buckets, {} objects, {} parts, {} extents: {}, {}",
+            summary.buckets,
+            summary.objects,
+            summary.parts,
+            summary.extents,
+            count(summary.damages, "damages", "no damage"),
+            count(summary.leaks, "leaks", "no leak"),
+        ))?;
+    }
+    end(summary.damages + summary.leaks)
+}
+
+async fn open(args: &CheckArgs) -> Result<Foundation, Failure> {
+    let opened = Foundation::open_existing(&args.data).await;
+    opened.map_err(|error| {
+        Failure::general(error)
+            .advise("the server must not be running; name its directory with --data")
+    })
+}
+
+/// What scrub will read of live objects, for the progress bar. Parts of open uploads come on top.
+async fn total_bytes(store: &oncilla_store::Store) -> Result<u64, Failure> {
+    let failed = |fault| Failure::general(format!("cannot list buckets: {fault}"));
+    let list = oncilla_store::bucket::ListBuckets {
+        limit: usize::MAX,
+        ..Default::default()
+    };
+    let mut total = 0;
+    for bucket in store.list_buckets(list).await.map_err(failed)?.buckets {
+        total += store.usage(&bucket).await.map_err(failed)?.bytes;
+    }
+    Ok(total)
+}
+
+/// Prints findings as they come, and remembers if that failed.
+struct Reporter<'a> {
+    json: bool,
+    bar: &'a TransferBar,
+    outcome: Mutex<Result<(), Failure>>,
+}
+
+impl<'a> Reporter<'a> {
+    fn new(json: bool, bar: &'a TransferBar) -> Self {
+        Self {
+            json,
+            bar,
+            outcome: Mutex::new(Ok(())),
+        }
+    }
+
+    fn print(&self, finding: Finding) {
+        let mut outcome = self
+            .outcome
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if outcome.is_ok() {
+            *outcome = self.bar.pause(|| print_finding(&finding, self.json));
+        }
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        self.outcome
+            .into_inner()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn print_finding(finding: &Finding, json: bool) -> Result<(), Failure> {
+    let key = finding
+        .key
+        .as_ref()
+        .map(|key| String::from_utf8_lossy(key).into_owned());
+    if json {
+        return output::json_line(&json!({
+            "severity": finding.severity.as_str(),
+            "bucket": finding.bucket,
+            "key": key.map_or(Value::Null, Value::from),
+            "detail": finding.detail,
+        }));
+    }
+    let place = match (&finding.bucket, &key) {
+        (Some(bucket), Some(key)) => format!("s3://{bucket}/{key}: "),
+        (Some(bucket), None) => format!("s3://{bucket}: "),
+        (None, _) => String::new(),
+    };
+    let severity = match finding.severity {
+        Severity::Damage => "DAMAGE",
+        Severity::Leak => "leak",
+    };
+    output::line(&format!("{severity}  {place}{}", finding.detail))
+}
+
+fn count(number: u64, what: &str, none: &str) -> String {
+    if number == 0 {
+        none.to_owned()
+    } else {
+        format!("{number} {what}")
+    }
+}
+
+/// Exit status 1 if anything was found; it has been printed.
+fn end(findings: u64) -> Result<(), Failure> {
+    match findings {
+        0 => Ok(()),
+        _ => Err(Failure::reported(exit_code::GENERAL)),
+    }
+}

@@ -1,0 +1,136 @@
+//! `oncilla ls`: list buckets, or what is below a prefix.
+
+use clap::Args;
+use futures_util::TryStreamExt;
+use oncilla_client::{ListObjectsRequest, ListedObject, exit_code};
+use serde_json::json;
+
+use crate::common_args::CommonArgs;
+use crate::failure::Failure;
+use crate::location::S3Url;
+use crate::output::{self, human_size, iso8601, short_time};
+
+/// List buckets, or objects and folders below a prefix. With --json prints one line of JSON per
+/// bucket, folder or object. Exits with status 1 if a prefix was given and nothing is below it.
+#[derive(Args, Clone, Debug)]
+pub struct LsArgs {
+    /// s3://BUCKET/PREFIX; without it all buckets are listed
+    #[arg(value_name = "S3_URL")]
+    pub url: Option<S3Url>,
+
+    /// Every object below the prefix instead of one level
+    #[arg(long, short)]
+    pub recursive: bool,
+
+    /// Sizes in KiB, MiB, …
+    #[arg(long, short = 'H')]
+    pub human_readable: bool,
+
+    /// Number and total size at the end
+    #[arg(long)]
+    pub summarize: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: CommonArgs,
+}
+
+/// Runs the command.
+pub async fn run(args: LsArgs) -> Result<(), Failure> {
+    let client = args.common.client()?;
+    let Some(url) = &args.url else {
+        for bucket in client.list_buckets().await? {
+            if args.common.json {
+                let created = iso8601(bucket.creation_date_ms);
+                output::json_line(
+                    &json!({ "type": "bucket", "name": bucket.name, "created": created }),
+                )?;
+            } else {
+                let created = short_time(bucket.creation_date_ms);
+                output::line(&format!("{created} {}", bucket.name))?;
+            }
+        }
+        return Ok(());
+    };
+    let request = ListObjectsRequest {
+        bucket: url.bucket.clone(),
+        prefix: url.key.clone(),
+        delimiter: (!args.recursive).then(|| "/".to_owned()),
+        ..ListObjectsRequest::default()
+    };
+    let (mut objects, mut bytes, mut prefixes) = (0_u64, 0_u64, 0_u64);
+    let mut pages = Box::pin(client.list_objects_pages(request));
+    while let Some(page) = pages.try_next().await? {
+        for prefix in &page.common_prefixes {
+            prefixes += 1;
+            print_prefix(&args, url, prefix)?;
+        }
+        for object in &page.objects {
+            objects += 1;
+            bytes += object.size;
+            print_object(&args, url, object)?;
+        }
+    }
+    if args.summarize {
+        print_summary(&args, objects, bytes)?;
+    }
+    if objects + prefixes == 0 && !url.key.is_empty() {
+        return Err(Failure::reported(exit_code::GENERAL));
+    }
+    Ok(())
+}
+
+/// The part of a key that a listing of one level shows.
+fn shown<'k>(args: &LsArgs, url: &S3Url, key: &'k str) -> &'k str {
+    if args.recursive {
+        return key;
+    }
+    let base = url.key.rfind('/').map_or(0, |slash| slash + 1);
+    key.get(base..).unwrap_or(key)
+}
+
+fn print_prefix(args: &LsArgs, url: &S3Url, prefix: &str) -> Result<(), Failure> {
+    if args.common.json {
+        return output::json_line(&json!({ "type": "prefix", "prefix": prefix }));
+    }
+    output::line(&format!("{:>30} {}", "PRE", shown(args, url, prefix)))
+}
+
+fn print_object(args: &LsArgs, url: &S3Url, object: &ListedObject) -> Result<(), Failure> {
+    if args.common.json {
+        return output::json_line(&json!({
+            "type": "object",
+            "key": object.key,
+            "size": object.size,
+            "last_modified": iso8601(object.last_modified_ms),
+            "etag": object.etag,
+            "storage_class": object.storage_class,
+            "checksum_algorithm": object.checksum_algorithm,
+            "checksum_type": object.checksum_type,
+        }));
+    }
+    let size = size_text(args, object.size);
+    let time = short_time(object.last_modified_ms);
+    output::line(&format!(
+        "{time} {size:>10} {}",
+        shown(args, url, &object.key)
+    ))
+}
+
+fn print_summary(args: &LsArgs, objects: u64, bytes: u64) -> Result<(), Failure> {
+    if args.common.json {
+        return output::json_line(&json!({ "type": "summary", "objects": objects, "size": bytes }));
+    }
+    output::line(&format!(
+        "\nTotal Objects: {objects}\n   Total Size: {}",
+        size_text(args, bytes)
+    ))
+}
+
+fn size_text(args: &LsArgs, bytes: u64) -> String {
+    if args.human_readable {
+        human_size(bytes)
+    } else {
+        bytes.to_string()
+    }
+}

@@ -1,0 +1,18 @@
+//! One file per command.
+
+pub mod account;
+pub mod attribute_args;
+pub mod cat;
+pub mod check;
+pub mod completions;
+pub mod cp;
+pub mod key;
+pub mod ls;
+pub mod mb;
+pub mod presign;
+pub mod rb;
+pub mod reference;
+pub mod rm;
+pub mod stat;
+pub mod storage;
+pub mod sync;

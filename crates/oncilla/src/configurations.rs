@@ -1,0 +1,196 @@
+//! A bucket with its key as configuration for the programs that will use it.
+
+use std::net::IpAddr;
+
+use clap::ValueEnum;
+use serde_json::json;
+
+/// What `storage create` can print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ConfigurationFormat {
+    /// NAME: value lines
+    #[default]
+    Env,
+    /// The same names as one JSON document
+    Json,
+    /// A Windmill S3 resource (JSON)
+    Windmill,
+    /// Sections for ~/.aws/config and ~/.aws/credentials
+    AwsProfile,
+    /// ~/.s3cfg
+    S3cmd,
+    /// A remote for rclone.conf
+    Rclone,
+}
+
+/// Everything a client needs to use a bucket.
+#[derive(Clone)]
+pub struct BucketAccess {
+    /// The bucket.
+    pub bucket: String,
+    /// Where it is.
+    pub endpoint_url: String,
+    /// Region for signatures.
+    pub region: String,
+    /// The key.
+    pub access_key_id: String,
+    /// Its secret.
+    pub secret_access_key: String,
+}
+
+impl BucketAccess {
+    /// The configuration as text, ready to be put where it belongs; with a line end at its end.
+    pub fn render(&self, format: ConfigurationFormat) -> String {
+        let Self {
+            bucket,
+            endpoint_url: url,
+            region,
+            access_key_id: id,
+            secret_access_key: secret,
+        } = self;
+        let (host, is_tls) = host_of(url);
+        let path_style = needs_path_style(host);
+        match format {
+            ConfigurationFormat::Env => format!(
+                "AWS_ACCESS_KEY_ID: {id}\nAWS_ENDPOINT_URL_S3: {url}\nAWS_REGION: {region}\nAWS_SECRET_ACCESS_KEY: {secret}\nBUCKET_NAME: {bucket}\n"
+            ),
+            ConfigurationFormat::Json => document(&json!({
+                "AWS_ACCESS_KEY_ID": id,
+                "AWS_ENDPOINT_URL_S3": url,
+                "AWS_REGION": region,
+                "AWS_SECRET_ACCESS_KEY": secret,
+                "BUCKET_NAME": bucket,
+            })),
+            ConfigurationFormat::Windmill => document(&json!({
+                "bucket": bucket,
+                "region": region,
+                "useSSL": is_tls,
+                "endPoint": host,
+                "accessKey": id,
+                "secretKey": secret,
+                "pathStyle": path_style,
+            })),
+            ConfigurationFormat::AwsProfile => {
+                let addressing = if path_style { "path" } else { "auto" };
+                format!(
+                    "# ~/.aws/config\n[profile {bucket}]\nregion = {region}\nendpoint_url = {url}\ns3 =\n    addressing_style = {addressing}\n\n# ~/.aws/credentials\n[{bucket}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"
+                )
+            }
+            ConfigurationFormat::S3cmd => {
+                let host_bucket = if path_style {
+                    host.to_owned()
+                } else {
+                    format!("%(bucket)s.{host}")
+                };
+                let https = if is_tls { "True" } else { "False" };
+                format!(
+                    "[default]\naccess_key = {id}\nsecret_key = {secret}\nhost_base = {host}\nhost_bucket = {host_bucket}\nbucket_location = {region}\nuse_https = {https}\nsignature_v2 = False\n"
+                )
+            }
+            ConfigurationFormat::Rclone => format!(
+                "[{bucket}]\ntype = s3\nprovider = Other\naccess_key_id = {id}\nsecret_access_key = {secret}\nendpoint = {url}\nregion = {region}\nforce_path_style = {path_style}\nno_check_bucket = true\n"
+            ),
+        }
+    }
+}
+
+fn document(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// Host with port, and whether it is spoken to over TLS.
+fn host_of(url: &str) -> (&str, bool) {
+    let (rest, is_tls) = match url.strip_prefix("https://") {
+        Some(rest) => (rest, true),
+        None => (url.strip_prefix("http://").unwrap_or(url), false),
+    };
+    (rest.split('/').next().unwrap_or(rest), is_tls)
+}
+
+/// A bucket's name cannot stand before an address.
+fn needs_path_style(host: &str) -> bool {
+    if host.starts_with('[') {
+        return true;
+    }
+    let bare = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    bare.parse::<IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(url: &str) -> BucketAccess {
+        BucketAccess {
+            bucket: "polished-thunder-5646".into(),
+            endpoint_url: url.into(),
+            region: "auto".into(),
+            access_key_id: "tid_a".into(),
+            secret_access_key: "tsec_b".into(),
+        }
+    }
+
+    #[test]
+    fn the_environment_block_is_that_of_seed_001() {
+        let text = access("https://fly.storage.tigris.dev").render(ConfigurationFormat::Env);
+        let expected = "AWS_ACCESS_KEY_ID: tid_a\n\
+            AWS_ENDPOINT_URL_S3: https://fly.storage.tigris.dev\n\
+            AWS_REGION: auto\n\
+            AWS_SECRET_ACCESS_KEY: tsec_b\n\
+            BUCKET_NAME: polished-thunder-5646\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn the_windmill_resource_is_that_of_seed_002() {
+        let render = |url| -> serde_json::Value {
+            serde_json::from_str(&access(url).render(ConfigurationFormat::Windmill)).unwrap()
+        };
+        let expected = json!({
+            "bucket": "polished-thunder-5646", "region": "auto", "useSSL": true,
+            "endPoint": "t3.storage.dev", "accessKey": "tid_a", "secretKey": "tsec_b",
+            "pathStyle": false,
+        });
+        assert_eq!(render("https://t3.storage.dev"), expected);
+        let local = render("http://127.0.0.1:9000");
+        assert_eq!(local["endPoint"], "127.0.0.1:9000");
+        assert_eq!(
+            (&local["useSSL"], &local["pathStyle"]),
+            (&json!(false), &json!(true))
+        );
+    }
+
+    #[test]
+    fn the_profile_can_be_read_back() {
+        use oncilla_client::{ProfileFile, parse_profiles};
+        let text = access("http://[::1]:9000").render(ConfigurationFormat::AwsProfile);
+        let (config, credentials) = text.split_once("# ~/.aws/credentials").unwrap();
+        let config = parse_profiles(config, ProfileFile::Config);
+        let profile = &config["polished-thunder-5646"];
+        assert_eq!(profile["endpoint_url"], "http://[::1]:9000");
+        assert_eq!(profile["s3.addressing_style"], "path");
+        let credentials = parse_profiles(credentials, ProfileFile::Credentials);
+        assert_eq!(
+            credentials["polished-thunder-5646"]["aws_secret_access_key"],
+            "tsec_b"
+        );
+    }
+
+    #[test]
+    fn addressing_follows_the_host() {
+        for (host, path_style) in [
+            ("127.0.0.1:9000", true),
+            ("[::1]:9000", true),
+            ("10.0.0.1", true),
+            ("localhost:9000", false),
+            ("s3.example.com", false),
+        ] {
+            assert_eq!(needs_path_style(host), path_style, "{host}");
+        }
+        let s3cmd = access("http://localhost:9000").render(ConfigurationFormat::S3cmd);
+        assert!(s3cmd.contains("host_bucket = %(bucket)s.localhost:9000\n"));
+        assert!(s3cmd.contains("use_https = False\n"));
+        let rclone = access("http://127.0.0.1:9000").render(ConfigurationFormat::Rclone);
+        assert!(rclone.contains("force_path_style = true\n"));
+    }
+}

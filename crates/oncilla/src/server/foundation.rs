@@ -1,0 +1,142 @@
+//! What every server stands on: the data directory, the metadata engine, the volumes, the store.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use oncilla_blob::fs::RealFileSystem;
+use oncilla_blob::{VolumeOptions, Volumes};
+use oncilla_meta::Engine;
+use oncilla_meta::embedded::{EmbeddedEngine, EmbeddedOptions};
+use oncilla_server::data_directory::DataDirectory;
+use oncilla_server::metrics::Metrics;
+use oncilla_server::metrics_collectors as collectors;
+use oncilla_store::{Store, StoreOptions, SystemClock};
+
+use super::settings::{Durability, Settings};
+
+/// What an opened data directory holds. Dropped last: the directory's lock is in it.
+pub struct Foundation {
+    /// Records.
+    pub engine: Arc<dyn Engine>,
+    /// Objects.
+    pub store: Store,
+    /// The directory, locked.
+    pub directory: DataDirectory,
+}
+
+impl Foundation {
+    /// Opens the data directory, making it on the first start.
+    ///
+    /// # Errors
+    /// One line that says what cannot be used. Nothing is made over what is there.
+    pub async fn open(settings: &Settings) -> Result<Self, String> {
+        let directory =
+            DataDirectory::open_or_create(&settings.data).map_err(|error| error.to_string())?;
+        let options = StoreOptions {
+            inline_bytes_max: settings.inline_threshold_bytes,
+            ..StoreOptions::default()
+        };
+        Self::open_in(directory, settings.durability, options).await
+    }
+
+    /// Opens a data directory that exists and is not in use, for tools.
+    ///
+    /// # Errors
+    /// As [`Foundation::open`].
+    pub async fn open_existing(path: &Path) -> Result<Self, String> {
+        let directory = DataDirectory::open_existing(path).map_err(|error| error.to_string())?;
+        Self::open_in(directory, Durability::Sync, StoreOptions::default()).await
+    }
+
+    async fn open_in(
+        mut directory: DataDirectory,
+        durability: Durability,
+        options: StoreOptions,
+    ) -> Result<Self, String> {
+        let engine_options = EmbeddedOptions {
+            durability: match durability {
+                Durability::Sync => oncilla_meta::embedded::Durability::Sync,
+                Durability::Os => oncilla_meta::embedded::Durability::Os,
+            },
+            ..EmbeddedOptions::default()
+        };
+        let meta = directory.meta();
+        let engine: Arc<dyn Engine> = EmbeddedEngine::open(&meta, engine_options)
+            .map_err(|error| format!("cannot open the metadata in {}: {error}", meta.display()))?;
+        let volume_options = VolumeOptions {
+            durability: match durability {
+                Durability::Sync => oncilla_blob::Durability::Sync,
+                Durability::Os => oncilla_blob::Durability::Os,
+            },
+            ..VolumeOptions::default()
+        };
+        let path = directory.volumes();
+        let volumes = Volumes::open(Arc::new(RealFileSystem), path.clone(), volume_options)
+            .map_err(|error| format!("cannot open the volumes in {}: {error}", path.display()))?;
+        let store = Store::open(Arc::clone(&engine), volumes, Arc::new(SystemClock), options)
+            .await
+            .map_err(|error| {
+                format!(
+                    "cannot open the store in {}: {error}",
+                    directory.path().display()
+                )
+            })?;
+        directory
+            .mark_complete()
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            engine,
+            store,
+            directory,
+        })
+    }
+
+    /// Shows the figures of engine and volumes on the metrics page.
+    pub fn register_metrics(&self, metrics: &mut Metrics) {
+        let engine = Arc::clone(&self.engine);
+        metrics.register_collector(collectors::engine(move || engine.stats()));
+        type Read = fn(&oncilla_blob::VolumeStats) -> u64;
+        let figures: [(&'static str, &'static str, Read); 9] = [
+            ("volume_written_bytes", "Payload of finished extents", |s| {
+                s.written_bytes
+            }),
+            ("volume_read_bytes", "Bytes read from volumes", |s| {
+                s.read_bytes
+            }),
+            (
+                "volume_released_bytes",
+                "Garbage given back to the file system",
+                |s| s.released_bytes,
+            ),
+            ("volume_extents_finished", "Extents finished", |s| {
+                s.extents_finished
+            }),
+            (
+                "volume_extents_abandoned",
+                "Extents begun and dropped",
+                |s| s.extents_abandoned,
+            ),
+            ("volume_damaged_reads", "Reads that found damage", |s| {
+                s.damaged_reads
+            }),
+            ("volume_syncs", "Syncs of volumes", |s| s.syncs),
+            ("volume_syncs_failed", "Syncs of volumes that failed", |s| {
+                s.syncs_failed
+            }),
+            (
+                "volume_sync_waiters",
+                "Writes that shared those syncs",
+                |s| s.sync_waiters,
+            ),
+        ];
+        for (name, help, read) in figures {
+            let volumes = self.store.volumes().clone();
+            let read = move || read(&volumes.stats());
+            metrics.register_collector(collectors::counter(name, help, read));
+        }
+        let volumes = self.store.volumes().clone();
+        metrics.register_collector(collectors::volume_syncs(move || volumes.stats()));
+        let store = self.store.clone();
+        metrics.register_collector(collectors::garbage(move || store.collector_stats()));
+    }
+}

@@ -1,0 +1,83 @@
+//! The handlers of a server on its foundation: accounts, S3, administration.
+
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use oncilla_iam::{Iam, Root, Secret};
+use oncilla_server::admin::api::{self, AdminApi, ServerFacts};
+use oncilla_server::s3::{S3Options, S3Service};
+
+use super::banner::NewCredentials;
+use super::foundation::Foundation;
+use super::options::ServerArgs;
+use super::settings::Settings;
+use super::start::{Assembly, run_with};
+
+/// Runs a server until it is told to end.
+pub fn run(args: ServerArgs) -> ExitCode {
+    run_with(args, assemble)
+}
+
+async fn assemble(
+    settings: &Settings,
+    foundation: &Foundation,
+) -> Result<Assembly<S3Service>, String> {
+    let clock = foundation.store.clock().clone();
+    let iam = Iam::new(
+        Arc::clone(&foundation.engine),
+        Arc::new(move || clock.now_ms()),
+    );
+    let preset = settings.root_credentials.as_ref();
+    let preset = preset.map(|root| {
+        (
+            root.access_key_id.clone(),
+            Secret::new(root.secret_access_key.as_str()),
+        )
+    });
+    let was_preset = preset.is_some();
+    let root = iam
+        .ensure_root(preset)
+        .await
+        .map_err(|error| format!("root credentials: {error}"))?;
+    let options = S3Options {
+        domains: settings.domains.clone(),
+        region: settings.region.clone(),
+        presign_expiry_max_s: settings.presign_expiry_max.as_secs(),
+    };
+    let service = S3Service::new(foundation.store.clone(), iam.clone(), options);
+    let endpoint_url = Arc::new(OnceLock::new());
+    let own_routes = api::routes(AdminApi {
+        store: foundation.store.clone(),
+        iam,
+        s3: service.clone(),
+        server: ServerFacts {
+            version: env!("CARGO_PKG_VERSION"),
+            cluster_id: foundation.directory.cluster_id().to_owned(),
+            root_account_id: root.account.id.clone(),
+            region: settings.region.clone(),
+            endpoint_url: Arc::clone(&endpoint_url),
+            started: Instant::now(),
+        },
+    });
+    let new_credentials = if was_preset {
+        None
+    } else {
+        new_credentials(&root)
+    };
+    Ok(Assembly {
+        service,
+        own_routes,
+        endpoint_url,
+        new_credentials,
+    })
+}
+
+/// The credentials to show: those that this start made, and only those.
+fn new_credentials(root: &Root) -> Option<NewCredentials> {
+    let key = root.key.as_ref().filter(|_| root.created)?;
+    Some(NewCredentials {
+        access_key_id: key.id().to_owned(),
+        secret_access_key: key.secret.expose().to_owned(),
+    })
+}

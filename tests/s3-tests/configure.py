@@ -1,0 +1,62 @@
+"""Makes the accounts that ceph/s3-tests wants and writes its configuration file."""
+
+import argparse
+import configparser
+import json
+import subprocess
+
+# (section, display name, e-mail, access key, secret key). The suite compares the
+# display name and the canonical id with what the server reports as owner.
+USERS = [
+    ("s3 main", "M. Tester", "tester@example.com", "tid_S3TestsMain0000000000", "tsec_" + "m" * 40),
+    ("s3 alt", "john.doe", "john@example.com", "tid_S3TestsAlt00000000000", "tsec_" + "a" * 40),
+    ("s3 tenant", "tenanted", "tenant@example.com", "tid_S3TestsTenant00000000", "tsec_" + "t" * 40),
+    ("iam", "iam", "iam@example.com", "tid_S3TestsIam00000000000", "tsec_" + "i" * 40),
+    ("iam root", "iam root", "root@example.com", "tid_S3TestsIamRoot0000000", "tsec_" + "r" * 40),
+    ("iam alt root", "iam alt", "alt@example.com", "tid_S3TestsIamAlt00000000", "tsec_" + "l" * 40),
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for option in ("--binary", "--data", "--port", "--output"):
+        parser.add_argument(option, required=True)
+    options = parser.parse_args()
+
+    def oncilla(*arguments: str):
+        command = [options.binary, *arguments, "--data", options.data, "--json"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            raise SystemExit(f"{command}: {result.returncode}\n{result.stdout}{result.stderr}")
+        return json.loads(result.stdout)
+
+    config = configparser.RawConfigParser()
+    config["DEFAULT"] = {
+        "host": "127.0.0.1",
+        "port": options.port,
+        "is_secure": "False",
+        "ssl_verify": "False",
+    }
+    config["fixtures"] = {"bucket prefix": "s3tests-{random}-"}
+    for section, name, email, access_key, secret_key in USERS:
+        account = oncilla("account", "create", name, "--email", email)
+        oncilla(
+            *["key", "import", "--account", account["id"], "--role", "admin"],
+            *["--access-key-id", access_key, "--secret-access-key", secret_key],
+        )
+        config[section] = {
+            "display_name": name,
+            "user_id": account["id"],
+            "email": email,
+            "access_key": access_key,
+            "secret_key": secret_key,
+        }
+    # Answers of GetBucketLocation are compared with this.
+    config["s3 main"]["api_name"] = "auto"
+    config["s3 tenant"]["tenant"] = ""
+    with open(options.output, "w", encoding="utf-8") as file:
+        config.write(file)
+
+
+if __name__ == "__main__":
+    main()
