@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 import requests
@@ -289,3 +290,9 @@ def test_administration_while_the_server_is_down(tmp_path):
 def test_help(command):
     text = run([harness.binary(), command, "--help"], env=harness.clean_environment()).stdout
     assert "Usage" in text and len(text.splitlines()) > 4
+
+
+def test_command_reference_is_current():
+    printed = subprocess.run([harness.binary(), "reference"], capture_output=True, text=True, check=True).stdout
+    written = (harness.REPOSITORY / "docs/commands.md").read_text()
+    assert printed == written, "run `target/debug/oncilla reference > docs/commands.md`"

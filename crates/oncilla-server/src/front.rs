@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use http::header::{EXPECT, HOST, SERVER};
+use http::header::{CONNECTION, EXPECT, HOST, SERVER};
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -18,6 +18,7 @@ use crate::in_flight::{InFlightRequests, RecordedBody, RequestRecord, RequestSta
 use crate::limits::{InFlightLimit, MemoryBudget};
 use crate::metrics::Metrics;
 use crate::refusal;
+use crate::request_body::ContinueSent;
 use crate::{Peer, RequestBody, RequestContext, RequestFacts, RequestId, ResponseBody, Service};
 
 /// Everything under this path is the server's own: no bucket name can begin with `-`.
@@ -154,14 +155,15 @@ impl<S: Service> Front<S> {
             &request,
         );
         let expect = request.headers().get(EXPECT);
-        let awaits_continue =
-            expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        let awaited_continue = expect
+            .filter(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+            .map(|_| Arc::new(ContinueSent::default()));
         let request = request.map(|incoming| {
             RequestBody::from_connection(
                 incoming,
                 self.options.body_idle_timeout,
                 self.options.body_bytes_max,
-                awaits_continue,
+                awaited_continue.clone(),
                 received_bytes,
             )
         });
@@ -184,6 +186,12 @@ impl<S: Service> Front<S> {
             self.service.handle(request, context).await
         };
         add_common_headers(&mut response, request_id);
+        if awaited_continue.is_some_and(|awaited| !awaited.was_sent()) {
+            // The client was answered in place of `100 Continue`. It may still send its body, and
+            // botocore then takes the next answer on this connection for the rest of this one.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
         record.answered(response.status());
         Ok(response.map(|body| RecordedBody::new(body, record)))
     }

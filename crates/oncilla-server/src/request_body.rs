@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -44,6 +44,17 @@ pub enum BodyError {
     },
 }
 
+/// Whether `100 Continue` was sent to a client that waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct ContinueSent(AtomicBool);
+
+impl ContinueSent {
+    /// Whether the body was asked for. An empty body never is.
+    pub fn was_sent(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// The body of a request. Time spent outside of it (in the handler, on the disk) never counts
 /// against the client: the idle clock runs only while the handler waits for bytes.
 #[derive(Debug)]
@@ -55,9 +66,8 @@ pub struct RequestBody {
     counter: Arc<AtomicU64>,
     idle_clock: Option<Pin<Box<Sleep>>>,
     ended: bool,
-    /// The client waits for `100 Continue`; polling an unread body would ask it to send.
-    awaits_continue: bool,
-    polled: bool,
+    /// Set if the client waits for `100 Continue`, which the first poll of the body sends.
+    awaited_continue: Option<Arc<ContinueSent>>,
 }
 
 #[derive(Debug)]
@@ -72,7 +82,7 @@ impl RequestBody {
         incoming: Incoming,
         idle_timeout: Duration,
         limit_bytes: u64,
-        awaits_continue: bool,
+        awaited_continue: Option<Arc<ContinueSent>>,
         counter: Arc<AtomicU64>,
     ) -> Self {
         let ended = incoming.is_end_stream();
@@ -84,8 +94,7 @@ impl RequestBody {
             counter,
             idle_clock: None,
             ended,
-            awaits_continue,
-            polled: false,
+            awaited_continue,
         }
     }
 
@@ -100,8 +109,7 @@ impl RequestBody {
             received_bytes: 0,
             counter: Arc::default(),
             idle_clock: None,
-            awaits_continue: false,
-            polled: false,
+            awaited_continue: None,
         }
     }
 
@@ -175,7 +183,9 @@ impl RequestBody {
                     limit_bytes: self.limit_bytes,
                 })));
             }
-            self.polled = true;
+            if let Some(awaited) = &self.awaited_continue {
+                awaited.0.store(true, Ordering::Relaxed);
+            }
             let incoming = match &mut self.source {
                 Source::Connection(incoming) => incoming,
                 Source::Memory(bytes) => {
@@ -274,7 +284,8 @@ impl Drop for RequestBody {
     /// Reads on for a while when the handler answered without reading to the end: see
     /// [`DISCARD_BYTES_MAX`]. A body that still waits for `100 Continue` is left alone.
     fn drop(&mut self) {
-        if self.ended || (self.awaits_continue && !self.polled) {
+        let waits = self.awaited_continue.as_ref().is_some_and(|awaited| !awaited.was_sent());
+        if self.ended || waits {
             return;
         }
         let source = std::mem::replace(&mut self.source, Source::Memory(Bytes::new()));

@@ -76,6 +76,20 @@ fn the_body_is_asked_for_only_when_the_handler_wants_it() {
 }
 
 #[test]
+fn an_answer_in_place_of_continue_closes_the_connection() {
+    let server = start(on_loopback(), quick_front());
+    for (path, length, status) in [("/refuse", 5, 403), ("/echo", 0, 200)] {
+        let mut client = server.connect();
+        client.send(format!(
+            "PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+        ));
+        assert_eq!(client.answer().status, status);
+        assert!(client.is_closed(), "{path}: the client would mistake the next answer for this one");
+    }
+    server.stop();
+}
+
+#[test]
 fn a_refusal_reaches_a_client_that_sends_its_body_all_the_same() {
     let server = start(on_loopback(), FrontOptions::default());
     let mut client = server.connect();

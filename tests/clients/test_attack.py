@@ -1,0 +1,144 @@
+"""What somebody who means harm would try, and what it must come to."""
+
+import base64
+import hashlib
+import socket
+import zlib
+
+import botocore.auth
+import botocore.awsrequest
+import botocore.credentials
+import pytest
+from botocore.exceptions import ClientError
+
+import harness
+from conftest import new_bucket_name
+
+
+@pytest.fixture
+def plain(path_connection):
+    """Host and port of the plain HTTP listener."""
+    host, port = path_connection.host_and_port.split(":")
+    return host, int(port)
+
+
+def exchange(plain, target, headers, method="GET", body=b"") -> tuple[int, bytes]:
+    """Sends one request exactly as given: no HTTP library rewrites target or headers."""
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
+    with socket.create_connection(plain, timeout=30) as connection:
+        connection.sendall("\r\n".join(lines).encode() + body)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    head, _, content = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), content
+
+
+def signed_headers(method, url, headers, payload):
+    """The headers of a request signed in the Authorization header."""
+    request = botocore.awsrequest.AWSRequest(method, url, headers=headers)
+    request.headers["x-amz-content-sha256"] = payload
+    credentials = botocore.credentials.Credentials(
+        harness.ROOT_ACCESS_KEY_ID, harness.ROOT_SECRET_ACCESS_KEY
+    )
+    signer = botocore.auth.S3SigV4Auth(credentials, "s3", harness.REGION)
+    # botocore would put the digest of the body here.
+    signer.payload = lambda _: payload
+    signer.add_auth(request)
+    return dict(request.headers)
+
+
+def presigned_query(method, url) -> str:
+    request = botocore.awsrequest.AWSRequest(method, url)
+    credentials = botocore.credentials.Credentials(
+        harness.ROOT_ACCESS_KEY_ID, harness.ROOT_SECRET_ACCESS_KEY
+    )
+    signer = botocore.auth.S3SigV4QueryAuth(credentials, "s3", harness.REGION, expires=300)
+    signer.add_auth(request)
+    return request.url.split("?", 1)[1]
+
+
+def exists(s3, bucket, key) -> bool:
+    try:
+        s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+        return False
+    return True
+
+
+def test_presigned_url_of_one_bucket_does_not_open_another(admin_s3, plain):
+    own, other = new_bucket_name("own"), new_bucket_name("other")
+    for name in (own, other):
+        admin_s3.create_bucket(Bucket=name)
+        admin_s3.put_object(Bucket=name, Key="k", Body=name.encode())
+    host, other_host = (f"{name}.localhost:{plain[1]}" for name in (own, other))
+    query = presigned_query("GET", f"http://{host}/k")
+
+    assert exchange(plain, f"/k?{query}", [("Host", host)]) == (200, own.encode())
+    # A proxy's form of the target is the same request.
+    absolute = f"http://{host}/k?{query}"
+    assert exchange(plain, absolute, [("Host", other_host)]) == (200, own.encode())
+    for target, hosts in [
+        (f"http://{other_host}/k?{query}", [host]),
+        (f"http://{other_host}/k?{query}", [host, other_host]),
+        (f"/k?{query}", [other_host]),
+        (f"/k?{query}", [host, other_host]),
+        (f"/k?{query}", [other_host, host]),
+    ]:
+        status, content = exchange(plain, target, [("Host", name) for name in hosts])
+        assert status in (400, 403), (target, hosts)
+        assert content != other.encode()
+
+
+@pytest.mark.parametrize("value", ["", " "])
+def test_empty_authorization_is_no_anonymous_request(admin_s3, bucket, plain, value):
+    admin_s3.put_bucket_acl(Bucket=bucket, ACL="public-read-write")
+    headers = [("Host", f"127.0.0.1:{plain[1]}"), ("Authorization", value)]
+    status, content = exchange(plain, f"/{bucket}/k", headers, "PUT", b"x")
+    assert status == 403 and b"<Code>AccessDenied</Code>" in content
+    assert not exists(admin_s3, bucket, "k")
+
+
+CRC32_OF_BODY = base64.b64encode(zlib.crc32(b"body").to_bytes(4, "big")).decode()
+
+
+@pytest.mark.parametrize(
+    "announced,trailers,accepted",
+    [
+        (True, [CRC32_OF_BODY], True),
+        (True, ["AAAAAA=="], False),
+        (True, [CRC32_OF_BODY, "AAAAAA=="], False),
+        (True, ["AAAAAA==", CRC32_OF_BODY], False),
+        (True, [], False),
+        (False, ["AAAAAA=="], False),
+        (False, [], True),
+    ],
+)
+def test_no_trailing_checksum_is_passed_over(
+    admin_s3, bucket, plain, announced, trailers, accepted
+):
+    url = f"http://127.0.0.1:{plain[1]}/{bucket}/k"
+    headers = {"x-amz-decoded-content-length": "4"}
+    if announced:
+        headers["x-amz-trailer"] = "x-amz-checksum-crc32"
+    signed = signed_headers("PUT", url, headers, "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+    lines = "".join(f"x-amz-checksum-crc32:{value}\r\n" for value in trailers)
+    body = f"4\r\nbody\r\n0\r\n{lines}\r\n".encode()
+    headers = [("Host", f"127.0.0.1:{plain[1]}"), *signed.items()]
+    status, content = exchange(plain, f"/{bucket}/k", headers, "PUT", body)
+    assert (status == 200) is accepted, content
+    assert exists(admin_s3, bucket, "k") is accepted
+
+
+def test_ambiguous_deletion_deletes_nothing(admin_s3, bucket, plain):
+    for key in ("a", "b"):
+        admin_s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    document = b"<Delete><Object><Key>a</Key><Key>b</Key></Object></Delete>"
+    url = f"http://127.0.0.1:{plain[1]}/{bucket}?delete"
+    signed = signed_headers("POST", url, {}, hashlib.sha256(document).hexdigest())
+    headers = [("Host", f"127.0.0.1:{plain[1]}"), *signed.items()]
+    status, content = exchange(plain, f"/{bucket}?delete", headers, "POST", document)
+    assert status == 400 and b"<Code>MalformedXML</Code>" in content
+    assert exists(admin_s3, bucket, "a") and exists(admin_s3, bucket, "b")
