@@ -12,8 +12,8 @@ PYTHON := $(TOOLS)/venv/bin/python
 PYTEST := scripts/with-localhost $(PYTHON) -m pytest
 RUST_CLIENT_TARGET := target/client-rust
 
-# Seconds of kill -9 rounds; a soak test sets more: make crash CRASH_SECONDS=3600
-CRASH_SECONDS ?= 60
+# Seconds of kill -9 rounds and of power cuts; a soak test sets more: make crash CRASH_SECONDS=3600
+CRASH_SECONDS ?= 10
 # Extra arguments for pytest: make clients ARGS='-k boto3'
 ARGS ?=
 
@@ -51,7 +51,7 @@ unit: ## Unit, property, conformance and differential tests of the crates
 fuzz-smoke: ## Every fuzz target over its corpus and 2 s of mutations (docs/fuzzing.md)
 	scripts/fuzz-smoke
 
-crash: build $(TOOLS)/stamp/venv $(TOOLS)/lib/powerloss.so ## Kill -9, power loss and disk faults under load, then verify (CRASH_SECONDS=60)
+crash: build $(TOOLS)/stamp/venv $(TOOLS)/lib/powerloss.so ## Kill -9, power loss and disk faults under load, then verify (CRASH_SECONDS=10)
 	ONCILLA_CRASH_SECONDS=$(CRASH_SECONDS) $(PYTEST) tests/crash $(ARGS)
 
 clients: build tools ## Black-box tests: the real binary and the clients people use

@@ -59,7 +59,7 @@ def wrk(url, requests, connections, seconds, threads=1):
         for method, target, size in requests:
             file.write(f"{method} {target} {size}\n")
         file.flush()
-        command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "-s", str(HERE / "requests.lua"), url, "--", file.name]
+        command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "120s", "-s", str(HERE / "requests.lua"), url, "--", file.name]
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     requests, microseconds, errors, p50, p99, size = map(int, re.search(r"RESULT (.*)", output)[1].split())
     rate = requests / (microseconds / 1e6)

@@ -2,7 +2,10 @@
 
 import base64
 import hashlib
+import pathlib
+import re
 import socket
+import time
 import zlib
 
 import botocore.auth
@@ -142,3 +145,39 @@ def test_ambiguous_deletion_deletes_nothing(admin_s3, bucket, plain):
     status, content = exchange(plain, f"/{bucket}?delete", headers, "POST", document)
     assert status == 400 and b"<Code>MalformedXML</Code>" in content
     assert exists(admin_s3, bucket, "a") and exists(admin_s3, bucket, "b")
+
+
+def test_regions_that_strangers_make_up_are_not_kept(server, plain):
+    """An access key id is no secret (every presigned URL shows it); memory must not grow by it."""
+    if server is None:
+        pytest.skip("needs the server's process")
+    requests, region_bytes = 3000, 25_000
+
+    def resident_bytes() -> int:
+        status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) * 1024
+
+    def send(connection, number):
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        scope = f"{now[:8]}/r{number}{'x' * region_bytes}/s3/aws4_request"
+        connection.sendall(
+            f"HEAD /none/k HTTP/1.1\r\nHost: a\r\nx-amz-date: {now}\r\n"
+            "x-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"
+            f"Authorization: AWS4-HMAC-SHA256 Credential={harness.ROOT_ACCESS_KEY_ID}/{scope},"
+            "SignedHeaders=host;x-amz-content-sha256;x-amz-date,"
+            f"Signature={'0' * 64}\r\n\r\n".encode()
+        )
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n"):
+            piece = connection.recv(65536)
+            assert piece, "the server closed the connection"
+            answer += piece
+        assert answer.startswith(b"HTTP/1.1 403 ")
+
+    with socket.create_connection(plain, timeout=30) as connection:
+        for number in range(100):
+            send(connection, number)
+        before = resident_bytes()
+        for number in range(requests):
+            send(connection, number)
+    assert resident_bytes() - before < requests * region_bytes / 3

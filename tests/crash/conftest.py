@@ -13,8 +13,9 @@ import boto3  # noqa: E402
 import botocore.config  # noqa: E402
 
 import harness  # noqa: E402
+from faults import Faults  # noqa: E402
 
-SECONDS = float(os.environ.get("ONCILLA_CRASH_SECONDS", "60"))
+SECONDS = float(os.environ.get("ONCILLA_CRASH_SECONDS", "10"))
 SEED = int(os.environ.get("ONCILLA_CRASH_SEED", random.SystemRandom().randrange(1 << 31)))
 
 
@@ -53,3 +54,10 @@ def client_for(server):
 @pytest.fixture
 def make_client():
     return client_for
+
+
+@pytest.fixture
+def faults(tmp_path, seed):
+    faults = Faults(tmp_path, seed)
+    yield faults
+    faults.server.kill()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 import random
 import threading
+import time
 
 import botocore.exceptions
 
@@ -15,13 +17,34 @@ KEYS_PER_WORKER = 12
 # and some that take many writes.
 SIZES = [0, 1, 700, 4096, 16 * 1024, 16 * 1024 + 1, 70_000, 300_000, 1 * MIB, 3 * MIB + 17]
 
-# The status of answers that say: not done, try again. Expected while the disk fails.
+# Status of answers that say: not done, try again. Expected while the disk fails.
 _SERVER_ERRORS = range(500, 600)
+_NO_SPACE = (503, 507)
+# A read may find the store reopening its metadata after the disk was full, but not for long.
+_READ_PATIENCE_SECONDS = 10
+
+
+class DiskErrors(enum.Enum):
+    """What a worker makes of an answer with a status of 500 or above."""
+
+    # There are none: a test that breaks nothing wants none.
+    FORBIDDEN = enum.auto()
+    # The write did not happen or happened, and a read now tells which for good; only 503 and 507.
+    SETTLED = enum.auto()
+    # A restart may still show either, so that the key is left alone until then.
+    DOUBTED = enum.auto()
 
 
 class Worker(threading.Thread):
     def __init__(
-        self, number: int, s3, bucket: str, ledger: Ledger, seed: int, disk_fails: bool = False
+        self,
+        number: int,
+        s3,
+        bucket: str,
+        ledger: Ledger,
+        seed: int,
+        disk_errors: DiskErrors = DiskErrors.FORBIDDEN,
+        sizes: list[int] = SIZES,
     ):
         super().__init__(name=f"worker-{number}", daemon=True)
         self.keys = [f"w{number}/key {index}" for index in range(KEYS_PER_WORKER)]
@@ -29,9 +52,12 @@ class Worker(threading.Thread):
         self.bucket = bucket
         self.ledger = ledger
         self.random = random.Random(seed * 1000 + number)
-        self.disk_fails = disk_fails
+        self.disk_errors = disk_errors
+        self.sizes = sizes
+        self.ending = threading.Event()
         self.problem: str | None = None
         self.operations = 0
+        self.refused = 0
 
     def run(self) -> None:
         operations = [
@@ -41,8 +67,8 @@ class Worker(threading.Thread):
             (self.multipart, 6),
             (self.read, 12),
         ]
-        # Ends with the server: every test ends that in some way.
-        while True:
+        # Most tests end it with the server, the others by the event.
+        while not self.ending.is_set() and len(self.keys) >= 2:
             (operation,) = self.random.choices(
                 [operation for operation, _ in operations], [weight for _, weight in operations]
             )
@@ -50,9 +76,7 @@ class Worker(threading.Thread):
                 operation()
                 self.operations += 1
             except botocore.exceptions.ClientError as error:
-                status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-                if not (self.disk_fails and status in _SERVER_ERRORS):
-                    self.problem = f"{operation.__name__}: {error}"
+                self.problem = f"{operation.__name__}: {error}"
                 return
             except (botocore.exceptions.BotoCoreError, OSError):
                 # The server is gone; what was sent last is in doubt.
@@ -61,13 +85,49 @@ class Worker(threading.Thread):
                 self.problem = f"{operation.__name__}: {error}"
                 return
 
+    def _refuse(self, error: botocore.exceptions.ClientError) -> None:
+        """Takes an answer that says the disk fails; raises `error` again if it may not come."""
+        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+        allowed = {
+            DiskErrors.FORBIDDEN: (),
+            DiskErrors.SETTLED: _NO_SPACE,
+            DiskErrors.DOUBTED: _SERVER_ERRORS,
+        }[self.disk_errors]
+        if status not in allowed:
+            raise error
+        code = error.response["Error"]["Code"]
+        assert code and not code.isdigit(), f"status {status} without an S3 error body"
+        self.refused += 1
+        time.sleep(0.05)
+
+    def _fetch(self, key: str) -> Body | None:
+        deadline = time.monotonic() + _READ_PATIENCE_SECONDS
+        while True:
+            try:
+                return fetch(self.s3, self.bucket, key)
+            except botocore.exceptions.ClientError as error:
+                status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+                reopening = self.disk_errors is DiskErrors.SETTLED and status == 503
+                if not reopening or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
     def _content(self) -> bytes:
-        size = self.random.choice(SIZES)
+        size = self.random.choice(self.sizes)
         return self.random.randbytes(size)
 
     def _change(self, key: str, outcome: Body | None, call) -> None:
         self.ledger.sent(key, outcome)
-        call()
+        try:
+            call()
+        except botocore.exceptions.ClientError as error:
+            self._refuse(error)
+            if self.disk_errors is DiskErrors.DOUBTED:
+                self.keys.remove(key)
+            else:
+                problem = self.ledger.settle(key, self._fetch(key))
+                assert problem is None, problem
+            return
         self.ledger.acknowledge(key, outcome)
 
     def put(self) -> None:
@@ -101,16 +161,20 @@ class Worker(threading.Thread):
         key = self.random.choice(self.keys)
         contents = [self.random.randbytes(5 * MIB), self.random.randbytes(123_456)]
         where = {"Bucket": self.bucket, "Key": key}
-        where["UploadId"] = self.s3.create_multipart_upload(**where)["UploadId"]
-        parts = [
-            {
-                "PartNumber": number,
-                "ETag": self.s3.upload_part(**where, PartNumber=number, Body=content)["ETag"],
-            }
-            for number, content in enumerate(contents, 1)
-        ]
-        if self.random.random() < 0.2:
-            self.s3.abort_multipart_upload(**where)
+        try:
+            where["UploadId"] = self.s3.create_multipart_upload(**where)["UploadId"]
+            parts = [
+                {
+                    "PartNumber": number,
+                    "ETag": self.s3.upload_part(**where, PartNumber=number, Body=content)["ETag"],
+                }
+                for number, content in enumerate(contents, 1)
+            ]
+            if self.random.random() < 0.2:
+                self.s3.abort_multipart_upload(**where)
+                return
+        except botocore.exceptions.ClientError as error:
+            self._refuse(error)
             return
         self._change(
             key,
@@ -121,7 +185,7 @@ class Worker(threading.Thread):
     def read(self) -> None:
         key = self.random.choice(self.keys)
         expected = self.ledger.state(key)
-        found = fetch(self.s3, self.bucket, key)
+        found = self._fetch(key)
         assert found == expected, f"read {key}: {found}, expected {expected}"
 
 
@@ -159,15 +223,19 @@ def verify(s3, bucket: str, ledger: Ledger) -> list[str]:
 
 
 def run_until(
-    end_server, make_client, bucket: str, ledger: Ledger, seed: int, workers: int, **options
-) -> int:
-    """Lets workers run until `end_server()` has ended the server; returns their operations."""
+    end, make_client, bucket: str, ledger: Ledger, seed: int, workers: int, **options
+) -> list[Worker]:
+    """Lets workers run until `end()` returns, which mostly ends the server; returns them."""
     threads = [Worker(n, make_client(), bucket, ledger, seed, **options) for n in range(workers)]
     for thread in threads:
         thread.start()
-    end_server()
+    try:
+        end()
+    finally:
+        for thread in threads:
+            thread.ending.set()
     for thread in threads:
         thread.join(120)
         assert not thread.is_alive(), f"{thread.name} hangs"
         assert thread.problem is None, thread.problem
-    return sum(thread.operations for thread in threads)
+    return threads

@@ -41,8 +41,8 @@ def main() -> None:
     for section, name, email, access_key, secret_key in USERS:
         account = oncilla("account", "create", name, "--email", email)
         oncilla(
-            *["key", "import", "--account", account["id"], "--role", "admin"],
-            *["--access-key-id", access_key, "--secret-access-key", secret_key],
+            *["key", "import", access_key, "--secret", secret_key],
+            *["--account", account["id"], "--grant", "*=Admin"],
         )
         config[section] = {
             "display_name": name,

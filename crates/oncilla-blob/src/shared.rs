@@ -167,6 +167,9 @@ impl Shared {
         if before.length_bytes > cursor {
             self.punch(&*file, cursor, before.length_bytes - cursor)?;
         }
+        // The caller notes that this volume needs no more collecting. Without a sync, a loss of
+        // power could bring the bytes back after that, and nobody would look for them again.
+        file.sync_all()?;
         let after = file.info()?;
         self.delete_if_empty(volume);
         Ok(before.allocated_bytes.saturating_sub(after.allocated_bytes))

@@ -178,7 +178,8 @@ impl Volumes {
         })
     }
 
-    /// Reserves the place for `length` bytes of payload. A full device shows here.
+    /// Takes the place for `length` bytes of payload. Space on the device is reserved as the bytes
+    /// come, some way ahead of them: a device that is full already shows here.
     ///
     /// # Errors
     /// `TooLong` above the limit of the options, `NoSpace`, `Closed` after shutdown, `Io`.
@@ -198,13 +199,7 @@ impl Volumes {
             }
             // From here on the region abandons itself, also if the reservation fails half-way.
             let region = Region::new(&inner, place.volume, place.offset, bytes);
-            match region.volume.file.allocate(region.offset, bytes) {
-                Err(error) if error.kind() != io::ErrorKind::Unsupported => {
-                    Err(WriteError::from(error))
-                }
-                // Without reservation a full device shows when the bytes are written.
-                _ => Ok(region),
-            }
+            region.reserve(0).map(|()| region)
         })
         .await??;
         Ok(ExtentWriter::new(Arc::clone(&self.inner), region, length))

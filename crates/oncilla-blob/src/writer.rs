@@ -1,7 +1,8 @@
 //! Writing one extent.
 
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 
 use bytes::{Bytes, BytesMut};
@@ -29,6 +30,11 @@ const FLUSH_BYTES: usize = 256 << 10;
 /// The longest run that is written straight from a caller's buffer in one call, in bytes.
 const DIRECT_BYTES_MAX: usize = 1 << 20;
 
+/// How far ahead of what was written the device's space is reserved, in bytes. A client that
+/// announces much and sends nothing must not occupy more than this, and one that does send should
+/// learn of a full device before its bytes have been written in vain.
+const RESERVE_AHEAD_BYTES: u64 = 16 << 20;
+
 /// The place of an extent that is being written. Whoever writes into it holds a reference, so its
 /// end comes after the last write; and if it was not finished, its space is given back then.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ pub(crate) struct Region {
     pub volume: Arc<OwnVolume>,
     pub offset: u64,
     bytes: u64,
+    /// How much of it, from its start, has space on the device.
+    reserved_bytes: AtomicU64,
     finished: AtomicBool,
 }
 
@@ -49,11 +57,33 @@ impl Region {
             volume,
             offset,
             bytes,
+            reserved_bytes: AtomicU64::new(0),
             finished: AtomicBool::new(false),
         })
     }
 
+    /// Reserves space on the device for what lies before `end`, and some way ahead. Blocks.
+    pub fn reserve(&self, end: u64) -> Result<(), WriteError> {
+        let reserved = self.reserved_bytes.load(Ordering::Acquire);
+        if end <= reserved && reserved > 0 {
+            return Ok(());
+        }
+        let wanted = end.max(reserved + RESERVE_AHEAD_BYTES).min(self.bytes);
+        match self
+            .volume
+            .file
+            .allocate(self.offset + reserved, wanted - reserved)
+        {
+            // Without reservation a full device shows when the bytes are written.
+            Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(error.into()),
+            _ => {}
+        }
+        self.reserved_bytes.store(wanted, Ordering::Release);
+        Ok(())
+    }
+
     fn write(&self, bytes: &[u8], at: u64) -> Result<(), WriteError> {
+        self.reserve(at + bytes.len() as u64)?;
         let written = write_all_at(&*self.volume.file, bytes, self.offset + at);
         let error = match written.map_err(WriteError::from) {
             Ok(()) => return Ok(()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use oncilla_blob::conformance::{random_history, run_all, seed, small_options};
 use oncilla_blob::fs::RealFileSystem;
 use oncilla_blob::testing::FaultyFileSystem;
+use oncilla_blob::{VolumeOptions, Volumes};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_real_file_system_conforms() {
@@ -34,4 +35,19 @@ async fn a_current_thread_runtime_is_enough() {
     let dir = "/volumes".as_ref();
     let fs = Arc::new(FaultyFileSystem::new());
     random_history(fs, dir, small_options(), seed("current thread"), 200).await;
+}
+
+/// A client that announces a long body and sends nothing must not fill the disk.
+#[tokio::test]
+async fn an_announcement_occupies_little() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("volumes");
+    let options = VolumeOptions::default();
+    let volumes = Volumes::open(Arc::new(RealFileSystem), path, options).unwrap();
+    let writer = volumes.begin(256 << 20).await.unwrap();
+    let infos = volumes.volumes().unwrap();
+    let allocated: u64 = infos.iter().map(|info| info.allocated_bytes).sum();
+    assert!(allocated <= 17 << 20, "{allocated} bytes for nothing");
+    drop(writer);
+    volumes.shutdown().await;
 }

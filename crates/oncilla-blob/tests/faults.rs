@@ -97,6 +97,28 @@ async fn a_full_device_is_reported_and_service_resumes() {
 }
 
 #[tokio::test]
+async fn what_was_collected_stays_collected_after_a_loss_of_power() {
+    for seed in 0..10 {
+        let fs = FaultyFileSystem::new();
+        let volumes = open(&fs);
+        let payload = SeededRandom::new(3).bytes(200_000);
+        let kept = write(&volumes, &payload).await.unwrap();
+        write(&volumes, &payload).await.unwrap();
+        volumes.shutdown().await;
+        let volumes = open(&fs);
+        let freed = volumes.collect(kept.volume, vec![kept]).await.unwrap();
+        assert!(freed >= payload.len() as u64);
+        let allocated_bytes = fs.allocated_bytes();
+        volumes.shutdown().await;
+        fs.power_cut(seed);
+        assert_eq!(fs.allocated_bytes(), allocated_bytes, "seed {seed}");
+        let volumes = open(&fs);
+        assert_eq!(read_all(&volumes, kept).await.unwrap(), payload);
+        volumes.shutdown().await;
+    }
+}
+
+#[tokio::test]
 async fn releasing_makes_room_on_a_full_device() {
     let fs = FaultyFileSystem::new();
     let volumes = open(&fs);

@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -89,6 +89,17 @@ struct Marker {
     complete: bool,
 }
 
+/// Gives an empty directory that somebody else made the mode it would have had if it were made
+/// here: the secrets of all keys will lie in it, in files that other users could read otherwise.
+fn keep_others_out(path: &Path) {
+    let mode = fs::Permissions::from_mode(DIRECTORY_MODE);
+    if let Err(error) = fs::set_permissions(path, mode) {
+        // It belongs to another user, or its file system has no modes.
+        let path = path.display();
+        tracing::warn!(%path, %error, "other users may be able to read the data directory");
+    }
+}
+
 /// A data directory that this process has to itself until this is dropped.
 #[derive(Debug)]
 pub struct DataDirectory {
@@ -164,7 +175,10 @@ impl DataDirectory {
                 });
             }
             Some(marker) => (marker, false),
-            None => (create_marker(path).map_err(failed(&marker_path))?, true),
+            None => {
+                keep_others_out(path);
+                (create_marker(path).map_err(failed(&marker_path))?, true)
+            }
         };
         let directory = Self {
             path: path.to_owned(),
@@ -373,8 +387,6 @@ fn write_marker(directory: &Path, marker: &Marker) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     fn message(outcome: Result<DataDirectory, DataDirectoryError>) -> String {
@@ -421,6 +433,23 @@ mod tests {
         let again = DataDirectory::open_existing(&path).unwrap();
         assert!(!again.was_created());
         assert_eq!(again.cluster_id(), id);
+    }
+
+    #[test]
+    fn a_directory_made_by_somebody_else_is_closed_to_others_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let mode = || {
+            let metadata = fs::metadata(directory.path()).unwrap();
+            metadata.permissions().mode() & 0o777
+        };
+        let open_up = || fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755));
+        open_up().unwrap();
+        drop(DataDirectory::open_or_create(directory.path()).unwrap());
+        assert_eq!(mode(), 0o700);
+        // Whoever opens it later on means it.
+        open_up().unwrap();
+        drop(DataDirectory::open_or_create(directory.path()).unwrap());
+        assert_eq!(mode(), 0o755);
     }
 
     #[test]

@@ -282,9 +282,12 @@ impl Body for RequestBody {
 
 impl Drop for RequestBody {
     /// Reads on for a while when the handler answered without reading to the end: see
-    /// [`DISCARD_BYTES_MAX`]. A body that still waits for `100 Continue` is left alone.
+    /// `DISCARD_BYTES_MAX`. A body that still waits for `100 Continue` is left alone.
     fn drop(&mut self) {
-        let waits = self.awaited_continue.as_ref().is_some_and(|awaited| !awaited.was_sent());
+        let waits = self
+            .awaited_continue
+            .as_ref()
+            .is_some_and(|awaited| !awaited.was_sent());
         if self.ended || waits {
             return;
         }

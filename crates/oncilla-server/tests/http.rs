@@ -84,7 +84,10 @@ fn an_answer_in_place_of_continue_closes_the_connection() {
             "PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
         ));
         assert_eq!(client.answer().status, status);
-        assert!(client.is_closed(), "{path}: the client would mistake the next answer for this one");
+        assert!(
+            client.is_closed(),
+            "{path}: the client would mistake the next answer for this one"
+        );
     }
     server.stop();
 }

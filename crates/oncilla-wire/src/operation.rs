@@ -240,6 +240,11 @@ impl Operation {
         self.route().level
     }
 
+    /// The method and the query keys that select it, as in the table.
+    pub fn request_line(self) -> (&'static str, &'static [&'static str]) {
+        (self.route().method, self.route().selectors)
+    }
+
     fn route(self) -> &'static Route {
         &ROUTES[self as usize]
     }

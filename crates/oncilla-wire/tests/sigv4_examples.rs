@@ -403,6 +403,37 @@ fn unsigned_amz_headers_and_host_are_refused() {
 }
 
 #[test]
+fn a_signed_value_cannot_be_sent_in_two_pieces() {
+    let answer = |name: &str, pieces: &[&str]| {
+        let mut headers = headers(&[("host", HOST), (name, &pieces.join(","))]);
+        let request = UnsignedRequest {
+            method: "PUT",
+            raw_path: "/k",
+            raw_query: "",
+        };
+        let payload = PayloadDeclaration::UnsignedPayload;
+        signer()
+            .sign(&request, &mut headers, payload, &now())
+            .unwrap();
+        let name = HeaderName::try_from(name).unwrap();
+        headers.remove(&name);
+        for piece in pieces {
+            headers.append(&name, HeaderValue::from_str(piece).unwrap());
+        }
+        verify_at(&view("PUT", "/k", "", &headers), NOW_S)
+    };
+    for name in ["x-amz-copy-source", "x-amz-tagging"] {
+        assert!(answer(name, &["/b/a,b"]).is_ok());
+        let refused = answer(name, &["/b/a", "b"]).unwrap_err();
+        assert_eq!(refused.code, S3ErrorCode::InvalidRequest);
+        assert!(refused.message.contains(name));
+    }
+    for name in ["x-amz-meta-a", "x-amz-object-attributes", "x-amz-trailer"] {
+        assert!(answer(name, &["a", "b"]).is_ok());
+    }
+}
+
+#[test]
 fn presigned_body_may_declare_its_digest() {
     let headers = headers(&[("host", HOST), ("x-amz-content-sha256", EMPTY_SHA256)]);
     let request = view("GET", "/test.txt", PRESIGNED_QUERY, &headers);
@@ -506,6 +537,10 @@ fn malformed_authorization_headers() {
     assert!(!format!("{bearer:?}").contains("topsecret"));
     let ecdsa = answer("AWS4-ECDSA-P256-SHA256 Credential=a");
     assert_eq!(ecdsa.code, S3ErrorCode::NotImplemented);
+    // A signature was meant, so it is no anonymous request.
+    for empty in ["", " "] {
+        assert_eq!(answer(empty).code, S3ErrorCode::AccessDenied);
+    }
 }
 
 #[test]

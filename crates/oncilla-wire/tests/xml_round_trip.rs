@@ -340,6 +340,7 @@ fn entities_types_and_wrong_shapes_are_refused() {
         "<Object><Key>&#+65;</Key></Object>",
         "<Object><Key>a</Object></Key>",
         "<Object><Key>a<b/></Key></Object>",
+        "<Object><Key>a</Key><Key>b</Key></Object>",
         "<Object><Key>a</Key></Object><Quiet>maybe</Quiet>",
     ] {
         refused(Delete::parse(

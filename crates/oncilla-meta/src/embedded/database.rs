@@ -154,6 +154,7 @@ impl Database {
                     return Err(damaged("the format row is missing"));
                 }
             }
+            sync_new_directories(path)?;
             let mut batch = library.batch().durability(Some(PersistMode::SyncAll));
             batch.insert(&changes, FORMAT_KEY, &FORMAT_VERSION.to_be_bytes()[..]);
             batch.commit().map_err(library_error)?;
@@ -270,6 +271,25 @@ fn prepare_directory(path: &Path) -> Result<bool, EngineError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(error)),
         _ => Ok(true),
     }
+}
+
+/// Makes the names of a new database durable before its first row is.
+///
+/// fjall 3.1.13 syncs what is in a keyspace's directory but not the directory that names it
+/// (`keyspace/mod.rs`, `create_new`). Where a power cut takes that name back, the library forgets
+/// the keyspace and skips its rows in the journal.
+fn sync_new_directories(path: &Path) -> Result<(), EngineError> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    for directory in [&path.join(LIBRARY_KEYSPACES), path, parent] {
+        let opened = std::fs::File::open(directory);
+        opened
+            .and_then(|directory| directory.sync_all())
+            .map_err(io_error)?;
+    }
+    Ok(())
 }
 
 fn is_unwritten_first_journal(path: &Path, name: &OsStr) -> Result<bool, EngineError> {

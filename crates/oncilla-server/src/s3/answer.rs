@@ -70,6 +70,22 @@ pub fn set_checksum(
     )
 }
 
+/// Sets the checksum of one part of an object, with the type of the object's own checksum: what a
+/// GET or HEAD with `partNumber` answers. A part's checksum is always of all its bytes.
+pub fn set_part_checksum(
+    response: &mut Response<ResponseBody>,
+    part: &StoredChecksum,
+    object: &StoredChecksum,
+) -> Result<(), S3Error> {
+    let name = checksum_header(part.checksum.algorithm());
+    set(response, name, &part.checksum.to_base64())?;
+    set(
+        response,
+        X_AMZ_CHECKSUM_TYPE,
+        checksum_type(object).as_str(),
+    )
+}
+
 /// The checksum as clients see it.
 pub fn checksum_text(stored: &StoredChecksum, parts: u16) -> String {
     match stored.composite {
@@ -87,7 +103,16 @@ pub fn checksum_type(stored: &StoredChecksum) -> ChecksumType {
     }
 }
 
-/// The checksum as XML documents have it.
+/// A part's checksum as XML documents have it: without a type, which is the object's.
+pub fn part_checksums(stored: Option<&StoredChecksum>) -> Checksums<'static> {
+    let mut checksums = Checksums::default();
+    if let Some(stored) = stored {
+        checksums.set(stored.checksum.algorithm(), stored.checksum.to_base64());
+    }
+    checksums
+}
+
+/// An object's checksum as XML documents have it.
 pub fn checksums(stored: Option<&StoredChecksum>, parts: u16) -> Checksums<'static> {
     let mut checksums = Checksums::default();
     if let Some(stored) = stored {

@@ -1,6 +1,6 @@
 //! Who asks: the signature of a request, verified.
 
-use oncilla_iam::{KeyRefusal, Principal};
+use oncilla_iam::{KeyRefusal, KeyWithAccount, Principal};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::sigv4::{
     PayloadDeclaration, RequestView, SERVICE_S3, SignedRequest, SigningKey, VerifyLimits,
@@ -14,6 +14,11 @@ use crate::s3::body::PayloadForm;
 /// 15 minutes.
 const CLOCK_SKEW_S: u64 = 15 * 60;
 
+/// Longest region whose signing key is kept. Regions are the client's to choose, and a header has
+/// room for 30 KiB of one: so that strangers cannot fill the memory, only a key that verified a
+/// signature is kept, and only under a name as long as a region's can be (buckets allow 64).
+const REGION_KEPT_BYTES_MAX: usize = 64;
+
 /// Which signing key: it depends on the secret (whose generation stands for it), the day, the
 /// region and the service, and on nothing else.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -23,6 +28,19 @@ pub struct SigningKeyName {
     created_ms: u64,
     day: Box<str>,
     region: Box<str>,
+}
+
+impl SigningKeyName {
+    fn new(signed: &SignedRequest<'_>, found: &KeyWithAccount) -> Self {
+        let key = &found.key.info;
+        Self {
+            access_key_id: signed.access_key_id.as_ref().into(),
+            generation: key.generation,
+            created_ms: key.created_ms,
+            day: signed.scope.day.as_ref().into(),
+            region: signed.scope.region.as_ref().into(),
+        }
+    }
 }
 
 /// A request's sender and the form of its body.
@@ -60,7 +78,11 @@ impl S3Service {
             .await
             .map_err(iam_failure)?;
         let found = found.ok_or_else(|| unknown_key(&signed.access_key_id))?;
-        let key = self.signing_key(&signed, &found);
+        let name = SigningKeyName::new(&signed, &found);
+        let known = self.signing_keys.get(&name);
+        let is_new = known.is_none();
+        let secret = found.key.secret.expose();
+        let key = known.unwrap_or_else(|| SigningKey::derive(secret, &signed.scope));
         let limits = VerifyLimits {
             clock_skew_s: CLOCK_SKEW_S,
             presign_expiry_max_s: self.options.presign_expiry_max_s,
@@ -68,6 +90,9 @@ impl S3Service {
         };
         let now_s = (self.store.clock().now_ms() / 1_000) as i64;
         signed.verify(view, &key, now_s, &limits)?;
+        if is_new && name.region.len() <= REGION_KEPT_BYTES_MAX {
+            self.signing_keys.insert(name, key.clone());
+        }
         // Only whoever knows the secret learns that the key is disabled.
         self.iam.check_usable(&found).map_err(refused_key)?;
         let payload = PayloadForm::new(signed.payload, signed.chunk_seed(&key))?;
@@ -75,29 +100,6 @@ impl S3Service {
             principal: found.principal().clone(),
             payload,
         })
-    }
-
-    fn signing_key(
-        &self,
-        signed: &SignedRequest<'_>,
-        found: &oncilla_iam::KeyWithAccount,
-    ) -> SigningKey {
-        let key = &found.key;
-        let name = SigningKeyName {
-            access_key_id: signed.access_key_id.as_ref().into(),
-            generation: key.info.generation,
-            created_ms: key.info.created_ms,
-            day: signed.scope.day.as_ref().into(),
-            region: signed.scope.region.as_ref().into(),
-        };
-        if let Some(known) = self.signing_keys.get(&name) {
-            return known;
-        }
-        let derived = SigningKey::derive(key.secret.expose(), &signed.scope);
-        // Days and regions are the client's to choose: only what a verified key could use again
-        // is worth keeping, and the cache is bounded anyway.
-        self.signing_keys.insert(name, derived.clone());
-        derived
     }
 }
 

@@ -15,6 +15,25 @@ pub fn is_public_read(acl: CannedAcl) -> bool {
     matches!(acl, CannedAcl::PublicRead | CannedAcl::PublicReadWrite)
 }
 
+/// Whether an ACL lets the sender read: as one of everybody, or of everybody with an account.
+fn grants_read(acl: CannedAcl, sender: &Principal) -> bool {
+    match acl {
+        CannedAcl::PublicRead | CannedAcl::PublicReadWrite => true,
+        CannedAcl::AuthenticatedRead => sender.account().is_some(),
+        CannedAcl::Private | CannedAcl::BucketOwnerRead | CannedAcl::BucketOwnerFullControl => {
+            false
+        }
+    }
+}
+
+/// Whether a bucket's ACL lets everybody write objects. Of what S3 counts as writing, it opens whole
+/// objects only: who knows the id of another's multipart upload may not touch it.
+/// Source: S3 user guide, "Mapping of ACL permissions and access policy permissions".
+fn grants_write(acl: CannedAcl, operation: Operation) -> bool {
+    let writes_object = matches!(operation, Operation::PutObject | Operation::CopyObject);
+    acl == CannedAcl::PublicReadWrite && writes_object
+}
+
 impl S3Service {
     /// Judges an operation on a bucket or an object in it.
     pub(super) async fn authorize_in_bucket(
@@ -30,15 +49,18 @@ impl S3Service {
             bucket_owner: Some(&bucket.record.owner),
             public_read: match operation.level() {
                 Level::Object => bucket.record.public_objects,
-                Level::Bucket | Level::Service => is_public_read(bucket.record.acl),
+                Level::Bucket | Level::Service => grants_read(bucket.record.acl, principal),
             },
             key: Some(key).filter(|key| !key.is_empty()),
         };
         let Err(denied) = authorize(principal, &request) else {
             return Ok(());
         };
+        if grants_write(bucket.record.acl, operation) {
+            return Ok(());
+        }
         if matches!(operation, Operation::GetObject | Operation::HeadObject) {
-            request.public_read = self.is_public_object(bucket, key).await?;
+            request.public_read = self.may_read_object(principal, bucket, key).await?;
             if authorize(principal, &request).is_ok() {
                 return Ok(());
             }
@@ -65,11 +87,19 @@ impl S3Service {
         authorize(principal, &request).map_err(|_| S3ErrorCode::AccessDenied.into())
     }
 
-    async fn is_public_object(&self, bucket: &Bucket, key: &str) -> Result<bool, S3Error> {
+    /// Whether the object's own ACL lets the sender read it. That there is none is told to those
+    /// who may list the bucket; others cannot tell it from an object they may not read.
+    /// Source: S3 API reference, GetObject, "Permissions".
+    async fn may_read_object(
+        &self,
+        sender: &Principal,
+        bucket: &Bucket,
+        key: &str,
+    ) -> Result<bool, S3Error> {
         use oncilla_store::object::GetObjectError;
         match self.store.object(bucket, key.as_bytes()).await {
-            Ok(record) => Ok(is_public_read(record.acl)),
-            Err(GetObjectError::NoSuchKey) => Ok(false),
+            Ok(record) => Ok(grants_read(record.acl, sender)),
+            Err(GetObjectError::NoSuchKey) => Ok(grants_read(bucket.record.acl, sender)),
             Err(GetObjectError::Fault(fault)) => Err(errors::fault(fault)),
         }
     }

@@ -23,7 +23,7 @@ pub enum PayloadForm {
     /// As it is; its SHA-256 was signed.
     Sha256([u8; 32]),
     /// In aws-chunked framing.
-    Chunked(ChunkedMode),
+    Chunked(Box<ChunkedMode>),
 }
 
 impl PayloadForm {
@@ -33,26 +33,26 @@ impl PayloadForm {
             let message = "Signed chunks need a signed request.";
             seed.ok_or(S3Error::with_message(S3ErrorCode::AccessDenied, message))
         };
-        Ok(match declared {
-            PayloadDeclaration::UnsignedPayload => Self::Unsigned,
-            PayloadDeclaration::Sha256(digest) => Self::Sha256(digest),
-            PayloadDeclaration::StreamingSigned => Self::Chunked(ChunkedMode::Signed(seed()?)),
-            PayloadDeclaration::StreamingSignedTrailer => {
-                Self::Chunked(ChunkedMode::SignedTrailer(seed()?))
-            }
-            PayloadDeclaration::StreamingUnsignedTrailer => {
-                Self::Chunked(ChunkedMode::UnsignedTrailer)
-            }
-        })
+        let mode = match declared {
+            PayloadDeclaration::UnsignedPayload => return Ok(Self::Unsigned),
+            PayloadDeclaration::Sha256(digest) => return Ok(Self::Sha256(digest)),
+            PayloadDeclaration::StreamingSigned => ChunkedMode::Signed(seed()?),
+            PayloadDeclaration::StreamingSignedTrailer => ChunkedMode::SignedTrailer(seed()?),
+            PayloadDeclaration::StreamingUnsignedTrailer => ChunkedMode::UnsignedTrailer,
+        };
+        Ok(Self::Chunked(Box::new(mode)))
     }
 }
 
 /// Largest body of one PUT. Source: S3 API reference, PutObject and UploadPart: 5 GiB.
 pub const PUT_BYTES_MAX: u64 = 5 << 30;
 
-/// Memory that an upload into a volume may hold at a time: the writer's buffer and what is on its
-/// way to it.
-const UPLOAD_MEMORY_BYTES: usize = 1280 << 10;
+/// Memory that an upload into a volume may hold at a time: the writer's buffers (512 KiB) and what
+/// the connection has read ahead (256 KiB).
+pub const UPLOAD_MEMORY_BYTES: usize = 768 << 10;
+
+/// What the names of trailers that carry a checksum begin with.
+const CHECKSUM_HEADER_PREFIX: &str = "x-amz-checksum-";
 
 /// Reads a body without its framing.
 struct Unframed<'a> {
@@ -64,7 +64,7 @@ struct Unframed<'a> {
 impl<'a> Unframed<'a> {
     fn new(body: &'a mut RequestBody, form: &PayloadForm, length: u64) -> Self {
         let decoder = match form {
-            PayloadForm::Chunked(mode) => Some(ChunkedDecoder::new(mode.clone(), length)),
+            PayloadForm::Chunked(mode) => Some(ChunkedDecoder::new(mode.as_ref().clone(), length)),
             PayloadForm::Unsigned | PayloadForm::Sha256(_) => None,
         };
         Self {
@@ -191,18 +191,29 @@ pub fn declared_algorithm(
     Ok(by_value.or(declared.trailer).or(declared.algorithm))
 }
 
-/// The checksum among the trailers, which has to be there if it was announced.
+/// The checksum among the trailers, which has to be there if it was announced. One that was not
+/// announced, or a second one, is refused: to pass over it would be to take bytes whose checksum the
+/// client did send and nobody looked at.
 fn trailing_checksum(
     declared: &ChecksumHeaders,
     trailers: &[Trailer],
 ) -> Result<Option<Checksum>, S3Error> {
+    let announced = declared.trailer.map(ChecksumAlgorithm::header_name);
+    let mut checksums = trailers
+        .iter()
+        .filter(|(name, _)| name.starts_with(CHECKSUM_HEADER_PREFIX));
+    let first = checksums.next();
+    let unwanted = first
+        .filter(|(name, _)| Some(name.as_str()) != announced)
+        .or_else(|| checksums.next());
+    if let Some((name, _)) = unwanted {
+        let message = format!("The trailer {name} was not announced or came twice.");
+        return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
+    }
     let Some(algorithm) = declared.trailer else {
         return Ok(None);
     };
-    let Some((_, value)) = trailers
-        .iter()
-        .find(|(name, _)| name == algorithm.header_name())
-    else {
+    let Some((_, value)) = first else {
         let message = format!(
             "The announced trailer {} did not come.",
             algorithm.header_name()
@@ -229,7 +240,9 @@ pub async fn read_document(request: &mut S3Request, limit_bytes: u64) -> Result<
         S3Error::new(S3ErrorCode::MaxMessageLengthExceeded)
             .detail("MaxMessageLengthBytes", limit_bytes.to_string())
     };
-    let announced = match request.headers.contains_key(CONTENT_LENGTH) {
+    // A framed body may come in HTTP chunks, without a Content-Length; its own length it has.
+    let is_framed = matches!(request.payload, PayloadForm::Chunked(_));
+    let announced = match is_framed || request.headers.contains_key(CONTENT_LENGTH) {
         true => Some(announced_length(request)?),
         false => None,
     };
@@ -289,4 +302,43 @@ fn verify_document(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn no_trailing_checksum_is_passed_over() {
+        let declared = |trailer: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(name) = trailer {
+                headers.insert("x-amz-trailer", HeaderValue::from_static(name));
+            }
+            ChecksumHeaders::parse(&headers).unwrap()
+        };
+        let trailer = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let good = || trailer("x-amz-checksum-crc32", "DUoRhQ==");
+        let wrong = || trailer("x-amz-checksum-crc32", "AAAAAA==");
+        let other = || trailer("x-amz-checksum-sha1", "2jmj7l5rSw0yVb/vlWAYkK/YBwk=");
+        let announced = declared(Some("x-amz-checksum-crc32"));
+        assert!(trailing_checksum(&announced, &[good()]).unwrap().is_some());
+        let with_another = [trailer("x-app", "1"), good()];
+        assert!(trailing_checksum(&announced, &with_another).is_ok());
+        for trailers in [
+            vec![],
+            vec![good(), wrong()],
+            vec![wrong(), good()],
+            vec![good(), other()],
+            vec![other()],
+        ] {
+            let refused = trailing_checksum(&announced, &trailers).unwrap_err();
+            assert_eq!(refused.code, S3ErrorCode::InvalidRequest, "{trailers:?}");
+        }
+        let silent = declared(None);
+        assert!(trailing_checksum(&silent, &[]).unwrap().is_none());
+        assert!(trailing_checksum(&silent, &[wrong()]).is_err());
+    }
 }

@@ -1,6 +1,6 @@
 //! The way every S3 request takes.
 
-use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use oncilla_store::Bucket;
 use oncilla_wire::address::Address;
@@ -12,6 +12,7 @@ use oncilla_wire::query::Query;
 use oncilla_wire::sigv4::RequestView;
 
 use crate::s3::answer::Answer;
+use crate::s3::errors::ACTUAL_OBJECT_SIZE;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, bucket, errors, multipart, object, service};
 use crate::{RequestBody, RequestContext, ResponseBody, Service};
@@ -36,13 +37,9 @@ impl Service for S3Service {
 
 impl S3Service {
     async fn answer(&self, request: Request<RequestBody>, context: RequestContext) -> Answer {
-        let (head, body) = request.into_parts();
-        let host_header = head.headers.get(HOST).and_then(|value| value.to_str().ok());
-        let host = head
-            .uri
-            .authority()
-            .map(http::uri::Authority::as_str)
-            .or(host_header);
+        let (mut head, body) = request.into_parts();
+        settle_host(&mut head)?;
+        let host = head.headers.get(HOST).and_then(|value| value.to_str().ok());
         let address = self.addressing.resolve(host, head.uri.path())?;
         let query = Query::parse(head.uri.query())?;
         let Some(level) = address.level() else {
@@ -151,6 +148,22 @@ impl S3Service {
     }
 }
 
+/// Leaves a request with one host, which then both names the bucket and is what was signed: with
+/// two of them, a URL presigned for one bucket would open another. The host of a target in absolute
+/// form takes the place of the header (RFC 9112 §3.2.2); several headers are refused (§3.2).
+fn settle_host(head: &mut http::request::Parts) -> Result<(), S3Error> {
+    if let Some(authority) = head.uri.authority() {
+        let host = HeaderValue::try_from(authority.as_str());
+        let host = host.map_err(|_| S3Error::new(S3ErrorCode::InvalidURI))?;
+        head.headers.insert(HOST, host);
+    }
+    if head.headers.get_all(HOST).iter().count() > 1 {
+        let message = "The request must have one Host header.";
+        return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
+    }
+    Ok(())
+}
+
 /// Refuses a request whose sender expects the bucket to belong to somebody else.
 /// Source: S3 User Guide, "Verifying bucket ownership with bucket owner condition".
 pub fn check_expected_owner(
@@ -176,6 +189,13 @@ fn not_implemented(operation: Operation) -> S3Error {
     )
 }
 
+/// `Content-Range` of an answer 416: how long the object is. Source: RFC 9110 §15.5.17.
+fn unsatisfied_range(error: &S3Error) -> Option<HeaderValue> {
+    let mut details = error.details.iter();
+    let (_, size) = details.find(|(element, _)| *element == ACTUAL_OBJECT_SIZE)?;
+    HeaderValue::try_from(format!("bytes */{size}")).ok()
+}
+
 /// The answer that tells an error. A HEAD has no body, so its error is the status alone.
 fn error_answer(
     error: &S3Error,
@@ -191,6 +211,9 @@ fn error_answer(
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
+    if let Some(value) = unsatisfied_range(error) {
+        answer.headers_mut().insert(CONTENT_RANGE, value);
+    }
     if is_head || status == StatusCode::NOT_MODIFIED {
         return answer;
     }
@@ -200,4 +223,35 @@ fn error_answer(
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     answer.map(|_| ResponseBody::Full(document.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(target: &str, hosts: &[&str]) -> Result<String, S3Error> {
+        let mut request = Request::builder().uri(target);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        let (mut head, ()) = request.body(()).unwrap().into_parts();
+        settle_host(&mut head)?;
+        let hosts: Vec<_> = head.headers.get_all(HOST).iter().collect();
+        assert!(hosts.len() <= 1);
+        Ok(hosts
+            .first()
+            .map_or(String::new(), |host| host.to_str().unwrap().to_owned()))
+    }
+
+    #[test]
+    fn a_request_has_one_host() {
+        assert_eq!(settled("/k", &["a.localhost:1"]).unwrap(), "a.localhost:1");
+        assert_eq!(settled("/k", &[]).unwrap(), "");
+        for hosts in [&[][..], &["a.localhost"], &["a.localhost", "c.localhost"]] {
+            let target = "http://b.localhost:1/k";
+            assert_eq!(settled(target, hosts).unwrap(), "b.localhost:1");
+        }
+        let two = settled("/k", &["a.localhost", "b.localhost"]).unwrap_err();
+        assert_eq!(two.code, S3ErrorCode::InvalidRequest);
+    }
 }

@@ -11,6 +11,9 @@ use oncilla_wire::error::{S3Error, S3ErrorCode};
 
 use crate::{BodyError, Overloaded};
 
+/// The element of an `InvalidRange` that says how long the object is.
+pub const ACTUAL_OBJECT_SIZE: &str = "ActualObjectSize";
+
 /// A failure beneath. What the operator has to know is logged here, once.
 pub fn fault(fault: Fault) -> S3Error {
     match fault {

@@ -1,9 +1,11 @@
 //! The S3 API: from a request to an answer.
 //!
-//! [`dispatch`] is the way every request takes: address, operation, authentication, bucket,
+//! `dispatch` is the way every request takes: address, operation, authentication, bucket,
 //! authorization, handler, error document. Handlers are grouped as the S3 API reference groups its
-//! operations: [`service`], [`bucket`], [`object`], [`multipart`].
+//! operations: `service`, `bucket`, `object`, `multipart`.
 
+mod acl;
+mod acl_policy;
 mod answer;
 pub(crate) mod authenticate;
 mod authorize;
@@ -16,6 +18,7 @@ mod object;
 mod owner;
 mod request;
 mod service;
+mod tags;
 
 use std::sync::Arc;
 

@@ -20,6 +20,7 @@ pub async fn list_buckets(service: &S3Service, request: &mut S3Request) -> Answe
         Some(limit) => limit.min(MAX_BUCKETS),
         None => MAX_BUCKETS,
     };
+    let wanted_region = request.query.get("bucket-region");
     let prefix = request.query.get("prefix").unwrap_or_default();
     let mut after = request.query.get("continuation-token").map(str::to_owned);
     let account = request.account_id();
@@ -40,10 +41,12 @@ pub async fn list_buckets(service: &S3Service, request: &mut S3Request) -> Answe
             .map_err(errors::fault)?;
         let last = page.buckets.last().map(|bucket| bucket.name.clone());
         for bucket in page.buckets {
-            if request.principal.covers(&bucket.name) {
+            let region = service.region_of(&bucket.record.location);
+            let is_wanted = wanted_region.is_none_or(|wanted| wanted == region);
+            if is_wanted && request.principal.covers(&bucket.name) {
                 entries.push(BucketEntry {
                     creation_date_ms: bucket.record.created_ms as i64,
-                    region: Some(service.region_of(&bucket.record.location).into()),
+                    region: Some(region.into()),
                     name: bucket.name.into(),
                 });
             }

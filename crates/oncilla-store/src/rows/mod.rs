@@ -18,11 +18,11 @@
 //! | `r` | upload id (16), object id (16) | empty: an object uses this upload's parts | `reference.rs` |
 //! | `e` | volume (8), offset (8), referrer (16) | length: who uses this extent | `reference.rs` |
 //! | `g` | time (8), random (8) | what may have become garbage | `garbage.rs` |
-//! | `s` | volume (8) | empty: searched for orphans, none remain | `reference.rs` |
+//! | `s` | volume (8) | empty: searched for orphans, nothing released since | `reference.rs` |
 //! | `t` | | highest hybrid-logical time ever given | `clock.rs` |
 //!
 //! [`oncilla_meta::Space::Bodies`] holds the bodies of small objects and parts under their
-//! [`crate::content::InlineId`] (`body.rs`).
+//! [unique id](key::UniqueId) (`body.rs`).
 
 pub mod acl;
 pub mod body;

@@ -97,6 +97,8 @@ impl<'r> SignedRequest<'r> {
         let (algorithm, components) = header.split_once([' ', '\t']).unwrap_or((header, ""));
         match algorithm {
             ALGORITHM => {}
+            // It names no kind at all (ceph/s3-tests: test_object_create_bad_authorization_empty).
+            "" => return Err(S3ErrorCode::AccessDenied.into()),
             "AWS" => return Err(version_2_not_supported()),
             _ if algorithm.starts_with("AWS4-ECDSA-") => return Err(ecdsa_not_implemented()),
             _ => {

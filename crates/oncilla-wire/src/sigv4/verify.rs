@@ -9,9 +9,17 @@ use super::canonical::{PathForm, canonical_request, path_was_changed, string_to_
 use super::parse::{malformed, malformed_credential};
 use super::{AmzDate, RequestView, SERVICE_S3, SignatureLocation, SignedRequest, SigningKey};
 use crate::error::{S3Error, S3ErrorCode};
+use crate::header::USER_METADATA_PREFIX;
 
 /// The longest presigned life that S3 allows, whose error text names it.
 const WEEK_S: u64 = 7 * 24 * 3600;
+
+/// The `x-amz-*` headers whose values are lists, which some SDKs send one by one.
+const LIST_HEADERS: [&str; 3] = [
+    "x-amz-object-attributes",
+    "x-amz-optional-object-attributes",
+    "x-amz-trailer",
+];
 
 /// What is accepted of a signature's times and service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,7 +194,7 @@ impl SignedRequest<'_> {
             .filter(|name| !is_signed(name))
             .collect();
         if not_signed.is_empty() {
-            return Ok(());
+            return refuse_repeated_headers(request);
         }
         Err(S3Error::with_message(
             S3ErrorCode::AccessDenied,
@@ -204,6 +212,27 @@ impl SignedRequest<'_> {
             .detail("StringToSignBytes", spaced_hex(to_sign))
             .detail("CanonicalRequest", String::from_utf8_lossy(canonical))
             .detail("CanonicalRequestBytes", spaced_hex(canonical))
+    }
+}
+
+/// Refuses an `x-amz-*` header of one value that comes twice. What is signed are the values joined
+/// with commas, so a signed value that holds a comma could be sent in two pieces, of which only the
+/// first would be read. Lists and user metadata are read whole.
+fn refuse_repeated_headers(request: &RequestView<'_>) -> Result<(), S3Error> {
+    let has_one_value = |name: &str| {
+        name.starts_with("x-amz-")
+            && !name.starts_with(USER_METADATA_PREFIX)
+            && !LIST_HEADERS.contains(&name)
+    };
+    let repeated = request.headers.keys().find(|name| {
+        has_one_value(name.as_str()) && request.headers.get_all(*name).iter().nth(1).is_some()
+    });
+    match repeated {
+        None => Ok(()),
+        Some(name) => Err(S3Error::with_message(
+            S3ErrorCode::InvalidRequest,
+            format!("The header {name} must be given once."),
+        )),
     }
 }
 

@@ -4,8 +4,11 @@ use super::Owner;
 use super::writer::XmlWriter;
 use crate::error::S3Error;
 
-const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
-const AUTHENTICATED_USERS: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
+/// The group of everybody, with or without an account. Source: S3 user guide, "Amazon S3
+/// predefined groups".
+pub const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
+/// The group of everybody with an account, whichever.
+pub const AUTHENTICATED_USERS: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
 
 /// The canned ACLs of S3 (`x-amz-acl`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -47,6 +47,8 @@ impl ObjectIdentifier<'_> {
         let mut object = ObjectIdentifier::default();
         while let Some(name) = xml.child()? {
             match name {
+                // Which of two was meant cannot be known, and a deletion is for good.
+                "Key" if key.is_some() => return Err(malformed("Every object has one Key.")),
                 "Key" => key = Some(xml.value()?),
                 "VersionId" => object.version_id = Some(xml.value()?.into()),
                 "ETag" => object.etag = Some(xml.etag()?.into()),

@@ -82,8 +82,8 @@ pub struct ServerArgs {
     )]
     pub endpoint_url: Option<String>,
 
-    /// `self-signed` makes a certificate for development and keeps it in <data>/tls (give
-    /// <data>/tls/ca.pem to clients) [default: none]
+    /// `self-signed` makes a certificate for development and keeps it in DATA/tls (give
+    /// DATA/tls/ca.pem to clients) [default: none]
     #[arg(
         long,
         value_name = "self-signed",

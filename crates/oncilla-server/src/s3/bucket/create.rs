@@ -5,15 +5,17 @@ use http::header::LOCATION;
 use oncilla_store::bucket::{CreateBucketError, NewBucket};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{X_AMZ_BUCKET_OBJECT_LOCK_ENABLED, X_AMZ_OBJECT_OWNERSHIP};
+use oncilla_wire::operation::Operation;
 use oncilla_wire::xml::acl::CannedAcl;
 use oncilla_wire::xml::bucket::{CreateBucketConfiguration, MAX_CREATE_BUCKET_BODY_BYTES};
 
+use crate::s3::acl::canned_acl;
 use crate::s3::answer::{Answer, empty, set};
 use crate::s3::authorize::is_public_read;
 use crate::s3::body::read_document;
-use crate::s3::bucket::acl::canned_acl_header;
-use crate::s3::bucket::tagging::pairs_of;
+use crate::s3::bucket::acl::acl_of_bucket;
 use crate::s3::request::S3Request;
+use crate::s3::tags::pairs_of;
 use crate::s3::{S3Service, errors};
 
 /// The longest location constraint. The longest region of AWS has 14 characters
@@ -32,7 +34,12 @@ const BUCKET_OWNER_ENFORCED: &str = "BucketOwnerEnforced";
 
 pub async fn create(service: &S3Service, request: &mut S3Request) -> Answer {
     refuse_object_lock(request)?;
-    let acl = canned_acl_header(request)?.unwrap_or_default();
+    let acl = acl_of_bucket(canned_acl(request)?.unwrap_or_default());
+    if acl != CannedAcl::Private {
+        // Who may not change a bucket's ACL may not create one that is open either.
+        // Source: S3 API reference, CreateBucket, "Permissions".
+        service.authorize_on_service(&request.principal, Operation::PutBucketAcl, None)?;
+    }
     check_ownership(request, acl)?;
     let document = read_document(request, MAX_CREATE_BUCKET_BODY_BYTES as u64).await?;
     let configuration = CreateBucketConfiguration::parse(&document)?;

@@ -23,6 +23,7 @@ pub async fn list_objects(service: &S3Service, request: &mut S3Request, bucket: 
     let parameters = ListParameters::parse(&request.query, "max-keys")?;
     let marker = request.query.get("marker").unwrap_or_default();
     let query = parameters.query(parameters.after_marker(marker));
+    let _memory = listing::reserve_page(request, parameters.limit).await?;
     let page = service
         .store
         .list_objects(bucket, &query)
@@ -61,6 +62,7 @@ pub async fn list_objects_v2(
         .get("start-after")
         .filter(|key| !key.is_empty());
     let query = parameters.query(begin_of_page(token, start_after)?);
+    let _memory = listing::reserve_page(request, parameters.limit).await?;
     let page = service
         .store
         .list_objects(bucket, &query)

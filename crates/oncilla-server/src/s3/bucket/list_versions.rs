@@ -26,6 +26,7 @@ pub async fn list_versions(
     let key_marker = request.query.get("key-marker").unwrap_or_default();
     let version_id_marker = request.query.get("version-id-marker").unwrap_or_default();
     let query = parameters.query(begin_of_page(&parameters, key_marker, version_id_marker)?);
+    let _memory = listing::reserve_page(request, parameters.limit).await?;
     let page = service
         .store
         .list_objects(bucket, &query)

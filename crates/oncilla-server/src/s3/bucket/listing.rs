@@ -9,9 +9,17 @@ use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::query::Query;
 use oncilla_wire::xml::KeyEncoding;
 
+use crate::MemoryPermit;
+use crate::s3::errors;
+use crate::s3::request::S3Request;
+
 /// Most lines on a page, and how many there are if the client does not say.
 /// Source: S3 API reference, `max-keys` and `max-uploads`.
 pub const PAGE_LINES_MAX: u64 = 1_000;
+
+/// What a line may take while a page is made: a key of 1 KiB, as it is and URL-encoded (three bytes
+/// for one) less what shorter lines leave, since no page has 1,000 of the longest.
+const LINE_MEMORY_BYTES: usize = 3 << 10;
 
 /// The parameters of a listing of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +96,16 @@ impl<'q> ListParameters<'q> {
             .filter(|delimiter| !delimiter.is_empty())
             .map(Cow::Borrowed)
     }
+}
+
+/// Reserves the memory of a page from what all requests share. Hold it until the answer is made.
+///
+/// # Errors
+/// `SlowDown` if there is no room.
+pub async fn reserve_page(request: &S3Request, limit: u64) -> Result<MemoryPermit, S3Error> {
+    let lines = usize::try_from(limit.min(PAGE_LINES_MAX)).unwrap_or(usize::MAX);
+    let reserved = request.context.memory.reserve(lines * LINE_MEMORY_BYTES);
+    reserved.await.map_err(errors::overloaded)
 }
 
 /// Reads `encoding-type`.

@@ -1,7 +1,6 @@
 //! Operations on buckets.
 
 mod acl;
-mod acl_policy;
 mod continuation_token;
 mod create;
 mod delete;

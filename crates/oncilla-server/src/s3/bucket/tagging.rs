@@ -3,7 +3,7 @@
 use http::StatusCode;
 use oncilla_store::Bucket;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
-use oncilla_wire::tagging::{Tag, TagSet, TagTarget};
+use oncilla_wire::tagging::TagTarget;
 use oncilla_wire::xml::tagging::{self, MAX_TAGGING_BODY_BYTES};
 
 use crate::s3::S3Service;
@@ -11,24 +11,14 @@ use crate::s3::answer::{Answer, empty, xml};
 use crate::s3::body::read_document;
 use crate::s3::bucket::update;
 use crate::s3::request::S3Request;
+use crate::s3::tags::{pairs_of, stored_tag_set};
 
 pub fn get_tagging(bucket: &Bucket) -> Answer {
     if bucket.record.tags.is_empty() {
         let error = S3Error::new(S3ErrorCode::NoSuchTagSet);
         return Err(error.detail("BucketName", bucket.name.clone()));
     }
-    let tags = bucket.record.tags.iter();
-    let tags = tags
-        .map(|(key, value)| Tag {
-            key: key.clone(),
-            value: value.clone(),
-        })
-        .collect();
-    let tags = TagSet::new(tags, TagTarget::Bucket).map_err(|error| {
-        // They were checked when they were set, so it is not the client's request that is wrong.
-        tracing::error!(bucket = bucket.name, %error, "the bucket's stored tags break the rules");
-        S3Error::new(S3ErrorCode::InternalError)
-    })?;
+    let tags = stored_tag_set(&bucket.record.tags, TagTarget::Bucket)?;
     Ok(xml(tagging::to_xml(&tags)))
 }
 
@@ -43,12 +33,4 @@ pub async fn put_tagging(service: &S3Service, request: &mut S3Request, bucket: &
 pub async fn delete_tagging(service: &S3Service, bucket: &Bucket) -> Answer {
     update(service, bucket, |record| record.tags.clear()).await?;
     Ok(empty(StatusCode::NO_CONTENT))
-}
-
-/// A tag set as the store keeps it.
-pub fn pairs_of(tags: TagSet) -> Vec<(String, String)> {
-    tags.into_vec()
-        .into_iter()
-        .map(|tag| (tag.key, tag.value))
-        .collect()
 }

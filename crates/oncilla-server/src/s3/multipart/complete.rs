@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use oncilla_hash::{Checksum, ChecksumAlgorithm};
-use oncilla_store::multipart::{CompleteUpload, CompletedPart};
+use oncilla_store::multipart::{CompleteError, CompleteUpload, CompletedPart, UploadError};
 use oncilla_store::{Bucket, ETag, UniqueId};
 use oncilla_wire::checksum_headers::{ChecksumHeaders, ChecksumType};
 use oncilla_wire::conditions::Conditions;
@@ -35,6 +35,16 @@ pub async fn complete(service: &S3Service, request: &mut S3Request, bucket: &Buc
         .collect::<Result<Vec<_>, S3Error>>()?;
     let conditions = Conditions::from_headers(&request.headers);
     check_type(&declared)?;
+    check_upload_type(service, request, bucket, upload, &declared).await?;
+    if declared
+        .value_part_count
+        .is_some_and(|count| count as usize != parts.len())
+    {
+        return Err(errors::complete(
+            &upload_id,
+            CompleteError::ChecksumMismatch,
+        ));
+    }
     let complete = CompleteUpload {
         bucket,
         key: request.key.as_bytes(),
@@ -97,6 +107,39 @@ fn check_type(declared: &ChecksumHeaders) -> Result<(), S3Error> {
         (Some(kind), Some(value)) => kind.check_for(value.algorithm()),
         (Some(ChecksumType::Composite | ChecksumType::FullObject) | None, _) => Ok(()),
     }
+}
+
+/// `x-amz-checksum-type` has to be the upload's. An upload that is not open is the store's to judge:
+/// it may have been completed by this very request, sent before.
+async fn check_upload_type(
+    service: &S3Service,
+    request: &S3Request,
+    bucket: &Bucket,
+    upload: UniqueId,
+    declared: &ChecksumHeaders,
+) -> Result<(), S3Error> {
+    let Some(kind) = declared.checksum_type else {
+        return Ok(());
+    };
+    let key = request.key.as_bytes();
+    let composite = match service.store.upload(bucket, key, upload).await {
+        Ok(upload) => upload.record.composite,
+        Err(UploadError::NoSuchUpload) => return Ok(()),
+        Err(UploadError::Fault(fault)) => return Err(errors::fault(fault)),
+    };
+    if composite == (kind == ChecksumType::Composite) {
+        return Ok(());
+    }
+    let created_with = match composite {
+        true => ChecksumType::Composite,
+        false => ChecksumType::FullObject,
+    };
+    let message = format!(
+        "The upload was created using the {} checksum mode. The complete request must use the \
+         same checksum mode.",
+        created_with.as_str()
+    );
+    Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message))
 }
 
 fn object_size(request: &S3Request) -> Result<Option<u64>, S3Error> {

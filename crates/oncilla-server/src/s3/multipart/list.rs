@@ -13,12 +13,11 @@ use oncilla_store::rows::upload::UploadRecord;
 use oncilla_store::{Bucket, UniqueId};
 use oncilla_wire::checksum_headers::ChecksumType;
 use oncilla_wire::error::S3Error;
-use oncilla_wire::xml::Checksums;
 use oncilla_wire::xml::multipart::{ListMultipartUploads, ListParts, PartEntry, UploadEntry};
 
-use crate::s3::answer::{Answer, xml};
+use crate::s3::answer::{Answer, part_checksums, xml};
 use crate::s3::bucket::listing::{
-    ListParameters, common_prefixes, items, key_encoding, key_text, next_marker,
+    ListParameters, common_prefixes, items, key_encoding, key_text, next_marker, reserve_page,
 };
 use crate::s3::multipart::find_upload;
 use crate::s3::owner::Owners;
@@ -38,6 +37,7 @@ pub async fn list_uploads(service: &S3Service, request: &mut S3Request, bucket: 
     };
     let begin = BeginOfUploads::new(&parameters, key_marker, upload_id_marker)?;
     let query = parameters.query(begin.after);
+    let _memory = reserve_page(request, parameters.limit).await?;
     let page = service
         .store
         .list_uploads(bucket, &query, begin.after_upload)
@@ -191,21 +191,14 @@ fn next_part_number_marker(page: &PartPage) -> Option<u32> {
 }
 
 fn part_entry(part: &ListedPart, upload: &UploadRecord) -> PartEntry<'static> {
-    let mut checksums = Checksums::default();
-    if let Some(stored) = part
-        .record
-        .checksum
-        .as_ref()
-        .filter(|_| upload.algorithm_declared)
-    {
-        checksums.set(stored.checksum.algorithm(), stored.checksum.to_base64());
-    }
+    let stored = part.record.checksum.as_ref();
+    let stored = stored.filter(|_| upload.algorithm_declared);
     PartEntry {
         part_number: u32::from(part.number),
         last_modified_ms: part.record.last_modified_ms as i64,
         etag: Cow::Owned(hex::encode(&part.record.md5)),
         size: part.record.size,
-        checksums,
+        checksums: part_checksums(stored),
     }
 }
 
@@ -218,8 +211,8 @@ mod tests {
     use oncilla_store::rows::part::PartRecord;
     use oncilla_store::rows::placement::Placement;
     use oncilla_wire::error::S3ErrorCode;
-    use oncilla_wire::xml::KeyEncoding;
     use oncilla_wire::xml::acl::CannedAcl;
+    use oncilla_wire::xml::{Checksums, KeyEncoding};
 
     use super::*;
 

@@ -11,11 +11,11 @@ use oncilla_wire::range::CopySourceRange;
 use oncilla_wire::xml::copy::CopyResult;
 use oncilla_wire::xml::multipart::parse_part_number;
 
-use crate::s3::answer::{Answer, checksums, empty, set, set_etag, xml};
+use crate::s3::answer::{Answer, empty, part_checksums, set, set_etag, xml};
 use crate::s3::answer::{checksum_header, checksum_text};
-use crate::s3::body::{PUT_BYTES_MAX, declared_algorithm, receive};
+use crate::s3::body::{PUT_BYTES_MAX, UPLOAD_MEMORY_BYTES, declared_algorithm, receive};
 use crate::s3::multipart::find_upload;
-use crate::s3::object::copy_source;
+use crate::s3::object::{READER_MEMORY_BYTES, copy_source};
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
 
@@ -49,6 +49,9 @@ pub async fn upload_part_copy(
     let body = opened.map_err(|error| errors::get_object(&source.key, error))?;
     check_source(request, &body.record)?;
     let range = source_range(request, &body.record)?;
+    let memory = UPLOAD_MEMORY_BYTES.min(usize::try_from(range.length()).unwrap_or(usize::MAX));
+    let reserved = request.context.memory.reserve(memory + READER_MEMORY_BYTES);
+    let _memory = reserved.await.map_err(errors::overloaded)?;
     // The part's entity tag is the MD5 of its bytes, so they have to be read anyway; writing them
     // again keeps a part's bytes its own.
     let begun = service
@@ -72,7 +75,7 @@ pub async fn upload_part_copy(
     let document = CopyResult {
         last_modified_ms: record.last_modified_ms as i64,
         etag: etag.to_string().into(),
-        checksums: checksums(stored, 0),
+        checksums: part_checksums(stored),
     };
     Ok(xml(document.to_part_xml()))
 }

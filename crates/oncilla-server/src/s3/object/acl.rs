@@ -2,11 +2,10 @@
 
 use http::StatusCode;
 use oncilla_store::Bucket;
-use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::xml::acl;
 
+use crate::s3::acl::requested_acl;
 use crate::s3::answer::{Answer, empty, xml};
-use crate::s3::object::headers::canned_acl;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
 
@@ -25,10 +24,9 @@ pub async fn get_acl(service: &S3Service, request: &mut S3Request, bucket: &Buck
 
 pub async fn put_acl(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     request.refuse_other_versions()?;
-    let Some(acl) = canned_acl(request)? else {
-        let message = "Only canned ACLs are implemented: send x-amz-acl. Nothing was changed.";
-        return Err(S3Error::with_message(S3ErrorCode::NotImplemented, message));
-    };
+    let record = service.store.object(bucket, request.key.as_bytes()).await;
+    let record = record.map_err(|error| errors::get_object(&request.key, error))?;
+    let acl = requested_acl(request, &record.owner).await?;
     let changed = service
         .store
         .update_object(bucket, request.key.as_bytes(), |record| record.acl = acl)

@@ -1,7 +1,7 @@
 //! GetObjectAttributes.
 
 use http::header::LAST_MODIFIED;
-use oncilla_store::rows::object::STANDARD;
+use oncilla_store::multipart::PartPage;
 use oncilla_store::rows::placement::Placement;
 use oncilla_store::{Bucket, ObjectRecord};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
@@ -11,7 +11,7 @@ use oncilla_wire::xml::attributes::{
     AttributePart, ObjectAttributes, ObjectParts, WantedAttributes,
 };
 
-use crate::s3::answer::{Answer, checksums, xml};
+use crate::s3::answer::{Answer, checksums, part_checksums, xml};
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
 
@@ -21,12 +21,17 @@ const MAX_PARTS: u64 = 1_000;
 pub async fn attributes(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     request.refuse_other_versions()?;
     let wanted = wanted_attributes(request)?;
-    let record = service.store.object(bucket, request.key.as_bytes()).await;
-    let record = record.map_err(|error| errors::get_object(&request.key, error))?;
-    let is_multipart = matches!(record.placement, Placement::Upload(_));
-    let object_parts = match wanted.object_parts && is_multipart {
-        true => Some(object_parts(service, request, &record).await?),
-        false => None,
+    let key = request.key.as_bytes();
+    let not_found = |error| errors::get_object(&request.key, error);
+    let (record, object_parts) = if wanted.object_parts {
+        // Held open, so that the parts stay while they are listed.
+        let opened = service.store.open_object(bucket, key).await;
+        let body = opened.map_err(not_found)?;
+        let parts = object_parts(service, request, &body.record).await?;
+        (body.record, parts)
+    } else {
+        let record = service.store.object(bucket, key).await;
+        (record.map_err(not_found)?, None)
     };
     let document = ObjectAttributes {
         etag: wanted.etag.then(|| record.etag.to_string().into()),
@@ -34,10 +39,9 @@ pub async fn attributes(service: &S3Service, request: &mut S3Request, bucket: &B
             .checksum
             .then(|| checksums(record.checksum.as_ref(), record.etag.parts)),
         object_parts,
-        storage_class: wanted.storage_class.then(|| match record.storage_class() {
-            STANDARD => STANDARD.into(),
-            other => other.to_owned().into(),
-        }),
+        storage_class: wanted
+            .storage_class
+            .then(|| record.storage_class().to_owned().into()),
         object_size: wanted.object_size.then_some(record.size),
     };
     let mut response = xml(document.to_xml());
@@ -59,23 +63,32 @@ fn wanted_attributes(request: &S3Request) -> Result<WantedAttributes, S3Error> {
     Ok(wanted)
 }
 
+/// A page of the object's parts; `None` if it was not uploaded in parts.
 async fn object_parts(
     service: &S3Service,
     request: &S3Request,
     record: &ObjectRecord,
-) -> Result<ObjectParts<'static>, S3Error> {
+) -> Result<Option<ObjectParts<'static>>, S3Error> {
+    if !matches!(record.placement, Placement::Upload(_)) {
+        return Ok(None);
+    }
     let max_parts = number_header(request, &X_AMZ_MAX_PARTS)?
         .unwrap_or(MAX_PARTS)
         .min(MAX_PARTS);
     let marker = number_header(request, &X_AMZ_PART_NUMBER_MARKER)?.unwrap_or(0);
     let after = u16::try_from(marker).unwrap_or(u16::MAX);
-    let page = service
-        .store
-        .list_object_parts(record, after, max_parts as usize)
-        .await;
-    let page = page.map_err(errors::fault)?;
+    let page = match max_parts {
+        0 => PartPage::default(),
+        _ => {
+            let listed = service
+                .store
+                .list_object_parts(record, after, max_parts as usize)
+                .await;
+            listed.map_err(errors::fault)?
+        }
+    };
     let last = page.parts.last().map_or(after, |part| part.number);
-    Ok(ObjectParts {
+    Ok(Some(ObjectParts {
         total_parts_count: u32::from(record.etag.parts),
         part_number_marker: u32::from(after),
         next_part_number_marker: u32::from(last),
@@ -87,10 +100,10 @@ async fn object_parts(
             .map(|part| AttributePart {
                 part_number: u32::from(part.number),
                 size: part.record.size,
-                checksums: checksums(part.record.checksum.as_ref(), 0),
+                checksums: part_checksums(part.record.checksum.as_ref()),
             })
             .collect(),
-    })
+    }))
 }
 
 fn number_header(request: &S3Request, name: &http::HeaderName) -> Result<Option<u64>, S3Error> {

@@ -5,19 +5,26 @@ use std::io;
 use futures_util::stream;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
 use http::{HeaderValue, Response, StatusCode};
+use oncilla_store::object::ObjectBody;
 use oncilla_store::rows::layout::PartPlace;
-use oncilla_store::{BodyReader, Bucket, ByteRange, ObjectRecord};
+use oncilla_store::rows::placement::Placement;
+use oncilla_store::{BodyReader, Bucket, ByteRange, ObjectRecord, StoredChecksum};
 use oncilla_wire::checksum_headers::ChecksumHeaders;
 use oncilla_wire::conditions::{Conditions, IfRange, ReadOutcome};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::range::{self, ResolvedRange};
 use oncilla_wire::xml::multipart::parse_part_number;
 
-use crate::ResponseBody;
-use crate::s3::answer::{Answer, empty, set};
+use crate::s3::answer::{Answer, empty, set, set_part_checksum};
+use crate::s3::errors::ACTUAL_OBJECT_SIZE;
 use crate::s3::object::headers::{set_not_modified_headers, set_object_headers};
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
+use crate::{MemoryPermit, ResponseBody};
+
+/// What a reader of a body in the volumes holds at most: the 256 KiB of one step and those of the
+/// step before, which are on their way to the client.
+pub const READER_MEMORY_BYTES: usize = 512 << 10;
 
 pub async fn get(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     request.refuse_other_versions()?;
@@ -26,31 +33,37 @@ pub async fn get(service: &S3Service, request: &mut S3Request, bucket: &Bucket) 
         .open_object(bucket, request.key.as_bytes())
         .await;
     let body = opened.map_err(|error| errors::get_object(&request.key, error))?;
-    let part = requested_part(request, &body.record, body.layout.as_ref())?;
-    let selection = match select(request, &body.record, part)? {
+    let part = requested_part(service, request, &body).await?;
+    let selection = match select(request, &body.record, part.as_ref())? {
         Ok(selection) => selection,
         Err(not_modified) => return Ok(not_modified),
     };
-    let mut response = selected(request, &body.record, &selection)?;
+    let mut response = selected(request, &body.record, &selection, part.as_ref())?;
+    let memory = reserve_reader(request, &body.record, selection.range).await?;
     let reader = body.read(selection.range);
-    *response.body_mut() = stream_body(reader, request).await?;
+    *response.body_mut() = stream_body(reader, memory, request).await?;
     Ok(response)
 }
 
 pub async fn head(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     request.refuse_other_versions()?;
-    let record = service.store.object(bucket, request.key.as_bytes()).await;
-    let record = record.map_err(|error| errors::get_object(&request.key, error))?;
-    let layout = match request.query.has("partNumber") {
-        true => service.store.layout(&record).await.map_err(errors::fault)?,
-        false => None,
+    let key = request.key.as_bytes();
+    let not_found = |error| errors::get_object(&request.key, error);
+    let (record, part) = if request.query.has("partNumber") {
+        // Held open, so that the parts stay while one is looked up.
+        let opened = service.store.open_object(bucket, key).await;
+        let body = opened.map_err(not_found)?;
+        let part = requested_part(service, request, &body).await?;
+        (body.record, part)
+    } else {
+        let record = service.store.object(bucket, key).await;
+        (record.map_err(not_found)?, None)
     };
-    let part = requested_part(request, &record, layout.as_ref())?;
-    let selection = match select(request, &record, part)? {
+    let selection = match select(request, &record, part.as_ref())? {
         Ok(selection) => selection,
         Err(not_modified) => return Ok(not_modified),
     };
-    let mut response = selected(request, &record, &selection)?;
+    let mut response = selected(request, &record, &selection, part.as_ref())?;
     response
         .headers_mut()
         .insert(CONTENT_LENGTH, HeaderValue::from(selection.range.length()));
@@ -64,12 +77,19 @@ struct Selection {
     content_range: Option<String>,
 }
 
+/// The part that `partNumber` asks for.
+struct RequestedPart {
+    place: PartPlace,
+    /// Its own checksum, if the client wants to see one and the object has one of its kind.
+    checksum: Option<StoredChecksum>,
+}
+
 /// Finds the part that `partNumber` asks for. An object that was not uploaded in parts has one.
-fn requested_part(
+async fn requested_part(
+    service: &S3Service,
     request: &S3Request,
-    record: &ObjectRecord,
-    layout: Option<&oncilla_store::rows::layout::Layout>,
-) -> Result<Option<PartPlace>, S3Error> {
+    body: &ObjectBody,
+) -> Result<Option<RequestedPart>, S3Error> {
     let Some(text) = request.query.get("partNumber") else {
         return Ok(None);
     };
@@ -78,6 +98,7 @@ fn requested_part(
         return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
     }
     let number = parse_part_number(text)? as u16;
+    let (record, layout) = (&body.record, body.layout.as_ref());
     let place = match layout {
         Some(layout) => layout.part(number),
         None if number == 1 => Some(PartPlace {
@@ -93,14 +114,31 @@ fn requested_part(
             .detail("PartNumberRequested", text)
             .detail("ActualPartCount", parts.to_string())
     })?;
-    Ok(Some(place))
+    let wants_checksum = ChecksumHeaders::parse(&request.headers)?.mode_enabled;
+    let checksum = match (&record.checksum, layout) {
+        (Some(object), Some(_)) if wants_checksum => {
+            let page = service
+                .store
+                .list_object_parts(record, number - 1, 1)
+                .await
+                .map_err(errors::fault)?;
+            let found = page.parts.into_iter().find(|part| part.number == number);
+            let algorithm = object.checksum.algorithm();
+            found
+                .and_then(|part| part.record.checksum)
+                .filter(|part| part.checksum.algorithm() == algorithm)
+        }
+        (Some(object), None) if wants_checksum => Some(object.clone()),
+        _ => None,
+    };
+    Ok(Some(RequestedPart { place, checksum }))
 }
 
 /// Evaluates conditions and range. The inner error is the answer that nothing was modified.
 fn select(
     request: &S3Request,
     record: &ObjectRecord,
-    part: Option<PartPlace>,
+    part: Option<&RequestedPart>,
 ) -> Result<Result<Selection, Response<ResponseBody>>, S3Error> {
     let etag = record.etag.to_string();
     let existing = record.existing(&etag);
@@ -119,7 +157,7 @@ fn select(
         start: 0,
         end: record.size,
     };
-    if let Some(part) = part {
+    if let Some(part) = part.map(|part| part.place) {
         let range = ByteRange {
             start: part.offset,
             end: part.offset + part.size,
@@ -160,7 +198,7 @@ fn select(
             let requested = request.header(&RANGE).unwrap_or_default().to_owned();
             Err(S3Error::new(S3ErrorCode::InvalidRange)
                 .detail("RangeRequested", requested)
-                .detail("ActualObjectSize", record.size.to_string()))
+                .detail(ACTUAL_OBJECT_SIZE, record.size.to_string()))
         }
     }
 }
@@ -171,15 +209,27 @@ fn content_range(range: ByteRange, size: u64) -> String {
 }
 
 /// Status and headers of the answer.
-fn selected(request: &S3Request, record: &ObjectRecord, selection: &Selection) -> Answer {
+fn selected(
+    request: &S3Request,
+    record: &ObjectRecord,
+    selection: &Selection,
+    part: Option<&RequestedPart>,
+) -> Answer {
     let mut response = empty(match selection.content_range {
         Some(_) => StatusCode::PARTIAL_CONTENT,
         None => StatusCode::OK,
     });
     let declared = ChecksumHeaders::parse(&request.headers)?;
     // A checksum of the whole object would not match a part of it.
-    let with_checksum = declared.mode_enabled && selection.range.length() == record.size;
+    let is_whole = part.is_none() && selection.range.length() == record.size;
+    let with_checksum = declared.mode_enabled && is_whole;
     set_object_headers(&mut response, request, record, with_checksum)?;
+    if let (Some(object), Some(part)) = (
+        &record.checksum,
+        part.and_then(|part| part.checksum.as_ref()),
+    ) {
+        set_part_checksum(&mut response, part, object)?;
+    }
     if let Some(content_range) = &selection.content_range {
         set(&mut response, CONTENT_RANGE, content_range)?;
     }
@@ -187,30 +237,53 @@ fn selected(request: &S3Request, record: &ObjectRecord, selection: &Selection) -
     Ok(response)
 }
 
+/// Reserves what reading the range holds; nothing for a body that came with its record.
+async fn reserve_reader(
+    request: &S3Request,
+    record: &ObjectRecord,
+    range: ByteRange,
+) -> Result<Option<MemoryPermit>, S3Error> {
+    if matches!(record.placement, Placement::Empty | Placement::Inline(_)) {
+        return Ok(None);
+    }
+    let length = usize::try_from(range.length()).unwrap_or(usize::MAX);
+    let reserved = request
+        .context
+        .memory
+        .reserve(length.min(READER_MEMORY_BYTES));
+    reserved.await.map(Some).map_err(errors::overloaded)
+}
+
 /// The body. Its first piece is read before the answer begins, so that damage which shows there is
 /// an error answer; damage further on can only break the connection.
-async fn stream_body(mut reader: BodyReader, request: &S3Request) -> Result<ResponseBody, S3Error> {
+async fn stream_body(
+    mut reader: BodyReader,
+    memory: Option<MemoryPermit>,
+    request: &S3Request,
+) -> Result<ResponseBody, S3Error> {
     let length = reader.remaining();
     let Some(first) = reader.next().await.map_err(errors::fault)? else {
         return Ok(ResponseBody::Empty);
     };
-    if first.len() as u64 == length {
+    if first.len() as u64 == length && memory.is_none() {
         return Ok(ResponseBody::Full(first));
     }
     let facts = request.context.facts.clone();
-    let pieces = stream::unfold((Some(first), reader), move |(first, mut reader)| {
+    // The memory is held until the last piece is on its way.
+    let begin = (Some(first), reader, memory);
+    let pieces = stream::unfold(begin, move |(first, mut reader, memory)| {
         let facts = facts.clone();
         async move {
             if let Some(first) = first {
-                return Some((Ok(first), (None, reader)));
+                return Some((Ok(first), (None, reader, memory)));
             }
             match reader.next().await {
-                Ok(Some(piece)) => Some((Ok(piece), (None, reader))),
+                Ok(Some(piece)) => Some((Ok(piece), (None, reader, memory))),
                 Ok(None) => None,
                 Err(fault) => {
                     let error = errors::fault(fault);
                     facts.note_error_code(error.code.as_str());
-                    Some((Err(io::Error::other(error)), (None, reader)))
+                    Some((Err(io::Error::other(error)), (None, reader, memory)))
                 }
             }
         }

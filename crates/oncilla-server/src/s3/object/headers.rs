@@ -1,23 +1,24 @@
 //! What a request says about the object it makes, and what an object says about itself.
 
 use bytes::Bytes;
-use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_TYPE, LAST_MODIFIED};
+use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, LAST_MODIFIED};
 use http::{HeaderName, HeaderValue, Response};
 use oncilla_store::ObjectRecord;
 use oncilla_store::object::NewObject;
 use oncilla_store::rows::object::STANDARD;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{
-    self, RESPONSE_OVERRIDES, USER_METADATA_PREFIX, X_AMZ_ACL, X_AMZ_MP_PARTS_COUNT,
-    X_AMZ_STORAGE_CLASS, X_AMZ_TAGGING, X_AMZ_TAGGING_COUNT,
+    self, RESPONSE_OVERRIDES, USER_METADATA_PREFIX, X_AMZ_MP_PARTS_COUNT, X_AMZ_STORAGE_CLASS,
+    X_AMZ_TAGGING, X_AMZ_TAGGING_COUNT,
 };
 use oncilla_wire::tagging::TagSet;
 use oncilla_wire::time::http_date_header;
-use oncilla_wire::xml::acl::CannedAcl;
 
 use crate::ResponseBody;
+use crate::s3::acl::canned_acl;
 use crate::s3::answer::{set, set_checksum, set_etag};
 use crate::s3::request::S3Request;
+use crate::s3::tags::pairs_of;
 
 /// The type of an object whose writer named none. Source: observed of S3.
 const CONTENT_TYPE_DEFAULT: HeaderValue = HeaderValue::from_static("binary/octet-stream");
@@ -69,20 +70,12 @@ pub fn new_object(request: &S3Request) -> Result<NewObject, S3Error> {
             .into_iter()
             .map(|(name, value)| (Bytes::from(name), Bytes::from(value)))
             .collect(),
-        tags: tag_pairs(tags),
+        tags: pairs_of(tags),
     })
 }
 
 fn bytes_of(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
-}
-
-/// A tag set as the store keeps it.
-pub fn tag_pairs(tags: TagSet) -> Vec<(String, String)> {
-    tags.into_vec()
-        .into_iter()
-        .map(|tag| (tag.key, tag.value))
-        .collect()
 }
 
 /// `x-amz-storage-class`, if given; empty for `STANDARD`.
@@ -105,29 +98,6 @@ pub fn storage_class(request: &S3Request) -> Result<Option<String>, S3Error> {
     } else {
         class.to_owned()
     }))
-}
-
-/// `x-amz-acl`, if given.
-pub fn canned_acl(request: &S3Request) -> Result<Option<CannedAcl>, S3Error> {
-    refuse_grants(request)?;
-    match request.headers.get(X_AMZ_ACL) {
-        Some(value) => CannedAcl::parse(&String::from_utf8_lossy(value.as_bytes())).map(Some),
-        None => Ok(None),
-    }
-}
-
-/// Grants to single accounts are not implemented; leaving them out would be wrong either way.
-pub fn refuse_grants(request: &S3Request) -> Result<(), S3Error> {
-    match request
-        .headers
-        .keys()
-        .find(|name| name.as_str().starts_with("x-amz-grant-"))
-    {
-        Some(name) => {
-            Err(S3Error::new(S3ErrorCode::NotImplemented).detail("Header", name.as_str()))
-        }
-        None => Ok(()),
-    }
 }
 
 /// What the answer to a GET or HEAD says about the object.
@@ -224,12 +194,13 @@ pub fn set_not_modified_headers(
     set_etag(response, record.etag)?;
     let last_modified = http_date_header(record.last_modified_ms as i64);
     response.headers_mut().insert(LAST_MODIFIED, last_modified);
-    let cache_control = record
-        .headers
-        .iter()
-        .find(|(name, _)| name == CACHE_CONTROL.as_str());
-    match cache_control {
-        Some((name, value)) => insert_stored(response, name, value),
-        None => Ok(()),
+    for (name, value) in &record.headers {
+        if [CACHE_CONTROL, EXPIRES]
+            .iter()
+            .any(|kept| name == kept.as_str())
+        {
+            insert_stored(response, name, value)?;
+        }
     }
+    Ok(())
 }

@@ -13,7 +13,7 @@ pub use acl::{get_acl, put_acl};
 pub use attributes::attributes;
 pub use copy::copy;
 pub use delete::{delete, delete_many};
-pub use get::{get, head};
+pub use get::{READER_MEMORY_BYTES, get, head};
 pub use put::{ALGORITHM_DEFAULT, put};
 pub use tagging::{delete_tagging, get_tagging, put_tagging};
 

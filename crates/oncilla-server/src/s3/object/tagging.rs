@@ -3,29 +3,27 @@
 use http::StatusCode;
 use oncilla_store::Bucket;
 use oncilla_wire::error::S3Error;
-use oncilla_wire::tagging::{Tag, TagSet, TagTarget};
+use oncilla_wire::tagging::TagTarget;
 use oncilla_wire::xml::tagging::{self, MAX_TAGGING_BODY_BYTES};
 
 use crate::s3::answer::{Answer, empty, xml};
 use crate::s3::body::read_document;
-use crate::s3::object::headers::tag_pairs;
 use crate::s3::request::S3Request;
+use crate::s3::tags::{pairs_of, stored_tag_set};
 use crate::s3::{S3Service, errors};
 
 pub async fn get_tagging(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     request.refuse_other_versions()?;
     let record = service.store.object(bucket, request.key.as_bytes()).await;
     let record = record.map_err(|error| errors::get_object(&request.key, error))?;
-    Ok(xml(tagging::to_xml(&tag_set(
-        record.tags,
-        TagTarget::Object,
-    )?)))
+    let tags = stored_tag_set(&record.tags, TagTarget::Object)?;
+    Ok(xml(tagging::to_xml(&tags)))
 }
 
 pub async fn put_tagging(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     request.refuse_other_versions()?;
     let document = read_document(request, MAX_TAGGING_BODY_BYTES as u64).await?;
-    let tags = tag_pairs(tagging::parse(&document, TagTarget::Object)?);
+    let tags = pairs_of(tagging::parse(&document, TagTarget::Object)?);
     set_tags(service, request, bucket, tags).await?;
     Ok(empty(StatusCode::OK))
 }
@@ -54,13 +52,4 @@ async fn set_tags(
     changed
         .map(drop)
         .map_err(|error| errors::update_object(&request.key, error))
-}
-
-/// A tag set out of what the store keeps.
-pub fn tag_set(tags: Vec<(String, String)>, target: TagTarget) -> Result<TagSet, S3Error> {
-    let tags = tags
-        .into_iter()
-        .map(|(key, value)| Tag { key, value })
-        .collect();
-    TagSet::new(tags, target)
 }

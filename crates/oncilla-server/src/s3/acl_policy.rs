@@ -4,18 +4,12 @@
 //! --acl-public`), so the documents of canned ACLs are accepted in any order of their grants.
 
 use oncilla_wire::error::{S3Error, S3ErrorCode};
-use oncilla_wire::xml::acl::CannedAcl;
+use oncilla_wire::xml::acl::{ALL_USERS, AUTHENTICATED_USERS, CannedAcl};
 use oncilla_wire::xml::reader::XmlReader;
 
 /// The largest policy worth reading: S3 allows 100 grants, and each takes less than 600 bytes.
 /// Source: S3 user guide, "Access control list (ACL) overview".
 pub const MAX_ACL_BODY_BYTES: u64 = 64 * 1024;
-
-/// Everybody.
-const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
-
-/// Everybody with an account.
-const AUTHENTICATED_USERS: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
 
 /// A policy as it was sent.
 #[derive(Debug, Default)]
