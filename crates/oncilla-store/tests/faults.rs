@@ -133,6 +133,9 @@ async fn a_power_cut_takes_nothing_that_was_acknowledged() {
             }
             world.store.sweep_volumes().await.unwrap();
             world.collect().await;
+            // A release whose hole reached the device in part has no header left to be released
+            // by. Its volume counts as not swept from then on, so the next start finds the rest.
+            world.store.sweep_volumes().await.unwrap();
             world.assert_sound().await;
         }
     }

@@ -107,13 +107,14 @@ fn host_of(url: &str) -> (&str, bool) {
     (rest.split('/').next().unwrap_or(rest), is_tls)
 }
 
-/// A bucket's name cannot stand before an address.
+/// A bucket's name cannot stand before an address, and names below `localhost` neither resolve
+/// everywhere nor match a certificate for `*.localhost`.
 fn needs_path_style(host: &str) -> bool {
     if host.starts_with('[') {
         return true;
     }
     let bare = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    bare.parse::<IpAddr>().is_ok()
+    bare == "localhost" || bare.parse::<IpAddr>().is_ok()
 }
 
 #[cfg(test)]
@@ -182,13 +183,14 @@ mod tests {
             ("127.0.0.1:9000", true),
             ("[::1]:9000", true),
             ("10.0.0.1", true),
-            ("localhost:9000", false),
+            ("localhost:9000", true),
+            ("s3.localhost:9443", false),
             ("s3.example.com", false),
         ] {
             assert_eq!(needs_path_style(host), path_style, "{host}");
         }
-        let s3cmd = access("http://localhost:9000").render(ConfigurationFormat::S3cmd);
-        assert!(s3cmd.contains("host_bucket = %(bucket)s.localhost:9000\n"));
+        let s3cmd = access("http://s3.localhost:9000").render(ConfigurationFormat::S3cmd);
+        assert!(s3cmd.contains("host_bucket = %(bucket)s.s3.localhost:9000\n"));
         assert!(s3cmd.contains("use_https = False\n"));
         let rclone = access("http://127.0.0.1:9000").render(ConfigurationFormat::Rclone);
         assert!(rclone.contains("force_path_style = true\n"));

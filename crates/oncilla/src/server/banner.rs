@@ -35,6 +35,7 @@ pub fn text(
     plain: &[SocketAddr],
     encrypted: &[SocketAddr],
     data: &std::path::Path,
+    certificate_authority: Option<&std::path::Path>,
     credentials: Option<&NewCredentials>,
 ) -> String {
     let mut text = String::new();
@@ -53,23 +54,35 @@ pub fn text(
         line(format_args!("  listening on https://{address}"));
     }
     line(format_args!("  data in {}", data.display()));
-    if let Some(NewCredentials {
-        access_key_id,
-        secret_access_key,
-    }) = credentials
-    {
-        line(format_args!("\nRoot credentials, shown this once:"));
-        line(format_args!("AWS_ACCESS_KEY_ID: {access_key_id}"));
-        line(format_args!("AWS_ENDPOINT_URL_S3: {endpoint_url}"));
-        line(format_args!("AWS_REGION: auto"));
-        line(format_args!("AWS_SECRET_ACCESS_KEY: {secret_access_key}"));
+    if let Some(authority) = certificate_authority {
         line(format_args!(
-            "\nFor a shell:\nexport AWS_ACCESS_KEY_ID={access_key_id} \
-             AWS_ENDPOINT_URL_S3={endpoint_url} AWS_REGION=auto \
-             AWS_SECRET_ACCESS_KEY={secret_access_key}"
+            "  clients trust it with AWS_CA_BUNDLE={}",
+            authority.display()
         ));
     }
+    if let Some(credentials) = credentials {
+        text.push_str(&credentials_text(endpoint_url, credentials));
+    }
     text
+}
+
+/// New root credentials: the environment block, and the same for a shell.
+pub fn credentials_text(endpoint_url: &str, credentials: &NewCredentials) -> String {
+    let NewCredentials {
+        access_key_id,
+        secret_access_key,
+    } = credentials;
+    // boto3 and version 1 of the aws CLI read AWS_DEFAULT_REGION only.
+    format!(
+        "\nRoot credentials, shown this once:\n\
+         AWS_ACCESS_KEY_ID: {access_key_id}\n\
+         AWS_ENDPOINT_URL_S3: {endpoint_url}\n\
+         AWS_REGION: auto\n\
+         AWS_SECRET_ACCESS_KEY: {secret_access_key}\n\
+         \nFor a shell:\n\
+         export AWS_ACCESS_KEY_ID={access_key_id} AWS_ENDPOINT_URL_S3={endpoint_url} \
+         AWS_REGION=auto AWS_DEFAULT_REGION=auto AWS_SECRET_ACCESS_KEY={secret_access_key}\n"
+    )
 }
 
 #[cfg(test)]
@@ -110,11 +123,12 @@ mod tests {
             &plain,
             &[],
             data,
+            None,
             Some(&credentials),
         );
         let block = "AWS_ACCESS_KEY_ID: tid_a\nAWS_ENDPOINT_URL_S3: http://127.0.0.1:9000\n\
                      AWS_REGION: auto\nAWS_SECRET_ACCESS_KEY: tsec_b\n";
         assert!(shown.contains(block), "{shown}");
-        assert!(!text("http://a", &plain, &[], data, None).contains("AWS_"));
+        assert!(!text("http://a", &plain, &[], data, None, None).contains("AWS_"));
     }
 }

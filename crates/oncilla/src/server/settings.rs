@@ -146,6 +146,11 @@ impl Settings {
                 "listen-tls: needs tls-cert and tls-key, or tls = self-signed".to_owned(),
             ));
         }
+        if listen_tls.is_empty() && tls.is_some() {
+            return Err(SettingError::from_line(
+                "tls: needs listen-tls, the address for HTTPS, such as 127.0.0.1:9443".to_owned(),
+            ));
+        }
         let listen = addresses(
             "listen",
             &args.listen,

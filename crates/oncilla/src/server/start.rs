@@ -129,13 +129,10 @@ where
         Ok(server) => server,
         Err(error) => {
             // They exist from now on and are never shown again, even if an address is taken.
-            if new_credentials.is_some() {
-                print_banner(
-                    &settings,
-                    &settings.listen,
-                    &settings.listen_tls,
-                    new_credentials,
-                );
+            if let Some(credentials) = new_credentials {
+                let url = endpoint_url(&settings, &settings.listen, &settings.listen_tls);
+                print("The server did not start, but its data directory is made.\n");
+                print(&banner::credentials_text(&url, credentials));
             }
             return Err(error.to_string());
         }
@@ -233,7 +230,22 @@ fn print_banner(
     credentials: Option<&NewCredentials>,
 ) {
     let url = endpoint_url(settings, plain, encrypted);
-    let text = banner::text(&url, plain, encrypted, &settings.data, credentials);
+    let data = std::path::absolute(&settings.data).unwrap_or_else(|_| settings.data.clone());
+    let self_signed = matches!(settings.tls, Some(Tls::SelfSigned)) && !encrypted.is_empty();
+    let authority = self_signed.then(|| data.join("tls").join("ca.pem"));
+    let text = banner::text(
+        &url,
+        plain,
+        encrypted,
+        &data,
+        authority.as_deref(),
+        credentials,
+    );
+    print(&text);
+}
+
+/// Writes to standard output.
+fn print(text: &str) {
     let mut output = std::io::stdout().lock();
     // Without anybody to read it, the server serves all the same.
     let _ = output
