@@ -46,7 +46,7 @@ doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
 unit: ## Unit, property, conformance and differential tests of the crates
-	$(CARGO) test --workspace
+	$(CARGO) test --workspace --no-fail-fast
 
 fuzz-smoke: ## Every fuzz target over its corpus and 2 s of mutations (docs/fuzzing.md)
 	scripts/fuzz-smoke

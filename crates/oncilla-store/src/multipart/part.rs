@@ -8,6 +8,7 @@ use crate::multipart::{Upload, UploadError};
 use crate::rows::codec::UnknownFields;
 use crate::rows::object::StoredChecksum;
 use crate::rows::part::{PartRecord, part_key, parts_after, split_part_key};
+use crate::rows::placement::Placement;
 use crate::rows::upload::part_writes_key;
 use crate::store::{CONFLICT_RETRIES_MAX, Store, scan, to_its_end, unchanged};
 
@@ -103,19 +104,34 @@ impl Store {
         parts_page(&*self.inner.engine.snapshot(), upload.id, after, limit).await
     }
 
-    /// Lists the parts of a completed upload; see [`Store::list_parts`].
+    /// Lists the parts of a completed upload; see [`Store::list_parts`]. Parts that its completion
+    /// did not choose may still be there, and are left out.
     pub async fn list_object_parts(
         &self,
         record: &crate::ObjectRecord,
         after: u16,
         limit: usize,
     ) -> Result<PartPage, Fault> {
-        match record.placement {
-            crate::rows::placement::Placement::Upload(upload) => {
-                parts_page(&*self.inner.engine.snapshot(), upload, after, limit).await
+        let Placement::Upload(upload) = record.placement else {
+            return Ok(PartPage::default());
+        };
+        let Some(layout) = self.layout(record).await? else {
+            return Ok(PartPage::default());
+        };
+        let reader = self.inner.engine.snapshot();
+        let (mut parts, mut after) = (Vec::new(), after);
+        loop {
+            let page = parts_page(&*reader, upload, after, limit.saturating_add(1)).await?;
+            after = page.parts.last().map_or(after, |part| part.number);
+            let of_object = |part: &ListedPart| layout.part(part.number).is_some();
+            parts.extend(page.parts.into_iter().filter(of_object));
+            if parts.len() > limit || !page.truncated {
+                break;
             }
-            _ => Ok(PartPage::default()),
         }
+        let truncated = parts.len() > limit;
+        parts.truncate(limit);
+        Ok(PartPage { parts, truncated })
     }
 }
 
