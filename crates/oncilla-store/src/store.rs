@@ -29,7 +29,7 @@ pub struct StoreOptions {
     pub extent_bytes_max: u64,
     /// How long the collector leaves a note alone. Nothing depends on it but convenience: a reader
     /// that looked up a record and finds its bytes freed has to look again (`object/get.rs`), and
-    /// what handlers look up later by a record they hold (the layout of a HEAD) is still there.
+    /// what is looked up by a record that is held already (its layout, its parts) is still there.
     pub collect_grace: Duration,
 }
 

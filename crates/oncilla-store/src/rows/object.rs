@@ -75,14 +75,15 @@ pub struct ObjectRecord {
 /// The storage class of objects that name none.
 pub const STANDARD: &str = "STANDARD";
 
+/// The S3 name of a storage class as records keep it: empty for `STANDARD`.
+pub fn storage_class_name(kept: &str) -> &str {
+    if kept.is_empty() { STANDARD } else { kept }
+}
+
 impl ObjectRecord {
     /// The storage class by its S3 name.
     pub fn storage_class(&self) -> &str {
-        if self.storage_class.is_empty() {
-            STANDARD
-        } else {
-            &self.storage_class
-        }
+        storage_class_name(&self.storage_class)
     }
 
     /// The row's value.
@@ -178,11 +179,7 @@ pub struct ObjectSummary {
 impl ObjectSummary {
     /// The storage class by its S3 name.
     pub fn storage_class(&self) -> &str {
-        if self.storage_class.is_empty() {
-            STANDARD
-        } else {
-            &self.storage_class
-        }
+        storage_class_name(&self.storage_class)
     }
 
     /// Reads the summary out of a record.

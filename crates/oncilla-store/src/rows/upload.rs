@@ -8,7 +8,7 @@ use super::acl::{acl_number, decode_acl};
 use super::bucket::text_pair;
 use super::codec::{DecodeError, FieldReader, FieldWriter, UnknownFields};
 use super::key::{BucketId, UniqueId, join, prefix, put_ordered, range_of, take_ordered};
-use super::object::{STANDARD, algorithm_number, algorithm_of_number};
+use super::object::{algorithm_number, algorithm_of_number, storage_class_name};
 use oncilla_wire::xml::acl::CannedAcl;
 
 const RECORD: &str = "upload";
@@ -56,11 +56,7 @@ pub struct UploadRecord {
 impl UploadRecord {
     /// The storage class by its S3 name.
     pub fn storage_class(&self) -> &str {
-        if self.storage_class.is_empty() {
-            STANDARD
-        } else {
-            &self.storage_class
-        }
+        storage_class_name(&self.storage_class)
     }
 
     /// The row's value.
