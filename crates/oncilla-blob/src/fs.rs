@@ -7,10 +7,13 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::FallocateFlags;
 use rustix::io::{Errno, ReadWriteFlags};
+
+use crate::mapping::Mapping;
+pub use crate::mapping::View;
 
 /// A directory of volume files.
 pub trait FileSystem: Debug + Send + Sync + 'static {
@@ -46,6 +49,9 @@ pub trait VolumeFile: Debug + Send + Sync + 'static {
     /// As `read_at`, but only what is in memory already; `WouldBlock` if nothing is.
     /// Any error only means: use `read_at`.
     fn read_at_nowait(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// A view of what is in memory of a range, without a copy; `None` if not all of it is, or if
+    /// there are no views of this file. `None` only means: use `read_at`.
+    fn view(&self, offset: u64, length: usize) -> Option<View>;
     /// Writes at most `bytes.len()` bytes and says how many.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
     /// Reserves space and extends the file over it; `Unsupported` if the file system cannot.
@@ -121,12 +127,12 @@ impl FileSystem for RealFileSystem {
             .write(true)
             .create_new(true)
             .open(path)?;
-        Ok(Arc::new(RealFile(file)))
+        Ok(RealFile::new(file))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn VolumeFile>> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Arc::new(RealFile(file)))
+        Ok(RealFile::new(file))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -149,11 +155,22 @@ impl FileSystem for RealFileSystem {
 }
 
 #[derive(Debug)]
-struct RealFile(File);
+struct RealFile {
+    file: File,
+    /// Made when the first view is wanted.
+    mapping: OnceLock<Option<Arc<Mapping>>>,
+}
+
+impl RealFile {
+    fn new(file: File) -> Arc<RealFile> {
+        let mapping = OnceLock::new();
+        Arc::new(RealFile { file, mapping })
+    }
+}
 
 impl VolumeFile for RealFile {
     fn info(&self) -> io::Result<FileInfo> {
-        let metadata = self.0.metadata()?;
+        let metadata = self.file.metadata()?;
         // st_blocks counts units of 512 bytes, whatever the block size is.
         Ok(FileInfo {
             length_bytes: metadata.len(),
@@ -162,35 +179,40 @@ impl VolumeFile for RealFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.read_at(buffer, offset)
+        self.file.read_at(buffer, offset)
     }
 
     fn read_at_nowait(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut slices = [io::IoSliceMut::new(buffer)];
         Ok(rustix::io::preadv2(
-            &self.0,
+            &self.file,
             &mut slices,
             offset,
             ReadWriteFlags::NOWAIT,
         )?)
     }
 
+    fn view(&self, offset: u64, length: usize) -> Option<View> {
+        let mapping = self.mapping.get_or_init(|| Mapping::new(&self.file));
+        mapping.as_ref()?.view(offset, length)
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.0.write_at(bytes, offset)
+        self.file.write_at(bytes, offset)
     }
 
     fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
-        fallocate(&self.0, FallocateFlags::empty(), offset, length)
+        fallocate(&self.file, FallocateFlags::empty(), offset, length)
     }
 
     fn punch_hole(&self, offset: u64, length: u64) -> io::Result<()> {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        fallocate(&self.0, flags, offset, length)
+        fallocate(&self.file, flags, offset, length)
     }
 
     fn data_after(&self, offset: u64) -> io::Result<Option<u64>> {
         // The file position this moves is used by nobody: all access is positional.
-        match rustix::fs::seek(&self.0, rustix::fs::SeekFrom::Data(offset)) {
+        match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(offset)) {
             Ok(found) => Ok(Some(found)),
             Err(Errno::NXIO) => Ok(None),
             Err(errno) => Err(errno.into()),
@@ -198,11 +220,11 @@ impl VolumeFile for RealFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn sync_all(&self) -> io::Result<()> {
-        self.0.sync_all()
+        self.file.sync_all()
     }
 }
 

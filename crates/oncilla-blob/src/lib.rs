@@ -101,7 +101,8 @@
 //! # Memory
 //!
 //! A writer holds at most 512 KiB and its table, a reader one step of 256 KiB and its table (or one
-//! frame, where frames are longer than that); a table has 4 bytes per frame, 16 KiB for the
+//! frame, where frames are longer than that), unless the page cache has the bytes, which are then
+//! given as they lie there; a table has 4 bytes per frame, 16 KiB for the
 //! longest extent of the default options. At most 512 file handles are kept open.
 //!
 //! # Trying what cannot be tried
@@ -116,6 +117,7 @@ mod extent;
 pub mod format;
 pub mod fs;
 mod handles;
+mod mapping;
 mod options;
 mod pins;
 mod reader;

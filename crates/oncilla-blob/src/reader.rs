@@ -12,7 +12,7 @@ use crate::extent::{BLOCK_BYTES, Extent};
 use crate::format::{
     EXTENT_BYTES_LIMIT, EXTENT_HEADER_BYTES, ExtentHeader, HeadError, head_bytes, u32_at,
 };
-use crate::fs::read_full_at;
+use crate::fs::{View, read_full_at};
 use crate::stats::add;
 use crate::volumes::{Inner, Pin, blocking};
 
@@ -25,10 +25,11 @@ const STEP_BYTES: u64 = 256 << 10;
 ///
 /// Holds at most one step of 256 KiB (or one frame, if frames are longer) and the table of
 /// checksums (4 bytes per frame: 16 KiB for 256 MiB in frames of 64 KiB). What it has yielded
-/// shares the step's buffer, which lives as long as the caller keeps a part of it.
+/// shares the step's buffer, which lives as long as the caller keeps a part of it, or is a view of
+/// the page cache, which keeps the extent pinned as long.
 #[derive(Debug)]
 pub struct ExtentReader {
-    pin: Pin,
+    pin: Arc<Pin>,
     inner: Arc<Inner>,
     range: Range<u64>,
     position: u64,
@@ -49,7 +50,7 @@ impl ExtentReader {
     pub(crate) fn new(pin: Pin, inner: Arc<Inner>, range: Range<u64>) -> ExtentReader {
         let position = range.start;
         ExtentReader {
-            pin,
+            pin: Arc::new(pin),
             inner,
             range,
             position,
@@ -101,7 +102,7 @@ impl ExtentReader {
         let payload = if end <= self.ahead.len() as u64 {
             self.ahead.slice(start as usize..end as usize)
         } else {
-            read_region(&self.inner, extent, payload_offset + start, end - start).await?
+            read_region(&self.inner, &self.pin, payload_offset + start, end - start).await?
         };
         self.ahead = Bytes::new();
         if (payload.len() as u64) < end - start {
@@ -147,7 +148,7 @@ impl ExtentReader {
         };
         let mut wanted = head + ahead;
         let (header, bytes) = loop {
-            let bytes = read_region(&self.inner, extent, extent.offset, wanted).await?;
+            let bytes = read_region(&self.inner, &self.pin, extent.offset, wanted).await?;
             match ExtentHeader::decode(&bytes) {
                 Ok(header) => break (header, bytes),
                 Err(HeadError::Absent) => return Err(ReadError::Missing { extent }),
@@ -189,18 +190,42 @@ fn damaged(extent: Extent, damage: Damage) -> ReadError {
     ReadError::Damaged { extent, damage }
 }
 
-/// Reads from the volume of `extent`: on this thread what is in memory, on a blocking one what has
-/// to come from the device. Fewer bytes than wanted mean the end of the file.
+/// A view whose bytes stay what they are, since the extent cannot be released.
+struct PinnedView {
+    view: View,
+    _pin: Arc<Pin>,
+}
+
+impl AsRef<[u8]> for PinnedView {
+    fn as_ref(&self) -> &[u8] {
+        self.view.as_ref()
+    }
+}
+
+/// Reads from the volume of the pinned extent: on this thread what is in memory, where possible
+/// without a copy; on a blocking one what has to come from the device. Fewer bytes than wanted
+/// mean the end of the file.
 async fn read_region(
     inner: &Arc<Inner>,
-    extent: Extent,
+    pin: &Arc<Pin>,
     offset: u64,
     length: u64,
 ) -> Result<Bytes, ReadError> {
+    let extent = pin.extent();
     let counters = &inner.shared.counters;
+    let handle = inner.shared.handles.get(extent.volume);
+    if let Some(view) = handle
+        .as_ref()
+        .and_then(|file| file.view(offset, length as usize))
+    {
+        add(&counters.reads_inline, 1);
+        add(&counters.read_bytes, length);
+        let _pin = Arc::clone(pin);
+        return Ok(Bytes::from_owner(PinnedView { view, _pin }));
+    }
     let mut buffer = BytesMut::zeroed(length as usize);
     let mut done = 0;
-    if let Some(file) = inner.shared.handles.get(extent.volume) {
+    if let Some(file) = handle {
         // Whatever goes wrong here goes wrong again, and is reported, below.
         done = file.read_at_nowait(&mut buffer, offset).unwrap_or(0);
         if done == buffer.len() {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
-use crate::fs::{FileInfo, FileSystem, VolumeFile};
+use crate::fs::{FileInfo, FileSystem, View, VolumeFile};
 
 const PAGE_BYTES: u64 = 4096;
 /// What a device writes all or nothing of.
@@ -565,6 +565,11 @@ impl VolumeFile for FaultyFile {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         self.read_at(buffer, offset)
+    }
+
+    /// None: every read passes through the faults.
+    fn view(&self, _offset: u64, _length: usize) -> Option<View> {
+        None
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oncilla_blob::conformance::{random_history, run_all, seed, small_options};
 use oncilla_blob::fs::RealFileSystem;
 use oncilla_blob::testing::FaultyFileSystem;
-use oncilla_blob::{VolumeOptions, Volumes};
+use oncilla_blob::{Released, VolumeOptions, Volumes};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_real_file_system_conforms() {
@@ -49,5 +49,33 @@ async fn an_announcement_occupies_little() {
     let allocated: u64 = infos.iter().map(|info| info.allocated_bytes).sum();
     assert!(allocated <= 17 << 20, "{allocated} bytes for nothing");
     drop(writer);
+    volumes.shutdown().await;
+}
+
+/// What a reader gave is not touched by the release of the extent, however long it is kept.
+#[tokio::test]
+async fn what_was_read_outlives_the_reader_and_the_release() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("volumes");
+    let volumes = Volumes::open(Arc::new(RealFileSystem), path, VolumeOptions::default()).unwrap();
+    let payload: Vec<u8> = (0..1_000_000u32).map(|at| (at / 3) as u8).collect();
+    let mut writer = volumes.begin(payload.len() as u64).await.unwrap();
+    writer.write(payload.clone().into()).await.unwrap();
+    let extent = writer.finish().await.unwrap();
+
+    let mut reader = volumes.read(extent, 0..extent.length);
+    let mut pieces = Vec::new();
+    while let Some(piece) = reader.next().await.unwrap() {
+        pieces.push(piece);
+    }
+    drop(reader);
+    volumes.release(extent).await.unwrap();
+    assert!(pieces.concat() == payload);
+
+    drop(pieces);
+    while volumes.release(extent).await.unwrap() == Released::Deferred {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(volumes.stats().damaged_reads, 0);
     volumes.shutdown().await;
 }
