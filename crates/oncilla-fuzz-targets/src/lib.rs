@@ -12,6 +12,7 @@ mod framing;
 mod headers;
 mod input;
 pub mod mutate;
+mod policy;
 mod records;
 mod request;
 pub mod seeds;
@@ -48,10 +49,12 @@ pub const TARGETS: &[Target] = &[
     target("extent_header", volumes::extent_header),
     target("garbage_row", records::garbage),
     target("layout_row", records::layout),
+    target("md5_lanes", digests::md5_lanes),
     target("object_row", records::object),
     target("operation", request::operation),
     target("part_row", records::part),
     target("placement_field", records::placement),
+    target("policy", policy::policy),
     target("query", request::query),
     target("range", headers::range),
     target("row_keys", records::row_keys),

@@ -12,6 +12,9 @@ use oncilla_store::rows::bucket::{
     BucketRecord, bucket_by_owner_key, bucket_key, bucket_name, bucket_name_by_owner,
 };
 use oncilla_store::rows::garbage::Garbage;
+use oncilla_store::rows::history::{
+    DeleteMarker, Past, history_key, null_version_key, split_history_key, split_null_version_key,
+};
 use oncilla_store::rows::key::{put_ordered, take_ordered};
 use oncilla_store::rows::layout::Layout;
 use oncilla_store::rows::object::{ObjectRecord, ObjectSummary, object_key, split_object_key};
@@ -22,6 +25,7 @@ use oncilla_store::rows::reference::{
     upload_reference_key,
 };
 use oncilla_store::rows::upload::{UploadRecord, split_upload_key, upload_key};
+use oncilla_store::rows::version_id::VersionId;
 use oncilla_store::rows::{DecodeError, body as body_rows, codec, usage};
 
 use crate::input;
@@ -42,8 +46,17 @@ fn round_trip<T: Debug + PartialEq>(
     Some(record)
 }
 
-/// An object's record, and what a listing reads out of it.
+/// A record of the present or the history, and what a listing reads out of it.
 pub fn object(data: &[u8]) {
+    let value = Bytes::copy_from_slice(data);
+    if let Ok(past) = Past::decode(value.clone()) {
+        assert_eq!(VersionId::of_row(value.clone()), Ok(past.version_id()));
+        let shown = past.version_id().to_string();
+        assert_eq!(VersionId::parse(&shown), Some(past.version_id()));
+    }
+    if let Ok(Some(marker)) = DeleteMarker::decode(value) {
+        assert_eq!(DeleteMarker::decode(marker.encode()), Ok(Some(marker)));
+    }
     let record = round_trip(data, ObjectRecord::decode, ObjectRecord::encode);
     let summary = ObjectSummary::decode(Bytes::copy_from_slice(data));
     let Some(record) = record else {
@@ -149,6 +162,14 @@ pub fn row_keys(data: &[u8]) {
     let key = Bytes::copy_from_slice(data);
     if let Ok((bucket, object)) = split_object_key(&key) {
         assert_eq!(object_key(bucket, &object)[1..], key[1..]);
+    }
+    if let Ok((bucket, object, time)) = split_history_key(&key) {
+        let again = history_key(bucket, &object, time);
+        assert_eq!(split_history_key(&again), Ok((bucket, object, time)));
+    }
+    if let Ok((bucket, object)) = split_null_version_key(&key) {
+        let again = null_version_key(bucket, &object);
+        assert_eq!(split_null_version_key(&again), Ok((bucket, object)));
     }
     if let Ok((upload, number)) = split_part_key(&key) {
         assert_eq!(part_key(upload, number)[1..], key[1..]);

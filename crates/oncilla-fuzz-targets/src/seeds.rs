@@ -10,6 +10,7 @@ use oncilla_hash::{Checksum, ChecksumAlgorithm};
 use oncilla_store::rows::bucket::{BucketRecord, bucket_by_owner_key, bucket_key};
 use oncilla_store::rows::codec::{FieldWriter, UnknownFields};
 use oncilla_store::rows::garbage::Garbage;
+use oncilla_store::rows::history::{DeleteMarker, history_key, null_version_key};
 use oncilla_store::rows::key::{BucketId, put_ordered};
 use oncilla_store::rows::layout::Layout;
 use oncilla_store::rows::object::{ObjectRecord, object_key};
@@ -21,6 +22,7 @@ use oncilla_store::rows::reference::{
 use oncilla_store::rows::upload::{UploadRecord, upload_key};
 use oncilla_store::{ETag, StoredChecksum, UniqueId, rows};
 use oncilla_wire::xml::acl::CannedAcl;
+use oncilla_wire::xml::versioning::VersioningStatus;
 
 use crate::framing;
 
@@ -41,6 +43,7 @@ pub fn generated() -> Vec<Seed> {
     seeds.extend(record_seeds());
     seeds.extend(key_seeds());
     seeds.extend(volume_seeds());
+    seeds.extend(lane_seeds());
     seeds
 }
 
@@ -117,6 +120,7 @@ fn object_seeds() -> Vec<Seed> {
         headers: vec![pair("content-type", "text/plain")],
         metadata: vec![pair("colour", "gr\u{fc}n")],
         tags: vec![("species".to_owned(), "otter".to_owned())],
+        versioned: true,
         unknown: UnknownFields::default(),
     };
     let large = ObjectRecord {
@@ -144,11 +148,20 @@ fn object_seeds() -> Vec<Seed> {
         tags: Vec::new(),
         ..small.clone()
     };
+    let marker = DeleteMarker {
+        id: ID,
+        last_modified_ms: 1_700_000_000_123,
+        time: 1_700_000_000_123 << 16,
+        owner: "0123".to_owned(),
+        versioned: true,
+        unknown: UnknownFields::default(),
+    };
     vec![
         ("object_row", "inline.bin", small.encode().to_vec()),
         ("object_row", "extents.bin", large.encode().to_vec()),
         ("object_row", "parts.bin", parts.encode().to_vec()),
         ("object_row", "empty.bin", empty.encode().to_vec()),
+        ("object_row", "delete-marker.bin", marker.encode().to_vec()),
         (
             "object_row",
             "unknown-field.bin",
@@ -186,6 +199,7 @@ fn record_seeds() -> Vec<Seed> {
         acl: CannedAcl::PublicRead,
         public_objects: true,
         tags: vec![("team".to_owned(), "river".to_owned())],
+        versioning: VersioningStatus::Enabled,
         unknown: UnknownFields::default(),
     };
     let upload = UploadRecord {
@@ -283,6 +297,16 @@ fn key_seeds() -> Vec<Seed> {
         ("row_keys", "part.bin", part_key(ID, 12).to_vec()),
         (
             "row_keys",
+            "history.bin",
+            history_key(BucketId(7), b"a\0b", 1_700_000_000_123 << 16).to_vec(),
+        ),
+        (
+            "row_keys",
+            "null-version.bin",
+            null_version_key(BucketId(7), b"a\0b").to_vec(),
+        ),
+        (
+            "row_keys",
             "upload.bin",
             upload_key(BucketId(7), b"a\0b", ID).to_vec(),
         ),
@@ -356,4 +380,27 @@ fn extent(length: u64, frame_bytes: u32, version: u16) -> Vec<u8> {
     }
     let checksum = oncilla_hash::crc32c(&head);
     [&b"ONCILEXT"[..], &checksum.to_le_bytes(), &head].concat()
+}
+
+/// Streams for MD5 in lanes: as many as each kernel has lanes, and one more; with whole blocks, parts
+/// of blocks and nothing in their pieces.
+fn lane_seeds() -> Vec<Seed> {
+    let streams = |count: u8, step: u8, lengths: &[u16]| {
+        let mut seed = vec![count - 1, step];
+        for (piece, length) in lengths.iter().enumerate() {
+            for stream in 0..count {
+                seed.push(stream);
+                seed.extend(length.to_le_bytes());
+                seed.extend((0..*length).map(|at| (at as u8) ^ stream ^ piece as u8));
+            }
+        }
+        seed
+    };
+    vec![
+        ("md5_lanes", "one.bin", streams(1, 255, &[63, 1, 64, 65])),
+        ("md5_lanes", "four.bin", streams(4, 4, &[200, 0, 56])),
+        ("md5_lanes", "five.bin", streams(5, 8, &[128, 7])),
+        ("md5_lanes", "sixteen.bin", streams(16, 0, &[130, 62])),
+        ("md5_lanes", "thirty-three.bin", streams(33, 16, &[129])),
+    ]
 }

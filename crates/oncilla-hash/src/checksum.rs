@@ -302,14 +302,67 @@ pub fn combine(first: &Checksum, second: &Checksum, second_length_bytes: u64) ->
     if first.algorithm != second.algorithm {
         return None;
     }
-    let crc = first.algorithm.crc()?;
-    let combined = crc_fast::checksum_combine(
-        crc,
-        first.crc_value(),
-        second.crc_value(),
-        second_length_bytes,
-    );
+    let polynomial = Polynomial::of(first.algorithm)?;
+    let shifted = polynomial.behind_zeros(first.crc_value(), second_length_bytes);
+    let combined = shifted ^ second.crc_value();
     Some(Checksum::from_crc(first.algorithm, combined))
+}
+
+/// Arithmetic modulo a CRC's polynomial, to combine checksums.
+///
+/// crc-fast can do that too, but squares a matrix for each bit of the length: 0.45 ms each time,
+/// 4.6 s for an object of 10,000 parts. Multiplying by a power of x takes 5 µs. The test of
+/// [`combine`] compares it with the checksum of the whole.
+struct Polynomial {
+    /// Without its highest term, lowest power in the highest bit: as CRCs compute it.
+    reflected: u64,
+    width_bits: u32,
+}
+
+impl Polynomial {
+    /// None for what is no CRC. Source of the values: the catalogue of parametrised CRC algorithms
+    /// (CRC-32/ISO-HDLC, CRC-32/ISCSI, CRC-64/NVME).
+    fn of(algorithm: ChecksumAlgorithm) -> Option<Self> {
+        let (reflected, width_bits) = match algorithm {
+            ChecksumAlgorithm::Crc32 => (0xedb8_8320, 32),
+            ChecksumAlgorithm::Crc32c => (0x82f6_3b78, 32),
+            ChecksumAlgorithm::Crc64Nvme => (0x9a6c_9329_ac4b_c9b5, 64),
+            ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256 => return None,
+        };
+        Some(Self {
+            reflected,
+            width_bits,
+        })
+    }
+
+    /// What `crc` becomes behind so many zero bytes, but for the initial value and the final
+    /// complement: these cancel out in [`combine`], as they are the same in all of S3's CRCs.
+    fn behind_zeros(&self, mut crc: u64, mut bytes: u64) -> u64 {
+        let mut power = 1 << (self.width_bits - 1 - u8::BITS);
+        while bytes > 0 {
+            if bytes & 1 == 1 {
+                crc = self.multiply(power, crc);
+            }
+            power = self.multiply(power, power);
+            bytes >>= 1;
+        }
+        crc
+    }
+
+    fn multiply(&self, a: u64, mut b: u64) -> u64 {
+        let mut product = 0;
+        for bit in (0..self.width_bits).rev() {
+            if (a >> bit) & 1 == 1 {
+                product ^= b;
+            }
+            let carry = b & 1 == 1;
+            b >>= 1;
+            if carry {
+                b ^= self.reflected;
+            }
+        }
+        product
+    }
 }
 
 /// The `COMPOSITE` checksum of a multipart object: the checksum over the parts' digests (not their

@@ -1,9 +1,10 @@
 //! Digests and checksums of the S3 protocol and of the volumes.
 //!
 //! Everything here is a pure function of bytes. The libraries underneath (aws-lc for SHA and HMAC,
-//! crc-fast for the CRCs, md-5 for MD5) stay behind these types, so that one can be replaced, for
-//! instance MD5 by an implementation that hashes several streams at once, without touching a
-//! caller.
+//! crc-fast for the CRCs) stay behind these types, so that one can be replaced
+//! without touching a caller. MD5 is computed here, because it comes in [lanes](md5_lanes), several
+//! streams at a time, and so that it is the same code for one; the tests compare it with the crate
+//! md-5.
 //!
 //! ```
 //! use oncilla_hash::{Checksum, ChecksumAlgorithm, Md5, hex};
@@ -16,6 +17,7 @@
 mod checksum;
 pub mod hex;
 mod md5;
+pub mod md5_lanes;
 mod sha256;
 
 pub use checksum::{

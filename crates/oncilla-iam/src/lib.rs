@@ -31,14 +31,17 @@
 //! # }
 //! ```
 //!
-//! Policies, temporary credentials and sessions belong here later: a policy evaluator inside
-//! [`authorize`], a session as another way to make a [`Principal`].
+//! [`policy`] reads policies in the language of IAM and decides by them. It stands beside
+//! [`authorize`], which takes it in: what a key was granted becomes a policy
+//! ([`policy::policy_of_grants`] has the plan). Temporary credentials and sessions belong here later,
+//! as another way to make a [`Principal`].
 
 mod authorize;
 mod door;
 mod error;
 mod grant;
 mod names;
+pub mod policy;
 mod random;
 mod role;
 mod rows;

@@ -13,6 +13,7 @@ mod check;
 pub mod conformance;
 pub mod embedded;
 mod engine;
+mod lookup_cache;
 pub mod memory;
 mod mutation;
 
@@ -21,4 +22,5 @@ pub use engine::{
     Change, Engine, EngineError, EngineFuture, EngineStats, Limits, Reader, Row, Scan, ScanPage,
     Space,
 };
+pub use lookup_cache::{ForgetWhenDropped, LookupCache, ReadTicket};
 pub use mutation::{CommitOutcome, Mutation, Precondition};

@@ -3,6 +3,7 @@
 //! Secrets stay out: signatures and session tokens in a query are replaced, headers other than
 //! `User-Agent` are not written at all.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -84,14 +85,21 @@ pub fn write(line: &AccessLogLine<'_>) {
 }
 
 /// Path and query as they are written to the log.
-pub fn redacted_target(uri: &http::Uri) -> String {
-    let mut target = shortened(uri.path()).to_owned();
+pub fn redacted_target(uri: &http::Uri) -> Cow<'_, str> {
     let Some(query) = uri.query() else {
-        return target;
+        return Cow::Borrowed(shortened(uri.path()));
     };
+    let whole = uri.path_and_query().map_or("", |target| target.as_str());
+    let has_secret = query
+        .split('&')
+        .any(|parameter| is_secret(name_of(parameter)));
+    if !has_secret && whole.starts_with('/') && whole.len() <= LOGGED_TEXT_BYTES_MAX {
+        return Cow::Borrowed(whole);
+    }
+    let mut target = shortened(uri.path()).to_owned();
     for (index, parameter) in shortened(query).split('&').enumerate() {
         target.push(if index == 0 { '?' } else { '&' });
-        let name = parameter.split('=').next().unwrap_or_default();
+        let name = name_of(parameter);
         if is_secret(name) && parameter.len() > name.len() {
             target.push_str(name);
             target.push_str("=REDACTED");
@@ -99,12 +107,19 @@ pub fn redacted_target(uri: &http::Uri) -> String {
             target.push_str(parameter);
         }
     }
-    target
+    Cow::Owned(target)
 }
 
 /// A header's text as it is written to the log.
-pub fn header_text(value: &http::HeaderValue) -> String {
-    shortened(&String::from_utf8_lossy(value.as_bytes())).to_owned()
+pub fn header_text(value: &http::HeaderValue) -> Cow<'_, str> {
+    match String::from_utf8_lossy(value.as_bytes()) {
+        Cow::Borrowed(text) => Cow::Borrowed(shortened(text)),
+        Cow::Owned(text) => Cow::Owned(shortened(&text).to_owned()),
+    }
+}
+
+fn name_of(parameter: &str) -> &str {
+    parameter.split('=').next().unwrap_or_default()
 }
 
 fn is_secret(parameter_name: &str) -> bool {
@@ -136,6 +151,8 @@ mod tests {
         for (uri, logged) in [
             ("/b/k", "/b/k"),
             ("/b/k?", "/b/k?"),
+            ("/b/k?list-type=2&prefix=a", "/b/k?list-type=2&prefix=a"),
+            ("http://localhost?acl", "/?acl"),
             (
                 "/b/k?X-Amz-Credential=tid_a&X-Amz-Signature=5ec4e7&partNumber=1",
                 "/b/k?X-Amz-Credential=tid_a&X-Amz-Signature=REDACTED&partNumber=1",

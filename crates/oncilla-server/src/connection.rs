@@ -55,7 +55,7 @@ impl Default for ConnectionTimeouts {
 
 /// Serves HTTP/1.1 on `io` until the client leaves, a timeout passes, or `shutdown` is cancelled
 /// and what is in flight is answered.
-pub(crate) async fn serve<S, T>(
+pub async fn serve<S, T>(
     io: T,
     peer: Peer,
     tls: bool,

@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, EXPECT, HOST, SERVER};
@@ -128,7 +127,6 @@ impl<S: Service> Front<S> {
         let arrived = Instant::now();
         let request_id = RequestId::next();
         let facts = Arc::new(RequestFacts::default());
-        let received_bytes = Arc::new(AtomicU64::new(0));
         let own = self.own.as_ref().filter(|_| self.is_own(&request));
         // Health and administration must answer above all when the server is busy.
         let admission = match own {
@@ -146,7 +144,6 @@ impl<S: Service> Front<S> {
                 tls: connection.tls,
                 arrived,
                 facts: Arc::clone(&facts),
-                received_bytes: Arc::clone(&received_bytes),
                 activity: connection.activity,
                 registry: connection.registry,
                 metrics: Arc::clone(&self.metrics),
@@ -164,7 +161,7 @@ impl<S: Service> Front<S> {
                 self.options.body_idle_timeout,
                 self.options.body_bytes_max,
                 awaited_continue.clone(),
-                received_bytes,
+                Arc::clone(&facts),
             )
         });
         let context = RequestContext {

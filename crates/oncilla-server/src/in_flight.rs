@@ -36,7 +36,7 @@ struct Description {
     request_id: RequestId,
     peer: Peer,
     method: http::Method,
-    target: String,
+    uri: http::Uri,
     began: Instant,
 }
 
@@ -49,7 +49,7 @@ impl InFlightRequests {
                 "{} {} {} from {} for {:.1} s",
                 request.request_id,
                 request.method,
-                request.target,
+                access_log::redacted_target(&request.uri),
                 request.peer,
                 request.began.elapsed().as_secs_f32()
             )
@@ -66,7 +66,6 @@ pub(crate) struct RequestStart {
     pub tls: bool,
     pub arrived: Instant,
     pub facts: Arc<RequestFacts>,
-    pub received_bytes: Arc<AtomicU64>,
     pub activity: Arc<Activity>,
     pub registry: Arc<InFlightRequests>,
     pub metrics: Arc<Metrics>,
@@ -81,7 +80,7 @@ pub(crate) struct RequestRecord {
     registered_as: u64,
     description: Arc<Description>,
     time: Timestamp,
-    user_agent: Option<String>,
+    user_agent: Option<http::HeaderValue>,
     status: Option<u16>,
     first_byte: Option<Duration>,
     sent_bytes: u64,
@@ -94,7 +93,7 @@ impl RequestRecord {
             request_id: start.request_id,
             peer: start.peer,
             method: request.method().clone(),
-            target: access_log::redacted_target(request.uri()),
+            uri: request.uri().clone(),
             began: start.arrived,
         });
         let registered_as = start.registry.next.fetch_add(1, Ordering::Relaxed);
@@ -111,7 +110,7 @@ impl RequestRecord {
             registered_as,
             description,
             time: Timestamp::now(),
-            user_agent: user_agent.map(access_log::header_text),
+            user_agent: user_agent.cloned(),
             status: None,
             first_byte: None,
             sent_bytes: 0,
@@ -134,7 +133,7 @@ impl Drop for RequestRecord {
         start.activity.request_ended();
         let facts = start.facts.read();
         let total = start.arrived.elapsed();
-        let received_bytes = start.received_bytes.load(Ordering::Relaxed);
+        let received_bytes = start.facts.received_bytes();
         start.metrics.observe(RequestMeasure {
             operation: facts.operation.unwrap_or(OPERATION_UNKNOWN),
             status: self.status.filter(|_| self.complete),
@@ -146,14 +145,15 @@ impl Drop for RequestRecord {
         if !access_log::is_enabled() {
             return;
         }
+        let user_agent = self.user_agent.as_ref().map(access_log::header_text);
         access_log::write(&AccessLogLine {
             time: self.time,
             request_id: start.request_id,
             peer: start.peer,
             tls: start.tls,
             method: self.description.method.as_str(),
-            target: &self.description.target,
-            user_agent: self.user_agent.as_deref(),
+            target: &access_log::redacted_target(&self.description.uri),
+            user_agent: user_agent.as_deref(),
             facts: &facts,
             status: self.status,
             complete: self.complete,

@@ -1,6 +1,7 @@
 //! Bounds on what all requests together may use: how many run at once, and how much they buffer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -116,23 +117,28 @@ impl MemoryPermit {
 /// How many requests may be in the handlers at once.
 #[derive(Clone, Debug)]
 pub struct InFlightLimit {
-    slots: Arc<Semaphore>,
+    in_flight: Arc<AtomicUsize>,
     max: usize,
 }
 
 /// A request's place among those in flight; given back when dropped.
 #[derive(Debug)]
 pub struct InFlightSlot {
-    _permit: OwnedSemaphorePermit,
+    in_flight: Arc<AtomicUsize>,
+}
+
+impl Drop for InFlightSlot {
+    fn drop(&mut self) {
+        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl InFlightLimit {
     /// At most `max` requests at once.
     pub fn new(max: usize) -> Self {
-        let max = max.clamp(1, Semaphore::MAX_PERMITS);
         Self {
-            slots: Arc::new(Semaphore::new(max)),
-            max,
+            in_flight: Arc::new(AtomicUsize::new(0)),
+            max: max.max(1),
         }
     }
 
@@ -142,15 +148,20 @@ impl InFlightLimit {
     /// # Errors
     /// [`Overloaded`] when all slots are taken.
     pub fn try_enter(&self) -> Result<InFlightSlot, Overloaded> {
-        let permit = Arc::clone(&self.slots)
-            .try_acquire_owned()
-            .map_err(|_| Overloaded)?;
-        Ok(InFlightSlot { _permit: permit })
+        // Counted first and taken back if it was one too many, so that one step decides.
+        let slot = InFlightSlot {
+            in_flight: Arc::clone(&self.in_flight),
+        };
+        let before = self.in_flight.fetch_add(1, Ordering::AcqRel);
+        if before >= self.max {
+            return Err(Overloaded);
+        }
+        Ok(slot)
     }
 
     /// How many requests are in flight now.
     pub fn in_flight(&self) -> usize {
-        self.max - self.slots.available_permits()
+        self.in_flight.load(Ordering::Acquire)
     }
 }
 

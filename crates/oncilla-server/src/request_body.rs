@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
+
+use crate::RequestFacts;
 
 /// How much of a body that nobody wants is read and thrown away after the handler has answered, so
 /// that a client which sends before it reads finds the answer and not a reset connection. 16 MiB is
@@ -63,8 +65,12 @@ pub struct RequestBody {
     idle_timeout: Duration,
     limit_bytes: u64,
     received_bytes: u64,
-    counter: Arc<AtomicU64>,
+    /// Where bytes are counted for the log and the metrics.
+    facts: Arc<RequestFacts>,
+    /// Made for the first wait and set anew for each further one.
     idle_clock: Option<Pin<Box<Sleep>>>,
+    /// Whether the handler waits for bytes, and the clock runs.
+    is_waiting: bool,
     ended: bool,
     /// Set if the client waits for `100 Continue`, which the first poll of the body sends.
     awaited_continue: Option<Arc<ContinueSent>>,
@@ -83,7 +89,7 @@ impl RequestBody {
         idle_timeout: Duration,
         limit_bytes: u64,
         awaited_continue: Option<Arc<ContinueSent>>,
-        counter: Arc<AtomicU64>,
+        facts: Arc<RequestFacts>,
     ) -> Self {
         let ended = incoming.is_end_stream();
         Self {
@@ -91,8 +97,9 @@ impl RequestBody {
             idle_timeout,
             limit_bytes,
             received_bytes: 0,
-            counter,
+            facts,
             idle_clock: None,
+            is_waiting: false,
             ended,
             awaited_continue,
         }
@@ -107,8 +114,9 @@ impl RequestBody {
             idle_timeout: Duration::MAX,
             limit_bytes: u64::MAX,
             received_bytes: 0,
-            counter: Arc::default(),
+            facts: Arc::default(),
             idle_clock: None,
+            is_waiting: false,
             awaited_continue: None,
         }
     }
@@ -215,7 +223,7 @@ impl RequestBody {
                     })));
                 }
                 Poll::Ready(Some(Ok(frame))) => {
-                    self.idle_clock = None;
+                    self.is_waiting = false;
                     // Trailers of HTTP itself are not part of S3's protocol: aws-chunked has its own.
                     let Ok(data) = frame.into_data() else {
                         continue;
@@ -231,21 +239,30 @@ impl RequestBody {
 
     /// Ready when the client has sent nothing for the idle timeout.
     fn poll_idle_clock(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let idle_timeout = self.idle_timeout;
-        let clock = self.idle_clock.get_or_insert_with(|| {
+        let deadline = || {
             // A timeout beyond the clock's range means "never"; a year is as good.
-            let deadline = Instant::now().checked_add(idle_timeout);
             let year = Duration::from_secs(365 * 86_400);
-            Box::pin(tokio::time::sleep_until(
-                deadline.unwrap_or(Instant::now() + year),
-            ))
-        });
+            let now = Instant::now();
+            now.checked_add(self.idle_timeout).unwrap_or(now + year)
+        };
+        let clock = match &mut self.idle_clock {
+            Some(clock) => {
+                if !self.is_waiting {
+                    clock.as_mut().reset(deadline());
+                }
+                clock
+            }
+            None => self
+                .idle_clock
+                .insert(Box::pin(tokio::time::sleep_until(deadline()))),
+        };
+        self.is_waiting = true;
         clock.as_mut().poll(context)
     }
 
     fn account(&mut self, data: Bytes) -> Result<Bytes, BodyError> {
         self.received_bytes += data.len() as u64;
-        self.counter.fetch_add(data.len() as u64, Ordering::Relaxed);
+        self.facts.add_received_bytes(data.len() as u64);
         if self.received_bytes > self.limit_bytes {
             self.ended = true;
             return Err(BodyError::TooLarge {
@@ -299,21 +316,21 @@ impl Drop for RequestBody {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let counter = Arc::clone(&self.counter);
+            let facts = Arc::clone(&self.facts);
             runtime.spawn(tokio::time::timeout(
                 DISCARD_TIME_MAX,
-                discard(incoming, counter),
+                discard(incoming, facts),
             ));
         }
     }
 }
 
-async fn discard(mut incoming: Incoming, counter: Arc<AtomicU64>) {
+async fn discard(mut incoming: Incoming, facts: Arc<RequestFacts>) {
     use http_body_util::BodyExt;
     let mut discarded_bytes = 0;
     while let Some(Ok(frame)) = incoming.frame().await {
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-        counter.fetch_add(length, Ordering::Relaxed);
+        facts.add_received_bytes(length);
         discarded_bytes += length;
         if discarded_bytes > DISCARD_BYTES_MAX {
             return;

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -49,6 +51,7 @@ pub struct RequestContext {
 #[derive(Debug, Default)]
 pub struct RequestFacts {
     inner: Mutex<Facts>,
+    received_bytes: AtomicU64,
 }
 
 /// The facts noted so far.
@@ -93,8 +96,18 @@ impl RequestFacts {
         self.inner.lock().error_code = Some(code);
     }
 
-    /// What has been noted so far.
-    pub fn read(&self) -> Facts {
-        self.inner.lock().clone()
+    /// What has been noted so far. Whoever notes something waits while it is being read.
+    pub fn read(&self) -> impl Deref<Target = Facts> {
+        self.inner.lock()
+    }
+
+    /// Counts bytes of the request's body, as they came.
+    pub(crate) fn add_received_bytes(&self, length: u64) {
+        self.received_bytes.fetch_add(length, Ordering::Relaxed);
+    }
+
+    /// Bytes of the request's body that have come so far.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.received_bytes.load(Ordering::Relaxed)
     }
 }

@@ -1,6 +1,6 @@
 //! Request ids: what a user quotes when something went wrong, and what the access log is searched by.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,6 +14,9 @@ pub struct RequestId(u64);
 /// being odd it is invertible modulo 2^64, so two counts never give the same id.
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
+/// Length of what [`RequestId::host_id`] gives.
+const HOST_ID_LENGTH_BYTES: usize = 32;
+
 static NEXT: AtomicU64 = AtomicU64::new(0);
 static SEED: OnceLock<u64> = OnceLock::new();
 
@@ -26,7 +29,10 @@ impl RequestId {
 
     /// The second id (`x-amz-id-2`, `<HostId>`): which server process answered, and the request again.
     pub fn host_id(self) -> String {
-        format!("{:016X}{:016X}", seed(), self.0)
+        let mut text = String::with_capacity(HOST_ID_LENGTH_BYTES);
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{:016X}{:016X}", seed(), self.0);
+        text
     }
 }
 

@@ -113,7 +113,8 @@ impl Worker {
             let connections = TaskTracker::new();
             while let Some((accepted, share)) = receiver.recv().await {
                 let (front, registry) = (Arc::clone(&front), Arc::clone(&registry));
-                let drain = stop.drain.clone();
+                // A child, because polling the one token takes a lock that all cores share.
+                let drain = stop.drain.child_token();
                 connections.spawn(async move {
                     serve_accepted(accepted, front, registry, timeouts, drain).await;
                     drop(share);

@@ -673,7 +673,11 @@ async fn many_are_deleted_at_once() {
     .concat();
     let reply = world.succeed(request(false, &objects)).await;
     assert_eq!(reply.elements("Key"), ["a", "absent", "b", "c", "key"]);
-    let codes = ["PreconditionFailed", "PreconditionFailed", "NoSuchVersion"];
+    let codes = [
+        "PreconditionFailed",
+        "PreconditionFailed",
+        "InvalidArgument",
+    ];
     assert_eq!(reply.elements("Code"), codes);
     assert_eq!(reply.elements("Deleted").len(), 2);
     world.send(head("/bucket/a")).await.is(404);
@@ -714,12 +718,17 @@ async fn versions_that_cannot_be_are_refused() {
         .succeed(get("/bucket/key?versionId=null"))
         .await
         .body_is(b"body");
+    let unknown = "/bucket/key?versionId=fe2345678901234567890123456789ab";
     for method in ["GET", "HEAD", "DELETE"] {
         let reply = world
             .send(call(method, "/bucket/key?versionId=abc", ""))
             .await;
-        reply.is(404);
+        reply.is(400);
+        // To delete what is not there is no error.
+        let status = if method == "DELETE" { 204 } else { 404 };
+        world.send(call(method, unknown, "")).await.is(status);
     }
+    world.send(get(unknown)).await.refused(404, "NoSuchVersion");
     world
         .send(get("/bucket/key?versionId="))
         .await

@@ -1,20 +1,31 @@
 //! Buckets: create, look up, configure, delete, list.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use oncilla_meta::{CommitOutcome, Mutation, Precondition, Reader, Space};
 
 use crate::fault::Fault;
 use crate::rows::bucket::{
     BucketRecord, all_buckets, bucket_by_owner_key, bucket_key, bucket_name, bucket_name_by_owner,
-    bucket_name_key, buckets_of_owner,
+    bucket_name_key, bucket_name_value, buckets_of_owner,
 };
 use crate::rows::codec::UnknownFields;
 use crate::rows::garbage::Garbage;
+use crate::rows::history::history_of_bucket;
 use crate::rows::key::{BucketId, successor};
-use crate::rows::object::{history_of_bucket, objects_of_bucket};
-use crate::rows::usage;
+use crate::rows::object::objects_of_bucket;
+use crate::rows::usage::{self, Counter, Counts};
 use crate::store::{CONFLICT_RETRIES_MAX, Store, is_empty, scan};
 use oncilla_wire::xml::acl::CannedAcl;
+use oncilla_wire::xml::versioning::VersioningStatus;
+
+/// Most buckets cached: a few hundred bytes each.
+pub(crate) const BUCKETS_CACHED_MAX: usize = 10_000;
+
+/// How long a cached bucket counts, which bounds how long a change by another process goes unseen.
+pub(crate) const BUCKET_CACHED_FOR: Duration = Duration::from_secs(5);
 
 /// A bucket as it was when it was looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +40,12 @@ impl Bucket {
     /// Identity under which its objects are kept.
     pub fn id(&self) -> BucketId {
         self.record.id
+    }
+
+    /// That the bucket exists and treats superseded versions as it did when it was looked up.
+    pub(crate) fn unchanged(&self) -> Precondition {
+        let value = bucket_name_value(&self.name, self.record.versioning);
+        Precondition::Equals(bucket_name_key(self.record.id), value)
     }
 }
 
@@ -122,11 +139,16 @@ pub struct Usage {
     pub objects: u64,
     /// Bytes in live objects.
     pub bytes: u64,
+    /// Superseded versions and delete markers.
+    pub past_entries: u64,
+    /// Bytes in superseded versions.
+    pub past_bytes: u64,
 }
 
 impl Store {
     /// Creates a bucket.
     pub async fn create_bucket(&self, new: NewBucket) -> Result<Bucket, CreateBucketError> {
+        let _forget_when_dropped = self.inner.buckets.forget_when_dropped();
         loop {
             let time = self.inner.clock.tick();
             let mut id = [0; 8];
@@ -139,6 +161,7 @@ impl Store {
                 acl: new.acl,
                 public_objects: new.public_objects,
                 tags: new.tags.clone(),
+                versioning: VersioningStatus::Unversioned,
                 unknown: UnknownFields::default(),
             };
             let mut mutation = Mutation::new();
@@ -147,7 +170,11 @@ impl Store {
                 .require(Precondition::Absent(bucket_key(&new.name)))
                 .require(Precondition::Absent(bucket_name_key(record.id)))
                 .put(Space::Records, bucket_key(&new.name), record.encode())
-                .put(Space::Records, bucket_name_key(record.id), new.name.clone())
+                .put(
+                    Space::Records,
+                    bucket_name_key(record.id),
+                    bucket_name_value(&new.name, record.versioning),
+                )
                 .put(
                     Space::Records,
                     bucket_by_owner_key(&new.owner, &new.name),
@@ -165,7 +192,7 @@ impl Store {
                 }
                 CommitOutcome::Conflict { .. } => {}
             }
-            match self.bucket(&new.name).await {
+            match self.read_bucket(&new.name).await {
                 Ok(bucket) if bucket.record.owner == new.owner => {
                     return Err(CreateBucketError::AlreadyOwnedByYou(Box::new(bucket)));
                 }
@@ -178,7 +205,19 @@ impl Store {
     }
 
     /// Looks a bucket up by its name.
-    pub async fn bucket(&self, name: &str) -> Result<Bucket, BucketError> {
+    pub async fn bucket(&self, name: &str) -> Result<Arc<Bucket>, BucketError> {
+        let cache = &self.inner.buckets;
+        if let Some(cached) = cache.get(name) {
+            return Ok(cached);
+        }
+        let ticket = cache.begin_read();
+        // Absence is not cached: made-up names must not push out real buckets.
+        let found = Arc::new(self.read_bucket(name).await?);
+        cache.put(ticket, name, Arc::clone(&found));
+        Ok(found)
+    }
+
+    async fn read_bucket(&self, name: &str) -> Result<Bucket, BucketError> {
         let row = self
             .get(&bucket_key(name))
             .await?
@@ -198,14 +237,20 @@ impl Store {
         change: impl Fn(&mut BucketRecord),
     ) -> Result<Bucket, BucketError> {
         let key = bucket_key(name);
+        let _forget_when_dropped = self.inner.buckets.forget_when_dropped();
         for _ in 0..CONFLICT_RETRIES_MAX {
             let row = self.get(&key).await?.ok_or(BucketError::NoSuchBucket)?;
             let mut record = BucketRecord::decode(row.clone()).map_err(Fault::from)?;
+            let versioning_before = record.versioning;
             change(&mut record);
             let mut mutation = Mutation::new();
             mutation
                 .require(Precondition::Equals(key.clone(), row))
                 .put(Space::Records, key.clone(), record.encode());
+            if record.versioning != versioning_before {
+                let value = bucket_name_value(name, record.versioning);
+                mutation.put(Space::Records, bucket_name_key(record.id), value);
+            }
             let time = self.inner.clock.tick();
             if let CommitOutcome::Committed { .. } = self.commit(mutation, time).await? {
                 return Ok(Bucket {
@@ -217,10 +262,20 @@ impl Store {
         Err(Fault::Unavailable("too many concurrent changes of one bucket".to_owned()).into())
     }
 
-    /// Deletes a bucket that holds no object. Uploads still open in it are aborted. A bucket that
-    /// took the name since `bucket` was looked up is left alone.
+    /// The bucket as it is now; `None` if it is gone, even if another has its name.
+    pub(crate) async fn same_bucket(&self, bucket: &Bucket) -> Result<Option<Bucket>, Fault> {
+        match self.read_bucket(&bucket.name).await {
+            Ok(now) => Ok(Some(now).filter(|now| now.id() == bucket.id())),
+            Err(BucketError::NoSuchBucket) => Ok(None),
+            Err(BucketError::Fault(fault)) => Err(fault),
+        }
+    }
+
+    /// Deletes a bucket that holds no object, no version and no delete marker. Uploads still open in
+    /// it are aborted. A bucket that took the name since `bucket` was looked up is left alone.
     pub async fn delete_bucket(&self, bucket: &Bucket) -> Result<(), DeleteBucketError> {
         let name = bucket.name.as_str();
+        let _forget_when_dropped = self.inner.buckets.forget_when_dropped();
         let key = bucket_key(name);
         for _ in 0..CONFLICT_RETRIES_MAX {
             let row = self
@@ -245,9 +300,10 @@ impl Store {
                 .require(Precondition::RangeEmpty(history.0, history.1))
                 .delete(Space::Records, key.clone())
                 .delete(Space::Records, bucket_name_key(record.id))
-                .delete(Space::Records, bucket_by_owner_key(&record.owner, name))
-                .delete(Space::Records, usage::objects_key(record.id))
-                .delete(Space::Records, usage::bytes_key(record.id));
+                .delete(Space::Records, bucket_by_owner_key(&record.owner, name));
+            for counter in Counter::ALL {
+                mutation.delete(Space::Records, counter.key(record.id));
+            }
             self.note_garbage(&mut mutation, Garbage::BucketUploads(record.id))?;
             let time = self.inner.clock.tick();
             if let CommitOutcome::Committed { .. } = self.commit(mutation, time).await? {
@@ -299,13 +355,24 @@ impl Store {
 
     /// What a bucket holds.
     pub async fn usage(&self, bucket: &Bucket) -> Result<Usage, Fault> {
-        let objects = self.get(&usage::objects_key(bucket.id())).await?;
-        let bytes = self.get(&usage::bytes_key(bucket.id())).await?;
+        let counts = counts(&*self.inner.engine.snapshot(), bucket.id()).await?;
         Ok(Usage {
-            objects: usage::value(objects.as_ref()).max(0) as u64,
-            bytes: usage::value(bytes.as_ref()).max(0) as u64,
+            objects: counts.objects.max(0) as u64,
+            bytes: counts.bytes.max(0) as u64,
+            past_entries: counts.past_entries.max(0) as u64,
+            past_bytes: counts.past_bytes.max(0) as u64,
         })
     }
+}
+
+/// Reads the counters of a bucket.
+pub(crate) async fn counts(reader: &dyn Reader, bucket: BucketId) -> Result<Counts, Fault> {
+    let mut counts = Counts::default();
+    for counter in Counter::ALL {
+        let row = reader.get(Space::Records, &counter.key(bucket)).await?;
+        *counts.of(counter) = usage::value(row.as_ref());
+    }
+    Ok(counts)
 }
 
 /// The smallest key greater than `key`.

@@ -51,7 +51,7 @@ impl ETag {
 impl std::fmt::Display for ETag {
     /// Without quotes, as conditions compare it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&hex::encode(&self.md5))?;
+        write!(f, "{:032x}", u128::from_be_bytes(self.md5))?;
         match self.parts {
             0 => Ok(()),
             parts => write!(f, "-{parts}"),

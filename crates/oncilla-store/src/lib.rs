@@ -6,7 +6,8 @@
 //! nothing names, and the [collector] finds those.
 //!
 //! [`Store`] is the door. Its methods are grouped as the S3 API groups its operations:
-//! [`bucket`], [`object`], [`multipart`], [`list`]. [`check`] verifies a store as a whole.
+//! [`bucket`], [`object`], [`multipart`], [`list`]; what becomes of superseded versions is in
+//! [`history`]. [`check`] verifies a store as a whole.
 
 pub mod bucket;
 pub mod check;
@@ -15,6 +16,7 @@ pub mod collector;
 pub mod content;
 pub mod etag;
 mod fault;
+pub mod history;
 pub mod list;
 mod locks;
 pub mod multipart;
@@ -31,6 +33,8 @@ pub use content::{
 };
 pub use etag::ETag;
 pub use fault::Fault;
+pub use rows::history::DeleteMarker;
 pub use rows::key::UniqueId;
 pub use rows::object::{ObjectRecord, ObjectSummary, StoredChecksum};
+pub use rows::version_id::VersionId;
 pub use store::{Store, StoreOptions};

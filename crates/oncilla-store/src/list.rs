@@ -220,7 +220,7 @@ where
 }
 
 /// The group a key belongs to: the key up to and including the first delimiter behind the prefix.
-fn common_prefix(key: &Bytes, query: &ListQuery) -> Option<Bytes> {
+pub(crate) fn common_prefix(key: &Bytes, query: &ListQuery) -> Option<Bytes> {
     if query.delimiter.is_empty() {
         return None;
     }

@@ -6,11 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use oncilla_blob::Volumes;
 use oncilla_hash::ChecksumAlgorithm;
-use oncilla_meta::{CommitOutcome, Engine, Mutation, Precondition, Reader, Scan, Space};
+use oncilla_hash::md5_lanes::Md5Kernel;
+use oncilla_meta::{
+    CommitOutcome, Engine, LookupCache, Mutation, Precondition, Reader, Scan, Space,
+};
 
+use crate::bucket::{BUCKET_CACHED_FOR, BUCKETS_CACHED_MAX, Bucket};
 use crate::clock::{Clock, WallClock};
 use crate::collector::CollectorState;
-use crate::content::{BodySource, ContentLimits, ContentWriter};
+use crate::content::{BodySource, ContentLimits, ContentWriter, HashThreads, hash_threads_default};
 use crate::fault::Fault;
 use crate::locks::KeyLocks;
 use crate::pins::UploadPins;
@@ -31,6 +35,9 @@ pub struct StoreOptions {
     /// that looked up a record and finds its bytes freed has to look again (`object/get.rs`), and
     /// what is looked up by a record that is held already (its layout, its parts) is still there.
     pub collect_grace: Duration,
+    /// Threads that compute the MD5 of uploads, several uploads at a time. With 0, each upload is
+    /// hashed by the thread that receives it. The default is for this processor.
+    pub hash_threads: usize,
 }
 
 impl Default for StoreOptions {
@@ -39,6 +46,10 @@ impl Default for StoreOptions {
             inline_bytes_max: 16 << 10,
             extent_bytes_max: 256 << 20,
             collect_grace: Duration::from_secs(5),
+            hash_threads: hash_threads_default(
+                Md5Kernel::detect(),
+                std::thread::available_parallelism().map_or(1, usize::from),
+            ),
         }
     }
 }
@@ -64,8 +75,10 @@ pub(crate) struct Inner {
     pub clock: Clock,
     pub options: StoreOptions,
     pub locks: KeyLocks,
+    pub buckets: LookupCache<Bucket>,
     pub upload_pins: UploadPins,
     pub collector: CollectorState,
+    pub hash_threads: Arc<HashThreads>,
 }
 
 impl Store {
@@ -81,14 +94,17 @@ impl Store {
             .and_then(|row| row[..].try_into().ok())
             .map_or(0, u64::from_be_bytes);
         let clock = Clock::new(wall, highest.saturating_add(CLOCK_SLACK));
+        let hash_threads = HashThreads::start(options.hash_threads)?;
         let inner = Inner {
             engine,
             volumes,
             clock,
             options,
             locks: KeyLocks::new(),
+            buckets: LookupCache::new(BUCKETS_CACHED_MAX, BUCKET_CACHED_FOR),
             upload_pins: UploadPins::default(),
             collector: CollectorState::default(),
+            hash_threads,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -98,6 +114,7 @@ impl Store {
     /// Ends the store in good order: what is being written finishes.
     pub async fn close(&self) {
         self.inner.volumes.shutdown().await;
+        self.inner.hash_threads.close().await;
     }
 
     /// The engine beneath.
@@ -135,6 +152,7 @@ impl Store {
             limits,
             algorithm,
             with_sha256,
+            &self.inner.hash_threads,
         )
         .await
     }

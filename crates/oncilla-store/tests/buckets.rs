@@ -27,7 +27,7 @@ fn new_bucket(name: &str, owner: &str) -> NewBucket {
 async fn a_name_belongs_to_whoever_was_first() {
     for world in World::every_kind().await {
         let bucket = world.bucket("mine").await;
-        assert_eq!(world.store.bucket("mine").await.unwrap(), bucket);
+        assert_eq!(*world.store.bucket("mine").await.unwrap(), bucket);
         let again = world.store.create_bucket(new_bucket("mine", OWNER)).await;
         match again {
             Err(CreateBucketError::AlreadyOwnedByYou(found)) => assert_eq!(*found, bucket),

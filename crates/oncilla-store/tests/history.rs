@@ -69,7 +69,7 @@ async fn read(store: &Store, bucket: &Bucket, key: u64, slow: bool) -> Option<Ob
     let opened = match store.open_object(bucket, name(key).as_bytes()).await {
         Ok(opened) => opened,
         Err(GetObjectError::NoSuchKey) => return None,
-        Err(GetObjectError::Fault(fault)) => panic!("{}: {fault}", name(key)),
+        Err(error) => panic!("{}: {error}", name(key)),
     };
     if slow {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -135,6 +135,7 @@ async fn act(store: &Store, bucket: &Bucket, history: &History, random: &mut See
             let source = name(random.below(KEYS));
             let copy = CopyObject {
                 source: (bucket, source.as_bytes()),
+                source_version: None,
                 source_conditions: &none,
                 destination: (bucket, key_name.as_bytes()),
                 conditions: &none,
@@ -146,8 +147,11 @@ async fn act(store: &Store, bucket: &Bucket, history: &History, random: &mut See
                 algorithm: None,
             };
             match store.copy_object(copy, u64::MAX).await {
-                Ok(written) => history.record(key, begin, Did::Wrote(written.id, written.time)),
-                Err(CopyError::NoSuchKey) => {}
+                Ok(copied) => {
+                    let written = copied.record;
+                    history.record(key, begin, Did::Wrote(written.id, written.time));
+                }
+                Err(CopyError::Source(GetObjectError::NoSuchKey)) => {}
                 Err(error) => panic!("{error}"),
             }
         }

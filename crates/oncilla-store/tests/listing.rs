@@ -11,8 +11,11 @@ use oncilla_blob::conformance::seed;
 use oncilla_blob::testing::SeededRandom;
 use oncilla_meta::memory::MemoryEngine;
 use oncilla_store::Bucket;
+use oncilla_store::history::{ListVersionsQuery, VersionMarker};
 use oncilla_store::list::{After, Entry, ListQuery};
+use oncilla_store::rows::bucket::BucketRecord;
 use oncilla_store::rows::key::successor;
+use oncilla_wire::xml::versioning::VersioningStatus;
 use support::hooked::HookedEngine;
 use support::{Setup, World};
 
@@ -112,6 +115,52 @@ async fn objects_are_listed_as_the_definition_says() {
                     break;
                 }
                 next.after = page.entries.last().unwrap().position();
+            }
+            assert_eq!(walked, whole, "{query:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn versions_are_listed_as_the_definition_says() {
+    let mut random = SeededRandom::new(seed("listing versions"));
+    for world in World::every_kind().await {
+        let bucket = world.bucket("one").await;
+        let enable = |record: &mut BucketRecord| record.versioning = VersioningStatus::Enabled;
+        let bucket = world.store.update_bucket(&bucket.name, enable).await;
+        let bucket = bucket.unwrap();
+        let mut keys = Vec::new();
+        for _ in 0..150 {
+            let key = format!("{}x", text(&mut random, 4));
+            for _ in 0..=random.below(3) {
+                match random.below(3) {
+                    0 => drop(world.delete(&bucket, &key).await),
+                    _ => drop(world.put(&bucket, &key, b"").await),
+                }
+                keys.push(Bytes::from(key.clone()));
+            }
+        }
+        keys.sort();
+        for _ in 0..600 {
+            let query = random_query(&mut random);
+            let whole = by_definition(&keys, &query);
+            let mut walked = Vec::new();
+            let mut next = ListVersionsQuery {
+                keys: query.clone(),
+                marker: None,
+            };
+            loop {
+                let page = world.store.list_versions(&bucket, &next).await.unwrap();
+                walked.extend(lines(&page.entries));
+                let left = whole.len() - walked.len();
+                assert_eq!(page.truncated, left > 0, "{next:?}");
+                assert!(left == 0 || page.entries.len() == query.limit, "{next:?}");
+                if left == 0 {
+                    break;
+                }
+                let last = page.entries.last().unwrap();
+                next.keys.after = last.position();
+                next.marker = VersionMarker::behind(last);
             }
             assert_eq!(walked, whole, "{query:?}");
         }

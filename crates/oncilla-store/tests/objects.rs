@@ -5,7 +5,9 @@ mod support;
 
 use bytes::Bytes;
 use oncilla_hash::{Checksum, ChecksumAlgorithm};
-use oncilla_store::object::{CopyError, CopyObject, Directive, NewObject, PutObjectError};
+use oncilla_store::object::{
+    CopyError, CopyObject, Directive, GetObjectError, NewObject, PutObjectError,
+};
 use oncilla_store::rows::placement::Placement;
 use oncilla_store::{Bucket, Declared, DigestMismatch, ETag, ObjectRecord, WriteContentError};
 use oncilla_wire::conditions::{ConditionFailure, Conditions};
@@ -128,6 +130,7 @@ async fn copy(
 ) -> Result<ObjectRecord, CopyError> {
     let copy = CopyObject {
         source: (source.0, source.1.as_bytes()),
+        source_version: None,
         source_conditions: &Conditions::default(),
         destination: (destination.0, destination.1.as_bytes()),
         conditions: &Conditions::default(),
@@ -138,7 +141,8 @@ async fn copy(
         tags: Directive::Copy,
         algorithm: None,
     };
-    world.store.copy_object(copy, 5 << 30).await
+    let copied = world.store.copy_object(copy, 5 << 30).await?;
+    Ok(copied.record)
 }
 
 #[tokio::test]
@@ -206,7 +210,10 @@ async fn copying_onto_itself_changes_metadata_and_keeps_the_bytes() {
         }
     }
     let missing = copy(&world, (&bucket, "none"), (&bucket, "k"), Directive::Copy).await;
-    assert!(matches!(missing, Err(CopyError::NoSuchKey)));
+    assert!(matches!(
+        missing,
+        Err(CopyError::Source(GetObjectError::NoSuchKey))
+    ));
 }
 
 #[tokio::test]
@@ -218,7 +225,7 @@ async fn an_update_keeps_identity_bytes_and_time() {
     world.wall.advance(5_000);
     let tags = vec![("a".to_owned(), "b".to_owned())];
     let change = |record: &mut ObjectRecord| record.tags = tags.clone();
-    let after = world.store.update_object(&bucket, b"k", change).await;
+    let after = world.store.update_object(&bucket, b"k", None, change).await;
     assert_eq!(
         after.unwrap(),
         ObjectRecord {

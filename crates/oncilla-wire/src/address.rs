@@ -106,14 +106,18 @@ impl Addressing {
     /// The part of the host before a base domain; bucket names may contain dots.
     fn bucket_of_host(&self, host: &str) -> Option<String> {
         let host = without_port(host);
-        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let mut base_domains = self.base_domains.iter();
         // A base domain inside another one must not be taken for a bucket of the outer one.
-        if self.base_domains.contains(&host) {
+        if base_domains.any(|domain| domain.eq_ignore_ascii_case(host)) {
             return None;
         }
         self.base_domains.iter().find_map(|domain| {
-            let bucket = host.strip_suffix(domain.as_str())?.strip_suffix('.')?;
-            (!bucket.is_empty()).then(|| bucket.to_owned())
+            let bucket_length = host.len().checked_sub(domain.len())?;
+            let (bucket, rest) = host.split_at_checked(bucket_length)?;
+            let bucket = bucket.strip_suffix('.')?;
+            (rest.eq_ignore_ascii_case(domain) && !bucket.is_empty())
+                .then(|| bucket.to_ascii_lowercase())
         })
     }
 }

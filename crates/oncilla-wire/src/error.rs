@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 macro_rules! error_codes {
     ($($code:ident, $status:literal, $message:literal;)*) => {
@@ -48,6 +48,7 @@ error_codes! {
     EntityTooLarge, 400, "Your proposed upload exceeds the maximum allowed object size.";
     EntityTooSmall, 400, "Your proposed upload is smaller than the minimum allowed object size.";
     ExpiredToken, 400, "The provided token has expired.";
+    IllegalVersioningConfigurationException, 400, "The versioning configuration specified in the request is invalid.";
     IllegalLocationConstraintException, 400, "The specified location constraint is incompatible for the region specific endpoint this request was sent to.";
     IncompleteBody, 400, "You did not provide the number of bytes specified by the Content-Length HTTP header.";
     InsufficientStorage, 507, "There is not enough space left on the server to store the object. Nothing was changed.";
@@ -104,6 +105,9 @@ pub struct S3Error {
     pub message: Cow<'static, str>,
     /// Further elements of the `<Error>` document, such as `ArgumentName` or `CanonicalRequest`.
     pub details: Vec<(&'static str, String)>,
+    /// Headers of the answer, such as `x-amz-delete-marker`. Unlike the document, they are in the
+    /// answer to a HEAD too.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl S3Error {
@@ -113,6 +117,7 @@ impl S3Error {
             code,
             message: Cow::Borrowed(code.default_message()),
             details: Vec::new(),
+            headers: Vec::new(),
         }
     }
 
@@ -122,6 +127,7 @@ impl S3Error {
             code,
             message: message.into(),
             details: Vec::new(),
+            headers: Vec::new(),
         }
     }
 
@@ -140,6 +146,13 @@ impl S3Error {
     #[must_use]
     pub fn detail(mut self, element: &'static str, value: impl Into<String>) -> Self {
         self.details.push((element, value.into()));
+        self
+    }
+
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
         self
     }
 }

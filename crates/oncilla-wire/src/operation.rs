@@ -4,6 +4,9 @@
 //! operation or is an error: it never falls through to the plain verb, which would turn
 //! `DELETE /bucket?policy` into the loss of the bucket.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use http::{HeaderMap, Method};
 
 use crate::error::{S3Error, S3ErrorCode};
@@ -169,7 +172,7 @@ operations! {
     PutBucketTagging: PUT Bucket ["tagging"] => "s3:PutBucketTagging", implemented;
     DeleteBucketTagging: DELETE Bucket ["tagging"] => "s3:PutBucketTagging", implemented;
     GetBucketVersioning: GET Bucket ["versioning"] => "s3:GetBucketVersioning", implemented;
-    PutBucketVersioning: PUT Bucket ["versioning"] => "s3:PutBucketVersioning", planned;
+    PutBucketVersioning: PUT Bucket ["versioning"] => "s3:PutBucketVersioning", implemented;
     GetBucketWebsite: GET Bucket ["website"] => "s3:GetBucketWebsite", planned;
     PutBucketWebsite: PUT Bucket ["website"] => "s3:PutBucketWebsite", planned;
     DeleteBucketWebsite: DELETE Bucket ["website"] => "s3:DeleteBucketWebsite", planned;
@@ -218,6 +221,13 @@ const FOREIGN_SUBRESOURCES: [&str; 12] = [
     "x-amz-object-lambda",
 ];
 
+/// Every query key that selects an operation, and the foreign ones. Requests are full of parameters
+/// that do not (`x-id`), and each of them is looked for in vain.
+static SUBRESOURCES: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let selectors = ROUTES.iter().flat_map(|route| route.selectors);
+    selectors.chain(&FOREIGN_SUBRESOURCES).copied().collect()
+});
+
 impl Operation {
     /// S3's name for it, such as `GetObject`.
     pub fn name(self) -> &'static str {
@@ -225,9 +235,25 @@ impl Operation {
     }
 
     /// The action that a policy has to allow, such as `s3:GetObject`. The source of a copy needs
-    /// `s3:GetObject` besides, and a request for a version the action with `Version` in its name.
+    /// `s3:GetObject` besides; see also [`Operation::iam_action_on_version`].
     pub fn iam_action(self) -> &'static str {
         self.route().iam_action
+    }
+
+    /// The action that a policy has to allow when the request names a version. Source: service
+    /// authorization reference, "Actions, resources, and condition keys for Amazon S3".
+    pub fn iam_action_on_version(self) -> &'static str {
+        match self {
+            Self::GetObject | Self::HeadObject => "s3:GetObjectVersion",
+            Self::DeleteObject => "s3:DeleteObjectVersion",
+            Self::GetObjectAcl => "s3:GetObjectVersionAcl",
+            Self::PutObjectAcl => "s3:PutObjectVersionAcl",
+            Self::GetObjectAttributes => "s3:GetObjectVersionAttributes",
+            Self::GetObjectTagging => "s3:GetObjectVersionTagging",
+            Self::PutObjectTagging => "s3:PutObjectVersionTagging",
+            Self::DeleteObjectTagging => "s3:DeleteObjectVersionTagging",
+            _ => self.iam_action(),
+        }
     }
 
     /// Whether the server does it. The others answer `NotImplemented` and change nothing.
@@ -325,10 +351,7 @@ fn is_subresource(verb: &str, level: Level, name: &str) -> bool {
     match name {
         "id" | "list-type" => false,
         "partNumber" => level == Level::Object && verb != "GET" && verb != "HEAD",
-        _ => {
-            FOREIGN_SUBRESOURCES.contains(&name)
-                || ROUTES.iter().any(|route| route.selectors.contains(&name))
-        }
+        _ => SUBRESOURCES.contains(name),
     }
 }
 

@@ -1,16 +1,17 @@
 //! The door: accounts and keys in an engine, and a small cache in front of lookups.
 
 mod accounts;
-mod cache;
 mod keys;
 mod root;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use oncilla_meta::{CommitOutcome, Engine, Mutation, Precondition, Reader, Scan, Space};
+use oncilla_meta::{
+    CommitOutcome, Engine, LookupCache, Mutation, Precondition, Reader, Scan, Space,
+};
 
-use self::cache::KeyCache;
 use crate::authorize::{KeyPrincipal, Principal};
 use crate::error::IamError;
 use crate::rows::RowError;
@@ -26,6 +27,12 @@ pub use self::root::Root;
 /// one loses another wins, so this is more than there can be requests in flight.
 const CONFLICT_RETRIES_MAX: usize = 1_000;
 
+/// Most keys cached: as many as one account may have, about 10 MB with few grants each.
+const KEYS_CACHED_MAX: usize = 10_000;
+
+/// How long a cached key counts, which bounds how long a change by another process goes unseen.
+const KEY_CACHED_FOR: Duration = Duration::from_secs(5);
+
 /// A wall clock in milliseconds since 1970.
 type Clock = dyn Fn() -> u64 + Send + Sync;
 
@@ -38,7 +45,7 @@ pub struct Iam {
 struct Inner {
     engine: Arc<dyn Engine>,
     now_ms: Arc<Clock>,
-    cache: KeyCache,
+    cache: LookupCache<KeyWithAccount>,
 }
 
 /// An access key and the account it acts for, as they were at one moment.
@@ -124,10 +131,18 @@ impl Iam {
     /// Opens the door to what `engine` keeps. `now_ms` is the wall clock in milliseconds since
     /// 1970; it dates records and judges expiry.
     pub fn new(engine: Arc<dyn Engine>, now_ms: Arc<dyn Fn() -> u64 + Send + Sync>) -> Self {
-        Self::with_cache(engine, now_ms, KeyCache::default())
+        Self::with_cache(
+            engine,
+            now_ms,
+            LookupCache::new(KEYS_CACHED_MAX, KEY_CACHED_FOR),
+        )
     }
 
-    fn with_cache(engine: Arc<dyn Engine>, now_ms: Arc<Clock>, cache: KeyCache) -> Self {
+    fn with_cache(
+        engine: Arc<dyn Engine>,
+        now_ms: Arc<Clock>,
+        cache: LookupCache<KeyWithAccount>,
+    ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 engine,

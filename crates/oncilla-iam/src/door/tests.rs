@@ -410,7 +410,7 @@ async fn a_failed_commit_changes_nothing() {
 async fn another_process_is_believed_after_the_entrys_lifetime() {
     let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new());
     let lifetime = Duration::from_millis(20);
-    let cache = KeyCache::with_lifetime(lifetime);
+    let cache = LookupCache::new(KEYS_CACHED_MAX, lifetime);
     let here = Iam::with_cache(Arc::clone(&engine), Arc::new(|| NOW_MS), cache);
     let there = door(engine);
     let ada = here.create_account(named("Ada")).await.unwrap();

@@ -226,6 +226,7 @@ impl Committer {
             .before_puts(overlay.base_moment(), puts.map(|(key, _)| key));
         self.write_batch(batch, overlay.applied)?;
         self.sequence_bound = bound;
+        self.shared.retired.note_committed(overlay.applied_bytes);
 
         if let Some(view) = self.shared.view.load_full() {
             let deletes = overlay.records.iter().filter(|(_, value)| value.is_none());

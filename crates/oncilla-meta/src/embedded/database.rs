@@ -4,10 +4,11 @@ use std::ffi::OsStr;
 use std::fs::{OpenOptions, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fjall::compaction::Leveled;
 use fjall::config::{BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry};
 use fjall::{CompressionType, Keyspace, KeyspaceCreateOptions, PersistMode};
 
@@ -30,6 +31,7 @@ const LIBRARY_MARKER: &str = "version";
 const LIBRARY_MARKER_MAGIC: &[u8] = b"FJL";
 const LIBRARY_LOCK: &str = "lock";
 const LIBRARY_KEYSPACES: &str = "keyspaces";
+const LIBRARY_TABLES: &str = "tables";
 
 /// Reserved rows of the changes keyspace. Change-log keys are 8 bytes long, so these lie behind
 /// all of them.
@@ -38,10 +40,17 @@ const SEQUENCE_BOUND_KEY: &[u8] = b"\xff\xff\xff\xff\xff\xff\xff\xff/sequence-bo
 
 /// Bytes of rows in memory per keyspace before they are flushed. Together with up to two more of
 /// each on their way to disk (see [`Database::is_congested`]) and the cache of 64 MiB, the engine
-/// stays below 150 MB.
+/// stays below 190 MB. Every flush holds writers up for some milliseconds of syncs, so bodies,
+/// which come fastest, are flushed in larger pieces.
 const RECORDS_MEMTABLE_BYTES: u64 = 12 * 1024 * 1024;
-const BODIES_MEMTABLE_BYTES: u64 = 12 * 1024 * 1024;
+const BODIES_MEMTABLE_BYTES: u64 = 24 * 1024 * 1024;
 const CHANGES_MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Bytes of a table file. The library (lsm-tree 3.1.10, `compaction/worker.rs`) writes and syncs
+/// the last table of a compaction while it holds the lock that every read takes: 50 to 60 ms for
+/// its default of 64 MiB. Smaller tables would make the list of them, which is written anew with
+/// every flush, long in large stores.
+const TABLE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Write buffers of a keyspace that may wait for their flush.
 const SEALED_MEMTABLES_MAX: usize = 2;
@@ -234,6 +243,18 @@ impl Database {
     }
 }
 
+/// The directories that the library keeps the tables of its keyspaces in.
+pub(super) fn tables_directories(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut directories = Vec::new();
+    for keyspace in std::fs::read_dir(path.join(LIBRARY_KEYSPACES))? {
+        let tables = keyspace?.path().join(LIBRARY_TABLES);
+        if tables.is_dir() {
+            directories.push(tables);
+        }
+    }
+    Ok(directories)
+}
+
 /// Returns whether there is no database yet. Never removes anything but the traces of a creation
 /// that was interrupted before anything could be written.
 fn prepare_directory(path: &Path) -> Result<bool, EngineError> {
@@ -358,7 +379,9 @@ fn keyspace(
 /// every level keeps its filters: ten bits per key, 1 % in vain.
 fn base_options() -> KeyspaceCreateOptions {
     let bits = BloomConstructionPolicy::BitsPerKey(10.0);
+    let levels = Leveled::default().with_table_target_size(TABLE_BYTES);
     KeyspaceCreateOptions::default()
+        .compaction_strategy(Arc::new(levels))
         .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(bits)))
         .expect_point_read_hits(false)
 }

@@ -8,6 +8,7 @@
 //! | `view` | consistent reads: point, scan, change log |
 //! | `gaps` | ranges known to be empty, so that scans need not walk deleted rows |
 //! | `journal` | reading the library's journal: a torn end is cut off, damage is refused |
+//! | `retired` | freeing the blocks of deleted files in small steps, so that no sync waits for it |
 //! | `stats` | counters and histograms |
 
 mod committer;
@@ -16,6 +17,7 @@ mod gaps;
 mod journal;
 mod overlay;
 mod queue;
+mod retired;
 mod stats;
 mod view;
 
@@ -42,6 +44,7 @@ use committer::Committer;
 pub use database::OpenError;
 use gaps::{GapIndex, GapLearner};
 use queue::{Job, Queue};
+use retired::{RetiredFiles, RetiredSignal};
 use stats::StatsCollector;
 use view::View;
 
@@ -92,15 +95,29 @@ struct Shared {
     view: ArcSwapOption<View>,
     stats: StatsCollector,
     gaps: GapIndex,
+    retired: RetiredSignal,
 }
 
 impl Shared {
+    /// Reads from the newest view without taking a reference, which all cores would count.
+    fn with_view<T>(
+        &self,
+        read: impl FnOnce(&View) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        match &*self.view.load() {
+            Some(view) => read(view),
+            None => Err(closed_or_reopening()),
+        }
+    }
+
     fn current_view(&self) -> Result<Arc<View>, EngineError> {
-        self.view
-            .load_full()
-            .ok_or_else(|| EngineError::Unavailable {
-                reason: "the metadata database is closed or being reopened".to_owned(),
-            })
+        self.view.load_full().ok_or_else(closed_or_reopening)
+    }
+}
+
+fn closed_or_reopening() -> EngineError {
+    EngineError::Unavailable {
+        reason: "the metadata database is closed or being reopened".to_owned(),
     }
 }
 
@@ -133,6 +150,7 @@ impl EmbeddedEngine {
             view: ArcSwapOption::from(Some(Arc::new(database.view()))),
             stats: StatsCollector::default(),
             gaps: GapIndex::default(),
+            retired: RetiredSignal::default(),
         });
         let committer = Committer::new(Arc::clone(&shared), database, start.next_sequence);
         let learner = GapLearner::new(Arc::clone(&shared));
@@ -142,6 +160,14 @@ impl EmbeddedEngine {
         });
         engine.spawn("meta-commit", move || committer.run())?;
         engine.spawn("meta-gaps", move || learner.run())?;
+        match RetiredFiles::new(Arc::clone(&engine.shared)) {
+            Ok(retired) => engine.spawn("meta-retired", move || retired.run())?,
+            // The kernel allows a user only so many watches.
+            Err(error) => tracing::warn!(
+                %error,
+                "deleted files are freed at once: commits may wait for it now and then"
+            ),
+        }
         Ok(engine)
     }
 
@@ -162,6 +188,7 @@ impl EmbeddedEngine {
     pub fn shutdown(&self) {
         self.shared.queue.close();
         self.shared.gaps.stop_learning();
+        self.shared.retired.stop();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             if thread.join().is_err() {
@@ -180,10 +207,7 @@ impl Drop for EmbeddedEngine {
 
 impl Reader for EmbeddedEngine {
     fn get<'a>(&'a self, space: Space, key: &'a [u8]) -> EngineFuture<'a, Option<Bytes>> {
-        let found = self
-            .shared
-            .current_view()
-            .and_then(|view| view.get(space, key));
+        let found = self.shared.with_view(|view| view.get(space, key));
         Box::pin(ready(found))
     }
 

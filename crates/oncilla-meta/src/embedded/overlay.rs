@@ -30,6 +30,8 @@ pub(super) struct Overlay<'a> {
     /// Sequence of the next mutation that is applied.
     pub(super) next_sequence: u64,
     pub(super) applied: u64,
+    /// Bytes of the mutations that were applied.
+    pub(super) applied_bytes: u64,
     pub(super) conflicts: u64,
 }
 
@@ -44,6 +46,7 @@ impl<'a> Overlay<'a> {
             changes: Vec::new(),
             next_sequence,
             applied: 0,
+            applied_bytes: 0,
             conflicts: 0,
         }
     }
@@ -63,6 +66,7 @@ impl<'a> Overlay<'a> {
                 });
             }
         }
+        let bytes = mutation.byte_len() as u64;
         // Additions can still fail, so they are computed before anything is added.
         let mut counters = Vec::with_capacity(mutation.additions.len());
         for (key, amount) in mutation.additions {
@@ -83,6 +87,7 @@ impl<'a> Overlay<'a> {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.applied += 1;
+        self.applied_bytes += bytes;
         if let Some(entry) = mutation.change {
             self.changes.push((sequence, entry));
         }

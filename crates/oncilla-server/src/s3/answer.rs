@@ -1,16 +1,25 @@
 //! Small builders of answers.
 
+use std::fmt::Write;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, ETAG};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use oncilla_hash::ChecksumAlgorithm;
-use oncilla_store::{ETag, StoredChecksum};
+use oncilla_store::{Bucket, ETag, StoredChecksum, VersionId};
 use oncilla_wire::checksum_headers::ChecksumType;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
-use oncilla_wire::header::X_AMZ_CHECKSUM_TYPE;
+use oncilla_wire::header::{X_AMZ_CHECKSUM_TYPE, X_AMZ_VERSION_ID};
 use oncilla_wire::xml::checksum::Checksums;
 
 use crate::ResponseBody;
+
+/// Length of an entity tag with its quotes, unless it counts parts.
+const QUOTED_ETAG_LENGTH_BYTES_USUAL: usize = 34;
+
+/// Room for the headers of an answer about an object, so that their map need not grow: five to eight
+/// of the object's own and three that every answer has.
+pub const OBJECT_HEADERS_USUAL: usize = 12;
 
 /// What a handler gives.
 pub type Answer = Result<Response<ResponseBody>, S3Error>;
@@ -36,17 +45,44 @@ pub fn xml(document: Vec<u8>) -> Response<ResponseBody> {
 pub fn set(
     response: &mut Response<ResponseBody>,
     name: HeaderName,
-    value: &str,
+    value: impl TryInto<HeaderValue>,
 ) -> Result<(), S3Error> {
-    let value =
-        HeaderValue::try_from(value).map_err(|_| S3Error::new(S3ErrorCode::InternalError))?;
+    let value = value.try_into();
+    let value = value.map_err(|_| S3Error::new(S3ErrorCode::InternalError))?;
     response.headers_mut().insert(name, value);
     Ok(())
 }
 
 /// Sets the `ETag` header.
 pub fn set_etag(response: &mut Response<ResponseBody>, etag: ETag) -> Result<(), S3Error> {
-    set(response, ETAG, &format!("\"{etag}\""))
+    let mut quoted = String::with_capacity(QUOTED_ETAG_LENGTH_BYTES_USUAL);
+    // Writing to a string cannot fail.
+    let _ = write!(quoted, "\"{etag}\"");
+    set(response, ETAG, quoted)
+}
+
+/// Sets `x-amz-version-id` to the version that the answer is about, in a bucket that keeps any.
+pub fn set_version(
+    response: &mut Response<ResponseBody>,
+    bucket: &Bucket,
+    version: VersionId,
+) -> Result<(), S3Error> {
+    if !bucket.keeps_history() {
+        return Ok(());
+    }
+    set(response, X_AMZ_VERSION_ID, version.to_string())
+}
+
+/// Sets `x-amz-version-id` to the version that was written, if it got an id of its own: S3 does not
+/// tell `null` (ceph/s3-tests, test_versioning_bucket_atomic_upload_return_version_id).
+pub fn set_new_version(
+    response: &mut Response<ResponseBody>,
+    version: VersionId,
+) -> Result<(), S3Error> {
+    match version {
+        VersionId::Null => Ok(()),
+        VersionId::Unique { .. } => set(response, X_AMZ_VERSION_ID, version.to_string()),
+    }
 }
 
 /// The checksum's header of an algorithm.
@@ -62,11 +98,11 @@ pub fn set_checksum(
     parts: u16,
 ) -> Result<(), S3Error> {
     let name = checksum_header(stored.checksum.algorithm());
-    set(response, name, &checksum_text(stored, parts))?;
+    set(response, name, checksum_text(stored, parts))?;
     set(
         response,
         X_AMZ_CHECKSUM_TYPE,
-        checksum_type(stored).as_str(),
+        HeaderValue::from_static(checksum_type(stored).as_str()),
     )
 }
 
@@ -78,11 +114,11 @@ pub fn set_part_checksum(
     object: &StoredChecksum,
 ) -> Result<(), S3Error> {
     let name = checksum_header(part.checksum.algorithm());
-    set(response, name, &part.checksum.to_base64())?;
+    set(response, name, part.checksum.to_base64())?;
     set(
         response,
         X_AMZ_CHECKSUM_TYPE,
-        checksum_type(object).as_str(),
+        HeaderValue::from_static(checksum_type(object).as_str()),
     )
 }
 

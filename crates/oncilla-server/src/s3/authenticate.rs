@@ -5,6 +5,7 @@ use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::sigv4::{
     PayloadDeclaration, RequestView, SERVICE_S3, SignedRequest, SigningKey, VerifyLimits,
 };
+use quick_cache::Equivalent;
 
 use crate::RequestContext;
 use crate::s3::S3Service;
@@ -21,25 +22,48 @@ const REGION_KEPT_BYTES_MAX: usize = 64;
 
 /// Which signing key: it depends on the secret (whose generation stands for it), the day, the
 /// region and the service, and on nothing else.
+///
+/// It is looked up as it stands in the request, and owned only where it is kept.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct SigningKeyName {
-    access_key_id: Box<str>,
+pub struct SigningKeyName<Text = Box<str>> {
+    access_key_id: Text,
     generation: u64,
     created_ms: u64,
-    day: Box<str>,
-    region: Box<str>,
+    day: Text,
+    region: Text,
 }
 
-impl SigningKeyName {
-    fn new(signed: &SignedRequest<'_>, found: &KeyWithAccount) -> Self {
+impl<'r> SigningKeyName<&'r str> {
+    fn new(signed: &'r SignedRequest<'_>, found: &KeyWithAccount) -> Self {
         let key = &found.key.info;
         Self {
-            access_key_id: signed.access_key_id.as_ref().into(),
+            access_key_id: &signed.access_key_id,
             generation: key.generation,
             created_ms: key.created_ms,
-            day: signed.scope.day.as_ref().into(),
-            region: signed.scope.region.as_ref().into(),
+            day: &signed.scope.day,
+            region: &signed.scope.region,
         }
+    }
+
+    fn to_owned(&self) -> SigningKeyName {
+        SigningKeyName {
+            access_key_id: self.access_key_id.into(),
+            generation: self.generation,
+            created_ms: self.created_ms,
+            day: self.day.into(),
+            region: self.region.into(),
+        }
+    }
+}
+
+/// `str` and `Box<str>` have the same hash, so the derived one serves both forms.
+impl Equivalent<SigningKeyName> for SigningKeyName<&str> {
+    fn equivalent(&self, kept: &SigningKeyName) -> bool {
+        self.access_key_id == &*kept.access_key_id
+            && self.generation == kept.generation
+            && self.created_ms == kept.created_ms
+            && self.day == &*kept.day
+            && self.region == &*kept.region
     }
 }
 
@@ -61,7 +85,7 @@ impl S3Service {
         let Some(signed) = SignedRequest::parse(view)? else {
             let declared = PayloadDeclaration::from_headers(view.headers)?;
             let declared = declared.unwrap_or(PayloadDeclaration::UnsignedPayload);
-            let payload = PayloadForm::new(declared, None)?;
+            let payload = PayloadForm::new(declared, || None)?;
             return Ok(Authenticated {
                 principal: Principal::Anonymous,
                 payload,
@@ -91,11 +115,11 @@ impl S3Service {
         let now_s = (self.store.clock().now_ms() / 1_000) as i64;
         signed.verify(view, &key, now_s, &limits)?;
         if is_new && name.region.len() <= REGION_KEPT_BYTES_MAX {
-            self.signing_keys.insert(name, key.clone());
+            self.signing_keys.insert(name.to_owned(), key.clone());
         }
         // Only whoever knows the secret learns that the key is disabled.
         self.iam.check_usable(&found).map_err(refused_key)?;
-        let payload = PayloadForm::new(signed.payload, signed.chunk_seed(&key))?;
+        let payload = PayloadForm::new(signed.payload, || signed.chunk_seed(&key))?;
         Ok(Authenticated {
             principal: found.principal().clone(),
             payload,

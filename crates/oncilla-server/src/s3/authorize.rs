@@ -2,7 +2,7 @@
 //! read a second object (copies) pass here for that too.
 
 use oncilla_iam::{Principal, Request, authorize};
-use oncilla_store::Bucket;
+use oncilla_store::{Bucket, VersionId};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::operation::{Level, Operation};
 use oncilla_wire::xml::acl::CannedAcl;
@@ -34,6 +34,15 @@ fn grants_write(acl: CannedAcl, operation: Operation) -> bool {
     acl == CannedAcl::PublicReadWrite && writes_object
 }
 
+/// The object that an operation is on.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectTarget<'a> {
+    /// Its key; empty for an operation on a bucket.
+    pub key: &'a str,
+    /// Which version of it; `None` for the newest.
+    pub version: Option<VersionId>,
+}
+
 impl S3Service {
     /// Judges an operation on a bucket or an object in it.
     pub(super) async fn authorize_in_bucket(
@@ -41,10 +50,14 @@ impl S3Service {
         principal: &Principal,
         operation: Operation,
         bucket: &Bucket,
-        key: &str,
+        target: ObjectTarget<'_>,
     ) -> Result<(), S3Error> {
+        let key = target.key;
         let mut request = Request {
-            action: operation.iam_action(),
+            action: match target.version {
+                Some(_) => operation.iam_action_on_version(),
+                None => operation.iam_action(),
+            },
             bucket: Some(&bucket.name),
             bucket_owner: Some(&bucket.record.owner),
             public_read: match operation.level() {
@@ -60,7 +73,7 @@ impl S3Service {
             return Ok(());
         }
         if matches!(operation, Operation::GetObject | Operation::HeadObject) {
-            request.public_read = self.may_read_object(principal, bucket, key).await?;
+            request.public_read = self.may_read_object(principal, bucket, target).await?;
             if authorize(principal, &request).is_ok() {
                 return Ok(());
             }
@@ -94,12 +107,18 @@ impl S3Service {
         &self,
         sender: &Principal,
         bucket: &Bucket,
-        key: &str,
+        target: ObjectTarget<'_>,
     ) -> Result<bool, S3Error> {
         use oncilla_store::object::GetObjectError;
-        match self.store.object(bucket, key.as_bytes()).await {
+        let key = target.key.as_bytes();
+        match self.store.object_version(bucket, key, target.version).await {
             Ok(record) => Ok(grants_read(record.acl, sender)),
-            Err(GetObjectError::NoSuchKey) => Ok(grants_read(bucket.record.acl, sender)),
+            Err(
+                GetObjectError::NoSuchKey
+                | GetObjectError::Deleted(_)
+                | GetObjectError::NoSuchVersion(_)
+                | GetObjectError::IsDeleteMarker(_),
+            ) => Ok(grants_read(bucket.record.acl, sender)),
             Err(GetObjectError::Fault(fault)) => Err(errors::fault(fault)),
         }
     }

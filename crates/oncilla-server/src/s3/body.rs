@@ -28,10 +28,13 @@ pub enum PayloadForm {
 
 impl PayloadForm {
     /// The form that a declaration announces. Signed chunks need the seed of a verified signature.
-    pub fn new(declared: PayloadDeclaration, seed: Option<ChunkSeed>) -> Result<Self, S3Error> {
+    pub fn new(
+        declared: PayloadDeclaration,
+        seed: impl FnOnce() -> Option<ChunkSeed>,
+    ) -> Result<Self, S3Error> {
         let seed = || {
             let message = "Signed chunks need a signed request.";
-            seed.ok_or(S3Error::with_message(S3ErrorCode::AccessDenied, message))
+            seed().ok_or(S3Error::with_message(S3ErrorCode::AccessDenied, message))
         };
         let mode = match declared {
             PayloadDeclaration::UnsignedPayload => return Ok(Self::Unsigned),
@@ -47,9 +50,18 @@ impl PayloadForm {
 /// Largest body of one PUT. Source: S3 API reference, PutObject and UploadPart: 5 GiB.
 pub const PUT_BYTES_MAX: u64 = 5 << 30;
 
-/// Memory that an upload into a volume may hold at a time: the writer's buffers (512 KiB) and what
-/// the connection has read ahead (256 KiB).
-pub const UPLOAD_MEMORY_BYTES: usize = 768 << 10;
+/// Memory that an upload may hold at a time. Of a body that a volume gathers as a whole (up to
+/// 512 KiB): that, two chunks on their way to being hashed (128 KiB), and what the connection has
+/// read ahead (256 KiB). Of a longer one less: the chunks that are filled, hashed and written
+/// (512 KiB) and what was read ahead.
+const UPLOAD_MEMORY_BYTES_MAX: usize = 896 << 10;
+
+/// Memory to reserve for an upload of this many bytes, none of which is held in more than three
+/// places: read ahead, in a chunk, and in the volume's buffer.
+pub fn upload_memory_bytes(length: u64) -> usize {
+    let everywhere = usize::try_from(length.saturating_mul(3)).unwrap_or(usize::MAX);
+    everywhere.min(UPLOAD_MEMORY_BYTES_MAX)
+}
 
 /// What the names of trailers that carry a checksum begin with.
 const CHECKSUM_HEADER_PREFIX: &str = "x-amz-checksum-";
@@ -58,6 +70,7 @@ const CHECKSUM_HEADER_PREFIX: &str = "x-amz-checksum-";
 struct Unframed<'a> {
     body: &'a mut RequestBody,
     decoder: Option<ChunkedDecoder>,
+    /// What was decoded and not given yet, the next piece last.
     decoded: Vec<Bytes>,
 }
 
@@ -74,19 +87,22 @@ impl<'a> Unframed<'a> {
         }
     }
 
-    /// The next bytes as they come; an empty vector at the end.
-    async fn next(&mut self) -> Result<Vec<Bytes>, S3Error> {
-        while let Some(bytes) = self.body.next().await {
+    /// The next bytes as they come; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+        loop {
+            if let Some(piece) = self.decoded.pop() {
+                return Ok(Some(piece));
+            }
+            let Some(bytes) = self.body.next().await else {
+                return Ok(None);
+            };
             let bytes = bytes.map_err(errors::body)?;
-            match &mut self.decoder {
-                None => return Ok(vec![bytes]),
-                Some(decoder) => decoder.push(bytes, &mut self.decoded)?,
-            }
-            if !self.decoded.is_empty() {
-                return Ok(std::mem::take(&mut self.decoded));
-            }
+            let Some(decoder) = &mut self.decoder else {
+                return Ok(Some(bytes));
+            };
+            decoder.push(bytes, &mut self.decoded)?;
+            self.decoded.reverse();
         }
-        Ok(Vec::new())
     }
 
     /// Checks that the framing is complete; gives the trailers.
@@ -136,7 +152,7 @@ pub async fn receive(
             .detail("MaxSizeAllowed", PUT_BYTES_MAX.to_string()));
     }
     let algorithm = declared_algorithm(&declared)?.unwrap_or(algorithm);
-    let memory = UPLOAD_MEMORY_BYTES.min(usize::try_from(length).unwrap_or(usize::MAX));
+    let memory = upload_memory_bytes(length);
     let _memory = request
         .context
         .memory
@@ -154,14 +170,8 @@ pub async fn receive(
         .await;
     let mut writer = begun.map_err(errors::fault)?;
     let mut body = Unframed::new(&mut request.body, &request.payload, length);
-    loop {
-        let pieces = body.next().await?;
-        if pieces.is_empty() {
-            break;
-        }
-        for piece in pieces {
-            writer.write(piece).await.map_err(errors::write_content)?;
-        }
+    while let Some(piece) = body.next().await? {
+        writer.write(piece).await.map_err(errors::write_content)?;
     }
     let trailers = body.finish()?;
     let checksum = match declared.value {
@@ -259,17 +269,11 @@ pub async fn read_document(request: &mut S3Request, limit_bytes: u64) -> Result<
         .map_err(errors::overloaded)?;
     let mut body = Unframed::new(&mut request.body, &request.payload, length);
     let mut document = Vec::new();
-    loop {
-        let pieces = body.next().await?;
-        if pieces.is_empty() {
-            break;
+    while let Some(piece) = body.next().await? {
+        if document.len() as u64 + piece.len() as u64 > limit_bytes {
+            return Err(too_large());
         }
-        for piece in pieces {
-            if document.len() as u64 + piece.len() as u64 > limit_bytes {
-                return Err(too_large());
-            }
-            document.extend_from_slice(&piece);
-        }
+        document.extend_from_slice(&piece);
     }
     let trailers = body.finish()?;
     let trailing = trailing_checksum(&declared, &trailers)?;

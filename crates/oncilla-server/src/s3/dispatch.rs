@@ -7,11 +7,12 @@ use oncilla_wire::address::Address;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{X_AMZ_EXPECTED_BUCKET_OWNER, refuse_not_implemented};
 use oncilla_wire::names::check_bucket_name;
-use oncilla_wire::operation::{self, Operation};
+use oncilla_wire::operation::{self, Level, Operation};
 use oncilla_wire::query::Query;
 use oncilla_wire::sigv4::RequestView;
 
 use crate::s3::answer::Answer;
+use crate::s3::authorize::ObjectTarget;
 use crate::s3::errors::ACTUAL_OBJECT_SIZE;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, bucket, errors, multipart, object, service};
@@ -24,12 +25,12 @@ impl Service for S3Service {
         context: RequestContext,
     ) -> Response<ResponseBody> {
         let is_head = request.method() == Method::HEAD;
-        let path = request.uri().path().to_owned();
+        let uri = request.uri().clone();
         match self.answer(request, context.clone()).await {
             Ok(answer) => answer,
             Err(error) => {
                 context.facts.note_error_code(error.code.as_str());
-                error_answer(&error, &path, &context, is_head)
+                error_answer(&error, uri.path(), &context, is_head)
             }
         }
     }
@@ -71,7 +72,6 @@ impl S3Service {
         let operation = operation?;
         let request = S3Request {
             operation,
-            host: host.unwrap_or_default().to_owned(),
             bucket,
             key,
             query,
@@ -107,7 +107,15 @@ impl S3Service {
         let bucket = self.store.bucket(&request.bucket).await;
         let bucket = bucket
             .map_err(|error| errors::bucket(error).detail("BucketName", request.bucket.clone()))?;
-        self.authorize_in_bucket(&request.principal, operation, &bucket, &request.key)
+        let version = match operation.level() {
+            Level::Object => request.version_id()?,
+            Level::Bucket | Level::Service => None,
+        };
+        let target = ObjectTarget {
+            key: &request.key,
+            version,
+        };
+        self.authorize_in_bucket(&request.principal, operation, &bucket, target)
             .await?;
         check_expected_owner(request, &X_AMZ_EXPECTED_BUCKET_OWNER, &bucket)?;
         let bucket = &bucket;
@@ -115,7 +123,8 @@ impl S3Service {
             Operation::HeadBucket => bucket::head(self, bucket),
             Operation::DeleteBucket => bucket::delete(self, bucket).await,
             Operation::GetBucketLocation => bucket::location(self, bucket),
-            Operation::GetBucketVersioning => bucket::versioning(),
+            Operation::GetBucketVersioning => bucket::get_versioning(bucket),
+            Operation::PutBucketVersioning => bucket::put_versioning(self, request, bucket).await,
             Operation::GetBucketAcl => bucket::get_acl(self, bucket).await,
             Operation::PutBucketAcl => bucket::put_acl(self, request, bucket).await,
             Operation::GetBucketTagging => bucket::get_tagging(bucket),
@@ -210,6 +219,9 @@ fn error_answer(
         answer
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    for (name, value) in &error.headers {
+        answer.headers_mut().insert(name, value.clone());
     }
     if let Some(value) = unsatisfied_range(error) {
         answer.headers_mut().insert(CONTENT_RANGE, value);

@@ -1,13 +1,15 @@
 //! Every error of the store and of the machinery, as S3 says it. Exhaustive on purpose: a new
 //! variant does not compile until somebody decides here what clients are told.
 
+use http::HeaderValue;
+use http::header::{ALLOW, LAST_MODIFIED};
 use oncilla_store::bucket::{BucketError, CreateBucketError, DeleteBucketError};
 use oncilla_store::multipart::{CompleteError, PART_BYTES_MIN, UploadError};
-use oncilla_store::object::{
-    CopyError, DeleteObjectError, GetObjectError, PutObjectError, UpdateObjectError,
-};
-use oncilla_store::{DigestMismatch, Fault, WriteContentError};
+use oncilla_store::object::{CopyError, DeleteObjectError, GetObjectError, PutObjectError};
+use oncilla_store::{DeleteMarker, DigestMismatch, Fault, WriteContentError};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::header::{X_AMZ_DELETE_MARKER, X_AMZ_VERSION_ID};
+use oncilla_wire::time::http_date_header;
 
 use crate::{BodyError, Overloaded};
 
@@ -100,17 +102,37 @@ pub fn delete_bucket(error: DeleteBucketError) -> S3Error {
     }
 }
 
+/// Source of the headers: S3 User Guide, "Working with delete markers"; and of the `false`,
+/// ceph/s3-tests, test_delete_marker_nonversioned.
 pub fn get_object(key: &str, error: GetObjectError) -> S3Error {
     match error {
-        GetObjectError::NoSuchKey => no_such_key(key),
+        GetObjectError::NoSuchKey => {
+            no_such_key(key).header(X_AMZ_DELETE_MARKER, HeaderValue::from_static("false"))
+        }
+        GetObjectError::Deleted(marker) => with_delete_marker(no_such_key(key), &marker),
+        GetObjectError::NoSuchVersion(version) => S3Error::new(S3ErrorCode::NoSuchVersion)
+            .detail("Key", key)
+            .detail("VersionId", version.to_string()),
+        GetObjectError::IsDeleteMarker(marker) => {
+            let error = S3Error::new(S3ErrorCode::MethodNotAllowed)
+                .detail("ResourceType", "DeleteMarker")
+                .header(ALLOW, HeaderValue::from_static("DELETE"))
+                .header(
+                    LAST_MODIFIED,
+                    http_date_header(marker.last_modified_ms as i64),
+                );
+            with_delete_marker(error, &marker)
+        }
         GetObjectError::Fault(inner) => fault(inner),
     }
 }
 
-pub fn update_object(key: &str, error: UpdateObjectError) -> S3Error {
-    match error {
-        UpdateObjectError::NoSuchKey => no_such_key(key),
-        UpdateObjectError::Fault(inner) => fault(inner),
+fn with_delete_marker(error: S3Error, marker: &DeleteMarker) -> S3Error {
+    let error = error.header(X_AMZ_DELETE_MARKER, HeaderValue::from_static("true"));
+    // A version id is always a header value.
+    match HeaderValue::try_from(marker.version_id().to_string()) {
+        Ok(version_id) => error.header(X_AMZ_VERSION_ID, version_id),
+        Err(_) => error,
     }
 }
 
@@ -124,14 +146,27 @@ pub fn put_object(error: PutObjectError) -> S3Error {
 
 pub fn delete_object(error: DeleteObjectError) -> S3Error {
     match error {
+        DeleteObjectError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
         DeleteObjectError::Condition(failure) => failure.into(),
         DeleteObjectError::Fault(inner) => fault(inner),
     }
 }
 
+/// Why the source of a copy cannot be had.
+pub fn copy_source(key: &str, error: GetObjectError) -> S3Error {
+    match error {
+        GetObjectError::IsDeleteMarker(_) => S3Error::with_message(
+            S3ErrorCode::InvalidRequest,
+            "The source of a copy request may not specifically refer to a delete marker by version \
+             id.",
+        ),
+        error => get_object(key, error),
+    }
+}
+
 pub fn copy(source_key: &str, error: CopyError) -> S3Error {
     match error {
-        CopyError::NoSuchKey => no_such_key(source_key),
+        CopyError::Source(error) => copy_source(source_key, error),
         CopyError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
         CopyError::SourceCondition(failure) | CopyError::Condition(failure) => failure.into(),
         CopyError::TooLarge => S3Error::with_message(

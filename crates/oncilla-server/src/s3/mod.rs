@@ -22,11 +22,11 @@ mod tags;
 
 use std::sync::Arc;
 
-use moka::sync::Cache;
 use oncilla_iam::Iam;
 use oncilla_store::Store;
 use oncilla_wire::address::Addressing;
 use oncilla_wire::sigv4::SigningKey;
+use quick_cache::sync::Cache;
 
 use authenticate::SigningKeyName;
 
@@ -42,7 +42,7 @@ pub struct S3Options {
 }
 
 /// Signing keys kept: one per access key, day and region.
-const SIGNING_KEYS_MAX: u64 = 100_000;
+const SIGNING_KEYS_MAX: usize = 100_000;
 
 /// Answers S3 requests. Cheap to clone.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ pub struct S3Service {
     addressing: Arc<Addressing>,
     options: Arc<S3Options>,
     /// Deriving a signing key takes four HMACs, and the same one serves for a day.
-    signing_keys: Cache<SigningKeyName, SigningKey>,
+    signing_keys: Arc<Cache<SigningKeyName, SigningKey>>,
 }
 
 impl S3Service {
@@ -63,7 +63,7 @@ impl S3Service {
             iam,
             addressing: Arc::new(Addressing::new(&options.domains)),
             options: Arc::new(options),
-            signing_keys: Cache::new(SIGNING_KEYS_MAX),
+            signing_keys: Arc::new(Cache::new(SIGNING_KEYS_MAX)),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! A request as handlers get it: resolved, authenticated, authorized.
 
 use http::HeaderMap;
+use http::header::HOST;
 use oncilla_iam::Principal;
-use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_store::VersionId;
+use oncilla_wire::error::S3Error;
 use oncilla_wire::operation::Operation;
 use oncilla_wire::query::Query;
 
@@ -13,8 +15,6 @@ use crate::{RequestBody, RequestContext};
 pub struct S3Request {
     /// What it asks for.
     pub operation: Operation,
-    /// The host it was sent to, as the client wrote it.
-    pub host: String,
     /// The bucket's name; empty for operations on the service.
     pub bucket: String,
     /// The object's key; empty for operations on a bucket.
@@ -39,6 +39,11 @@ impl S3Request {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    /// The host it was sent to, as the client wrote it; empty if it did not.
+    pub fn host(&self) -> &str {
+        self.header(&HOST).unwrap_or_default()
+    }
+
     /// Canonical id of the account that asks; empty for an anonymous request.
     pub fn account_id(&self) -> &str {
         self.principal.account().unwrap_or_default()
@@ -49,22 +54,25 @@ impl S3Request {
         Ok(self.query.get_number(name)?.unwrap_or(max).min(max))
     }
 
-    /// Refuses a version id other than `null`: the only version of an object in a bucket that
-    /// never was versioned.
-    pub fn refuse_other_versions(&self) -> Result<(), S3Error> {
-        match self.query.get("versionId") {
-            None | Some("null") => Ok(()),
-            Some(other) => Err(no_such_version(other)),
-        }
+    /// The version that the request is about; `None` for the newest.
+    ///
+    /// # Errors
+    /// As [`version_id`].
+    pub fn version_id(&self) -> Result<Option<VersionId>, S3Error> {
+        self.query.get("versionId").map(version_id).transpose()
     }
 }
 
-/// The error for a version id that no object here can have.
-pub fn no_such_version(version_id: &str) -> S3Error {
-    let plausible =
-        !version_id.is_empty() && version_id.bytes().all(|byte| byte.is_ascii_graphic());
-    match plausible {
-        true => S3Error::new(S3ErrorCode::NoSuchVersion).detail("VersionId", version_id),
-        false => S3Error::invalid_argument("versionId", version_id, "Invalid version id specified"),
-    }
+/// Reads a version id.
+///
+/// # Errors
+/// `InvalidArgument` for a text that no version here can have.
+pub fn version_id(text: &str) -> Result<VersionId, S3Error> {
+    VersionId::parse(text).ok_or_else(|| {
+        let message = match text {
+            "" => "Version id cannot be the empty string",
+            _ => "Invalid version id specified",
+        };
+        S3Error::invalid_argument("versionId", text, message)
+    })
 }

@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bytes::Bytes;
 use oncilla_blob::{Extent, VolumeId};
 use oncilla_meta::{Reader, Space};
 
 use super::{Finding, Rows};
+use crate::bucket::counts;
 use crate::fault::Fault;
+use crate::rows::body;
 use crate::rows::bucket::{
     BucketRecord, all_buckets, bucket_by_owner_key, bucket_name, bucket_name_key,
 };
@@ -22,7 +23,7 @@ use crate::rows::reference::{
     extent_reference_key, upload_reference_key,
 };
 use crate::rows::upload::{all_uploads, split_upload_key};
-use crate::rows::{body, usage};
+use crate::rows::usage::Counts;
 use crate::store::Store;
 
 /// What fsck looked at.
@@ -32,6 +33,8 @@ pub struct FsckSummary {
     pub buckets: u64,
     /// Objects.
     pub objects: u64,
+    /// Superseded versions and delete markers.
+    pub past_versions: u64,
     /// Parts of uploads, open or completed.
     pub parts: u64,
     /// References to extents.
@@ -51,17 +54,17 @@ struct Referrers {
     of_uploads: HashSet<UniqueId>,
 }
 
-struct Fsck<'a> {
-    reader: &'a dyn Reader,
+pub(super) struct Fsck<'a> {
+    pub(super) reader: &'a dyn Reader,
     volumes: HashSet<VolumeId>,
-    buckets: HashMap<BucketId, String>,
+    pub(super) buckets: HashMap<BucketId, String>,
     referrers: Referrers,
     /// Uploads with a garbage note: their parts go away by themselves.
     noted_uploads: HashSet<UniqueId>,
     open_uploads: HashSet<UniqueId>,
     referenced_uploads: HashSet<UniqueId>,
-    used: HashMap<BucketId, (i64, i64)>,
-    summary: FsckSummary,
+    pub(super) used: HashMap<BucketId, Counts>,
+    pub(super) summary: FsckSummary,
     report: &'a mut (dyn FnMut(Finding) + Send),
 }
 
@@ -94,6 +97,8 @@ impl Store {
         fsck.garbage().await?;
         fsck.uploads().await?;
         fsck.objects().await?;
+        fsck.history().await?;
+        fsck.null_versions().await?;
         fsck.upload_references().await?;
         fsck.parts().await?;
         fsck.extent_references().await?;
@@ -103,7 +108,7 @@ impl Store {
 }
 
 impl Fsck<'_> {
-    fn find(&mut self, finding: Finding) {
+    pub(super) fn find(&mut self, finding: Finding) {
         match finding.severity {
             super::Severity::Damage => self.summary.damages += 1,
             super::Severity::Leak => self.summary.leaks += 1,
@@ -189,8 +194,7 @@ impl Fsck<'_> {
             match ObjectRecord::decode(row.value) {
                 Ok(record) => {
                     let used = self.used.entry(bucket).or_default();
-                    used.0 += 1;
-                    used.1 += record.size as i64;
+                    used.add_object(record.size);
                     for detail in self.object_problems(&record).await? {
                         self.find(Finding::damage(detail).of_object(&name, &key));
                     }
@@ -202,7 +206,10 @@ impl Fsck<'_> {
     }
 
     /// What is wrong with where an object's record says its bytes are.
-    async fn object_problems(&mut self, record: &ObjectRecord) -> Result<Vec<String>, Fault> {
+    pub(super) async fn object_problems(
+        &mut self,
+        record: &ObjectRecord,
+    ) -> Result<Vec<String>, Fault> {
         match &record.placement {
             Placement::Empty if record.size == 0 => Ok(Vec::new()),
             Placement::Empty => Ok(vec![format!("{} bytes recorded, none kept", record.size)]),
@@ -368,22 +375,23 @@ impl Fsck<'_> {
 
     async fn usage(&mut self) -> Result<(), Fault> {
         for (bucket, name) in self.buckets.clone() {
-            let (objects, bytes) = self.used.get(&bucket).copied().unwrap_or_default();
-            let counted_objects = self.counter(&usage::objects_key(bucket)).await?;
-            let counted_bytes = self.counter(&usage::bytes_key(bucket)).await?;
-            if (counted_objects, counted_bytes) != (objects, bytes) {
+            let used = self.used.get(&bucket).copied().unwrap_or_default();
+            let counted = counts(self.reader, bucket).await?;
+            if counted != used {
                 self.find(Finding::leak(format!(
-                    "bucket {name} is counted as {counted_objects} objects with {counted_bytes} \
-                     bytes, and has {objects} with {bytes}"
+                    "bucket {name} is counted as {}, and has {}",
+                    counts_text(&counted),
+                    counts_text(&used)
                 )));
             }
         }
         Ok(())
     }
+}
 
-    async fn counter(&self, key: &Bytes) -> Result<i64, Fault> {
-        Ok(usage::value(
-            self.reader.get(Space::Records, key).await?.as_ref(),
-        ))
-    }
+fn counts_text(counts: &Counts) -> String {
+    format!(
+        "{} objects with {} bytes and {} past versions with {} bytes",
+        counts.objects, counts.bytes, counts.past_entries, counts.past_bytes
+    )
 }

@@ -2,6 +2,7 @@
 //! *scrub* reads every byte and compares it with its checksums. Neither changes anything.
 
 mod fsck;
+mod fsck_history;
 mod scrub;
 
 pub use fsck::FsckSummary;

@@ -10,15 +10,17 @@ use crate::content::{BodySource, ByteRange, PinnedExtents};
 use crate::fault::Fault;
 use crate::object::{GetObjectError, ObjectBody};
 use crate::rows::body;
+use crate::rows::history::{history_of_bucket, split_history_key};
 use crate::rows::object::{StoredChecksum, objects_of_bucket, split_object_key};
 use crate::rows::part::{PartRecord, all_parts, split_part_key};
 use crate::rows::placement::Placement;
+use crate::rows::version_id::VersionId;
 use crate::store::Store;
 
 /// What scrub read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScrubSummary {
-    /// Objects read.
+    /// Objects read, past versions included.
     pub objects: u64,
     /// Parts of uploads read.
     pub parts: u64,
@@ -78,22 +80,51 @@ impl Store {
         );
         while let Some(row) = rows.next().await? {
             let (_, key) = split_object_key(&row.key)?;
-            let damage = match self.open_object(bucket, &key).await {
-                // The bytes of parts are read part by part, further below.
-                Ok(body) if matches!(body.record.placement, Placement::Upload(_)) => None,
-                Ok(body) => self.scrub_object(body, summary).await?,
-                Err(GetObjectError::NoSuchKey) => continue,
-                Err(GetObjectError::Fault(Fault::Damaged(detail))) => Some(detail),
-                Err(GetObjectError::Fault(fault)) => return Err(fault),
+            let opened = self.open_object(bucket, &key).await;
+            if let Some(damage) = self.scrub_opened(opened, summary).await? {
+                report(Finding::damage(damage).of_object(&bucket.name, &key));
+            }
+            progress(summary);
+        }
+        let history = history_of_bucket(bucket.id());
+        let mut rows = Rows::new(&*self.inner.engine as &dyn Reader, history);
+        while let Some(row) = rows.next().await? {
+            let (_, key, _) = split_history_key(&row.key)?;
+            let opened = match VersionId::of_row(row.value) {
+                Ok(version) => self.open_object_version(bucket, &key, Some(version)).await,
+                Err(error) => Err(Fault::from(error).into()),
             };
-            summary.objects += 1;
-            if let Some(detail) = damage {
-                summary.damaged += 1;
-                report(Finding::damage(detail).of_object(&bucket.name, &key));
+            if let Some(damage) = self.scrub_opened(opened, summary).await? {
+                report(Finding::damage(damage).of_object(&bucket.name, &key));
             }
             progress(summary);
         }
         Ok(())
+    }
+
+    /// Reads what was opened; says what is wrong with it, if anything is.
+    async fn scrub_opened(
+        &self,
+        opened: Result<ObjectBody, GetObjectError>,
+        summary: &mut ScrubSummary,
+    ) -> Result<Option<String>, Fault> {
+        let damage = match opened {
+            // The bytes of parts are read part by part, further below.
+            Ok(body) if matches!(body.record.placement, Placement::Upload(_)) => None,
+            Ok(body) => self.scrub_object(body, summary).await?,
+            // Deleted since, or without bytes.
+            Err(
+                GetObjectError::NoSuchKey
+                | GetObjectError::Deleted(_)
+                | GetObjectError::NoSuchVersion(_)
+                | GetObjectError::IsDeleteMarker(_),
+            ) => return Ok(None),
+            Err(GetObjectError::Fault(Fault::Damaged(detail))) => Some(detail),
+            Err(GetObjectError::Fault(fault)) => return Err(fault),
+        };
+        summary.objects += 1;
+        summary.damaged += u64::from(damage.is_some());
+        Ok(damage)
     }
 
     async fn scrub_object(

@@ -1,14 +1,28 @@
 //! Writing: bytes go to their final place as they come, invisible until a record names them.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use oncilla_blob::{Extent, ExtentWriter, Volumes};
-use oncilla_hash::{Checksum, ChecksumAlgorithm, ChecksumHasher, Md5, Sha256};
+use oncilla_hash::{Checksum, ChecksumAlgorithm, ChecksumHasher, Sha256};
 use oncilla_meta::Mutation;
 
+use crate::content::hashing::{HASH_IN_PLACE_BYTES_MAX, HashThreads, UploadMd5};
 use crate::fault::Fault;
 use crate::rows::key::UniqueId;
 use crate::rows::placement::Placement;
 use crate::rows::{body, reference};
+
+/// What a long body is gathered to before it is hashed and written. What volumes write at a time,
+/// so that they write it as it is instead of gathering it again.
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// As [`CHUNK_BYTES`], for bodies of up to [`SHORT_BODY_BYTES_MAX`]: hashing overlaps with receiving
+/// sooner, and little is held beside the volumes' copy.
+const SHORT_BODY_CHUNK_BYTES: usize = 64 << 10;
+
+/// Bodies up to this length are gathered as a whole by the volumes.
+const SHORT_BODY_BYTES_MAX: u64 = 512 << 10;
 
 /// What the client said its bytes would be; checked before they can be acknowledged.
 #[derive(Clone, Debug, Default)]
@@ -53,13 +67,17 @@ pub enum WriteContentError {
 
 /// Takes the bytes of one object or part. Dropped without [`ContentWriter::finish`], it leaves
 /// nothing behind.
+///
+/// Beside what the volumes hold (at most 512 KiB), it holds the chunk that is being filled and the
+/// one that is being hashed: 128 KiB for bodies of up to 512 KiB. Chunks of longer bodies are what
+/// the volumes hold of them.
 pub struct ContentWriter {
     volumes: Volumes,
     id: UniqueId,
     announced: u64,
     received: u64,
     sink: Sink,
-    md5: Md5,
+    md5: UploadMd5,
     sha256: Option<Sha256>,
     checksum: ChecksumHasher,
 }
@@ -71,6 +89,10 @@ enum Sink {
 }
 
 struct ExtentSink {
+    /// Bytes not yet in their chunk.
+    chunks: Chunks,
+    /// Announced bytes that were not written yet.
+    remaining: u64,
     /// Finished extents: released if the writer is dropped.
     finished: UncommittedExtents,
     current: Option<(ExtentWriter, u64)>,
@@ -87,6 +109,7 @@ impl ContentWriter {
         limits: ContentLimits,
         algorithm: ChecksumAlgorithm,
         with_sha256: bool,
+        hash_threads: &Arc<HashThreads>,
     ) -> Result<Self, Fault> {
         let sink = if announced <= limits.inline_bytes_max {
             Sink::Inline(BytesMut::with_capacity(announced as usize))
@@ -94,6 +117,8 @@ impl ContentWriter {
             let length = announced.min(limits.extent_bytes_max);
             let first = volumes.begin(length).await?;
             Sink::Extents(ExtentSink {
+                chunks: Chunks::of_body(announced),
+                remaining: announced,
                 finished: UncommittedExtents::new(volumes.clone()),
                 current: Some((first, length)),
                 extent_bytes_max: limits.extent_bytes_max,
@@ -105,7 +130,7 @@ impl ContentWriter {
             announced,
             received: 0,
             sink,
-            md5: Md5::new(),
+            md5: UploadMd5::new(hash_threads),
             sha256: with_sha256.then(Sha256::new),
             checksum: ChecksumHasher::new(algorithm),
         })
@@ -120,16 +145,25 @@ impl ContentWriter {
                 received,
             });
         }
-        self.md5.update(&bytes);
         self.checksum.update(&bytes);
         if let Some(sha256) = &mut self.sha256 {
             sha256.update(&bytes);
         }
-        let remaining = self.announced - self.received;
         self.received = received;
+        let is_last = received == self.announced;
         match &mut self.sink {
-            Sink::Inline(buffer) => buffer.extend_from_slice(&bytes),
-            Sink::Extents(sink) => sink.write(&self.volumes, bytes, remaining).await?,
+            Sink::Inline(buffer) => {
+                buffer.extend_from_slice(&bytes);
+                self.md5.add(bytes).await?;
+            }
+            Sink::Extents(sink) => {
+                let mut bytes = bytes;
+                while let Some(chunk) = sink.chunks.next(&mut bytes, is_last) {
+                    // Hashing goes on while the chunk is written and the next one comes in.
+                    self.md5.add(chunk.clone()).await?;
+                    sink.write(&self.volumes, chunk).await?;
+                }
+            }
         }
         Ok(())
     }
@@ -144,7 +178,12 @@ impl ContentWriter {
                 received,
             });
         }
-        let md5 = self.md5.finish();
+        let bytes = match self.sink {
+            Sink::Inline(buffer) if buffer.is_empty() => WrittenBytes::Empty,
+            Sink::Inline(buffer) => WrittenBytes::Inline(self.id, body::encode(&buffer)),
+            Sink::Extents(sink) => WrittenBytes::Extents(sink.finish(self.announced)?),
+        };
+        let md5 = self.md5.finish().await?;
         if declared.md5.is_some_and(|declared| declared != md5) {
             return Err(WriteContentError::Mismatch(DigestMismatch::ContentMd5));
         }
@@ -160,11 +199,6 @@ impl ContentWriter {
             let mismatch = DigestMismatch::Checksum(declared.algorithm());
             return Err(WriteContentError::Mismatch(mismatch));
         }
-        let bytes = match self.sink {
-            Sink::Inline(buffer) if buffer.is_empty() => WrittenBytes::Empty,
-            Sink::Inline(buffer) => WrittenBytes::Inline(self.id, body::encode(&buffer)),
-            Sink::Extents(sink) => WrittenBytes::Extents(sink.finish(self.announced)?),
-        };
         Ok(WrittenContent {
             size: self.received,
             md5,
@@ -175,19 +209,13 @@ impl ContentWriter {
 }
 
 impl ExtentSink {
-    /// Writes `bytes`, going on to a further extent where one is full. `remaining` counts the
-    /// announced bytes from the first of `bytes` on.
-    async fn write(
-        &mut self,
-        volumes: &Volumes,
-        mut bytes: Bytes,
-        mut remaining: u64,
-    ) -> Result<(), Fault> {
+    /// Writes `bytes`, going on to a further extent where one is full.
+    async fn write(&mut self, volumes: &Volumes, mut bytes: Bytes) -> Result<(), Fault> {
         while !bytes.is_empty() {
             let (mut writer, room) = match self.current.take() {
                 Some(current) => current,
                 None => {
-                    let length = remaining.min(self.extent_bytes_max);
+                    let length = self.remaining.min(self.extent_bytes_max);
                     (volumes.begin(length).await?, length)
                 }
             };
@@ -195,7 +223,7 @@ impl ExtentSink {
                 bytes.split_to(bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
             let piece_length = piece.len() as u64;
             writer.write(piece).await?;
-            remaining -= piece_length;
+            self.remaining -= piece_length;
             if piece_length == room {
                 self.finished.extents.push(writer.finish().await?);
             } else {
@@ -219,6 +247,48 @@ impl ExtentSink {
             return Err(Fault::Failed(detail));
         }
         Ok(self.finished)
+    }
+}
+
+/// Gathers bytes to chunks that are worth a way to the hash threads.
+struct Chunks {
+    chunk_bytes: usize,
+    buffer: BytesMut,
+}
+
+impl Chunks {
+    /// For a body of this length.
+    fn of_body(announced: u64) -> Self {
+        let chunk_bytes = if announced <= HASH_IN_PLACE_BYTES_MAX {
+            // Hashed in place, so in whatever pieces it comes.
+            1
+        } else if announced <= SHORT_BODY_BYTES_MAX {
+            SHORT_BODY_CHUNK_BYTES
+        } else {
+            CHUNK_BYTES
+        };
+        Self {
+            chunk_bytes,
+            buffer: BytesMut::new(),
+        }
+    }
+
+    /// Takes the next chunk out of `bytes`, or keeps them until there is enough for one; all that is
+    /// there is a chunk if `is_last`.
+    fn next(&mut self, bytes: &mut Bytes, is_last: bool) -> Option<Bytes> {
+        let is_enough = bytes.len() >= self.chunk_bytes || (is_last && !bytes.is_empty());
+        if self.buffer.is_empty() && is_enough {
+            return Some(bytes.split_to(bytes.len().min(CHUNK_BYTES)));
+        }
+        if self.buffer.capacity() == 0 && !bytes.is_empty() {
+            self.buffer.reserve(self.chunk_bytes);
+        }
+        let room = self.chunk_bytes - self.buffer.len();
+        self.buffer
+            .extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+        let is_full = self.buffer.len() == self.chunk_bytes;
+        let is_rest = is_last && bytes.is_empty() && !self.buffer.is_empty();
+        (is_full || is_rest).then(|| std::mem::take(&mut self.buffer).freeze())
     }
 }
 
@@ -326,5 +396,38 @@ impl Drop for UncommittedExtents {
                 }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Chunks are the bytes in order; all but the last are whole, and none is empty.
+        #[test]
+        fn chunks_are_the_body(
+            pieces in proptest::collection::vec(0..100_000usize, 0..20),
+            announced in prop_oneof![Just(100u64), Just(100_000), Just(10_000_000)],
+        ) {
+            let mut chunks = Chunks::of_body(announced);
+            let chunk_bytes = chunks.chunk_bytes;
+            let total: usize = pieces.iter().sum();
+            let body: Bytes = (0..total).map(|at| (at % 251) as u8).collect();
+            let (mut rest, mut gathered) = (body.clone(), Vec::new());
+            for length in pieces {
+                let mut piece = rest.split_to(length);
+                while let Some(chunk) = chunks.next(&mut piece, rest.is_empty()) {
+                    prop_assert!(!chunk.is_empty() && chunk.len() <= CHUNK_BYTES);
+                    gathered.extend_from_slice(&chunk);
+                    let is_end = gathered.len() == total;
+                    prop_assert!(chunk.len() >= chunk_bytes || is_end);
+                }
+                prop_assert!(piece.is_empty());
+            }
+            prop_assert_eq!(&gathered[..], &body[..]);
+        }
     }
 }

@@ -124,6 +124,7 @@ impl Store {
             .locks
             .lock((complete.bucket.id(), complete.key))
             .await;
+        let mut bucket = complete.bucket.clone();
         for _ in 0..CONFLICT_RETRIES_MAX {
             let upload = match self
                 .upload(complete.bucket, complete.key, complete.upload)
@@ -165,11 +166,14 @@ impl Store {
                 self.note_garbage(&mut mutation, Garbage::UnusedParts(upload.id))?;
             }
             match self
-                .replace(complete.bucket, present, &mut record, mutation)
+                .replace(&bucket, present, &mut record, mutation)
                 .await?
             {
                 Replaced::Done => return Ok(record),
-                Replaced::BucketGone => return Err(CompleteError::NoSuchBucket),
+                Replaced::BucketChanged => {
+                    let now = self.same_bucket(&bucket).await?;
+                    bucket = now.ok_or(CompleteError::NoSuchBucket)?;
+                }
                 Replaced::ChangedMeanwhile => {}
             }
         }
@@ -275,6 +279,7 @@ fn completed_record(
         headers: upload.record.headers.clone(),
         metadata: upload.record.metadata.clone(),
         tags: upload.record.tags.clone(),
+        versioned: false,
         unknown: UnknownFields::default(),
     })
 }

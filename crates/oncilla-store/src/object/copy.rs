@@ -9,10 +9,12 @@ use oncilla_wire::conditions::{ConditionFailure, Conditions};
 use crate::bucket::Bucket;
 use crate::fault::Fault;
 use crate::object::GetObjectError;
-use crate::object::put::{NewObject, Present, Replaced, too_many_writers};
+use crate::object::get::ObjectRow;
+use crate::object::put::{NewObject, Replaced, too_many_writers};
 use crate::rows::key::UniqueId;
 use crate::rows::object::{ObjectRecord, StoredChecksum};
 use crate::rows::placement::Placement;
+use crate::rows::version_id::VersionId;
 use crate::rows::{body, reference};
 use crate::store::{CONFLICT_RETRIES_MAX, Store, unchanged};
 use oncilla_wire::xml::acl::CannedAcl;
@@ -30,6 +32,8 @@ pub enum Directive<T> {
 pub struct CopyObject<'a> {
     /// Where to copy from.
     pub source: (&'a Bucket, &'a [u8]),
+    /// Which version of it; `None` is the newest.
+    pub source_version: Option<VersionId>,
     /// Conditions on the source (`x-amz-copy-source-if-…`).
     pub source_conditions: &'a Conditions,
     /// Where to copy to.
@@ -50,12 +54,21 @@ pub struct CopyObject<'a> {
     pub algorithm: Option<ChecksumAlgorithm>,
 }
 
+/// A copy that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// The copy.
+    pub record: ObjectRecord,
+    /// The version that was copied.
+    pub source_id: VersionId,
+}
+
 /// Why an object was not copied.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CopyError {
     /// There is no source object.
-    #[error("no such source key")]
-    NoSuchKey,
+    #[error("on the source: {0}")]
+    Source(GetObjectError),
     /// The destination bucket was deleted meanwhile.
     #[error("no such bucket")]
     NoSuchBucket,
@@ -82,26 +95,27 @@ impl Store {
         &self,
         copy: CopyObject<'_>,
         size_bytes_max: u64,
-    ) -> Result<ObjectRecord, CopyError> {
+    ) -> Result<Copied, CopyError> {
         let (to_bucket, to_key) = copy.destination;
-        let to_itself = to_bucket.id() == copy.source.0.id() && to_key == copy.source.1;
+        let mut to_bucket = to_bucket.clone();
         // Summing a large source takes long, so it is done without the lock.
         let mut summed: Option<(UniqueId, StoredChecksum)> = None;
         for _ in 0..CONFLICT_RETRIES_MAX {
             let turn = self.inner.locks.lock((to_bucket.id(), to_key)).await;
-            let source = self.present(copy.source.0, copy.source.1).await?;
-            let from = source.record.as_ref().ok_or(CopyError::NoSuchKey)?;
-            check_source(&source, copy.source_conditions)?;
+            let (bucket, key) = copy.source;
+            let source = self.object_row(bucket, key, copy.source_version).await;
+            let source = source.map_err(source_error)?;
+            let from = &source.record;
+            check_source(from, copy.source_conditions)?;
             if from.size > size_bytes_max {
                 return Err(CopyError::TooLarge);
             }
+            let present = self.present(&to_bucket, to_key).await?;
+            // An older version that is copied to its own key becomes the newest.
+            let to_itself = present.row_key == source.row_key;
             if to_itself && changes_nothing(&copy, from) {
                 return Err(CopyError::Unchanged);
             }
-            let present = match to_itself {
-                true => source.clone(),
-                false => self.present(to_bucket, to_key).await?,
-            };
             present.check(copy.conditions)?;
 
             let mut record = copied_record(&copy, from);
@@ -121,9 +135,8 @@ impl Store {
                 }
             }
             let mut mutation = Mutation::new();
-            if !to_itself {
-                mutation.require(unchanged(&source.row_key, source.row.as_ref()));
-            }
+            // `present` may have been read after a change of the source, if it is the same row.
+            mutation.require(unchanged(&source.row_key, Some(&source.row)));
             let shared = self
                 .share(&mut mutation, &from.placement, record.id)
                 .await?;
@@ -133,11 +146,19 @@ impl Store {
             };
             record.placement = placement;
             match self
-                .replace(to_bucket, present, &mut record, mutation)
+                .replace(&to_bucket, present, &mut record, mutation)
                 .await?
             {
-                Replaced::Done => return Ok(record),
-                Replaced::BucketGone => return Err(CopyError::NoSuchBucket),
+                Replaced::Done => {
+                    return Ok(Copied {
+                        record,
+                        source_id: source.record.version_id(),
+                    });
+                }
+                Replaced::BucketChanged => {
+                    let now = self.same_bucket(&to_bucket).await?;
+                    to_bucket = now.ok_or(CopyError::NoSuchBucket)?;
+                }
                 Replaced::ChangedMeanwhile => {}
             }
         }
@@ -187,8 +208,8 @@ impl Store {
     }
 
     /// Bytes that a record names are missing: damage, unless the record was replaced meanwhile.
-    async fn fail_if_unchanged(&self, source: &Present) -> Result<(), Fault> {
-        if self.get(&source.row_key).await? == source.row {
+    async fn fail_if_unchanged(&self, source: &ObjectRow) -> Result<(), Fault> {
+        if self.get(&source.row_key).await?.as_ref() == Some(&source.row) {
             return Err(Fault::Damaged(
                 "the body that an object's record names is missing".to_owned(),
             ));
@@ -202,11 +223,9 @@ impl Store {
         copy: &CopyObject<'_>,
         algorithm: ChecksumAlgorithm,
     ) -> Result<(UniqueId, StoredChecksum), CopyError> {
-        let body = match self.open_object(copy.source.0, copy.source.1).await {
-            Ok(body) => body,
-            Err(GetObjectError::NoSuchKey) => return Err(CopyError::NoSuchKey),
-            Err(GetObjectError::Fault(fault)) => return Err(fault.into()),
-        };
+        let (bucket, key) = copy.source;
+        let opened = self.open_object_version(bucket, key, copy.source_version);
+        let body = opened.await.map_err(source_error)?;
         let id = body.record.id;
         let mut hasher = ChecksumHasher::new(algorithm);
         let mut reader = body.read_all();
@@ -221,11 +240,17 @@ impl Store {
     }
 }
 
-fn check_source(source: &Present, conditions: &Conditions) -> Result<(), CopyError> {
-    let etag = source.etag();
-    let existing = source.existing(&etag).ok_or(CopyError::NoSuchKey)?;
+fn source_error(error: GetObjectError) -> CopyError {
+    match error {
+        GetObjectError::Fault(fault) => CopyError::Fault(fault),
+        error => CopyError::Source(error),
+    }
+}
+
+fn check_source(source: &ObjectRecord, conditions: &Conditions) -> Result<(), CopyError> {
+    let etag = source.etag.to_string();
     conditions
-        .evaluate_copy_source(existing)
+        .evaluate_copy_source(source.existing(&etag))
         .map_err(CopyError::SourceCondition)
 }
 

@@ -1,18 +1,26 @@
-//! Deleting an object.
+//! Deleting: the newest version of a key, which leaves a delete marker where versions are kept, or
+//! one version for good.
 
 use oncilla_meta::{CommitOutcome, Mutation, Precondition, Space};
-use oncilla_wire::conditions::{ConditionFailure, Conditions};
+use oncilla_wire::conditions::{ConditionFailure, Conditions, Existing};
 
 use crate::bucket::Bucket;
 use crate::fault::Fault;
-use crate::object::put::too_many_writers;
-use crate::rows::object::ObjectRecord;
-use crate::rows::usage;
-use crate::store::{CONFLICT_RETRIES_MAX, Store};
+use crate::history::{FoundVersion, Newcomer, find_version, newest_past};
+use crate::object::put::{Present, too_many_writers};
+use crate::rows::codec::UnknownFields;
+use crate::rows::history::{DeleteMarker, Past, history_key, history_of_key, null_version_key};
+use crate::rows::object::{ObjectRecord, object_key};
+use crate::rows::usage::Counts;
+use crate::rows::version_id::VersionId;
+use crate::store::{CONFLICT_RETRIES_MAX, Store, unchanged};
 
 /// Why an object was not deleted.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DeleteObjectError {
+    /// The bucket was deleted meanwhile.
+    #[error("no such bucket")]
+    NoSuchBucket,
     /// A condition of the request does not hold.
     #[error(transparent)]
     Condition(#[from] ConditionFailure),
@@ -21,15 +29,22 @@ pub enum DeleteObjectError {
     Fault(#[from] Fault),
 }
 
-/// What a deletion found.
+/// What a deletion did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deleted {
-    /// The object that was there; `None` if the key was free already, which S3 counts as success.
+    /// The object that was the newest version, or the version deleted; `None` if there was none,
+    /// which S3 counts as success.
     pub record: Option<ObjectRecord>,
+    /// The delete marker that was made, or the version that was asked for; `None` in a bucket that
+    /// never kept versions.
+    pub version_id: Option<VersionId>,
+    /// Whether `version_id` is that of a delete marker.
+    pub delete_marker: bool,
 }
 
 impl Store {
-    /// Deletes the object under a key, if there is one.
+    /// Deletes the object under a key, if there is one: for good in a bucket that never kept
+    /// versions, and otherwise by a delete marker.
     pub async fn delete_object(
         &self,
         bucket: &Bucket,
@@ -37,25 +52,252 @@ impl Store {
         conditions: &Conditions,
     ) -> Result<Deleted, DeleteObjectError> {
         let _turn = self.inner.locks.lock((bucket.id(), key)).await;
+        let mut changed: Option<Bucket> = None;
         for _ in 0..CONFLICT_RETRIES_MAX {
+            let bucket = changed.as_ref().unwrap_or(bucket);
             let present = self.present(bucket, key).await?;
-            conditions.evaluate_delete(present.existing(&present.etag()))?;
-            let (Some(row), Some(record)) = (present.row, present.record) else {
-                return Ok(Deleted { record: None });
-            };
+            let exists = self
+                .check_deletion(bucket, key, &present, conditions)
+                .await?;
+            let Present { row_key, row, .. } = present.clone();
+            if !exists {
+                return Ok(Deleted {
+                    record: None,
+                    version_id: None,
+                    delete_marker: false,
+                });
+            }
+            let time = self.inner.clock.tick();
             let mut mutation = Mutation::new();
             mutation
-                .require(Precondition::Equals(present.row_key.clone(), row))
-                .delete(Space::Records, present.row_key);
-            self.drop_placement(&mut mutation, &record.placement, record.id)?;
-            usage::count(&mut mutation, bucket.id(), -1, -(record.size as i64));
+                .require(bucket.unchanged())
+                .require(unchanged(&row_key, row.as_ref()));
+            let (newcomer, marker) = match bucket.keeps_history() {
+                true => {
+                    let marker = self.delete_marker(bucket, time)?;
+                    (Newcomer::DeleteMarker(time), Some(marker))
+                }
+                false => (Newcomer::Nothing, None),
+            };
+            let way = self.make_way(&mut mutation, bucket, key, &present, newcomer);
+            let mut counts = way.await?;
+            if let Some(marker) = &marker {
+                let marker_key = history_key(bucket.id(), key, time);
+                mutation.put(Space::Records, marker_key, marker.encode());
+                counts.add_past(0);
+            }
+            if row.is_some() {
+                mutation.delete(Space::Records, row_key);
+            }
+            counts.apply(&mut mutation, bucket.id());
+            match self.commit(mutation, time).await? {
+                CommitOutcome::Committed { .. } => {
+                    return Ok(Deleted {
+                        record: present.record,
+                        version_id: marker.as_ref().map(DeleteMarker::version_id),
+                        delete_marker: marker.is_some(),
+                    });
+                }
+                CommitOutcome::Conflict { precondition: 0 } => {
+                    let now = self.same_bucket(bucket).await?;
+                    changed = Some(now.ok_or(DeleteObjectError::NoSuchBucket)?);
+                }
+                CommitOutcome::Conflict { .. } => {}
+            }
+        }
+        Err(too_many_writers().into())
+    }
+
+    /// Judges the conditions of a deletion that names no version, and says whether there is anything
+    /// to delete. A delete marker counts as an object without entity tag, which can be deleted over
+    /// and over; a key without any version meets every condition, and is left alone if there are any.
+    /// Source: ceph/s3-tests, test_delete_object_current_if_match and its like.
+    async fn check_deletion(
+        &self,
+        bucket: &Bucket,
+        key: &[u8],
+        present: &Present,
+        conditions: &Conditions,
+    ) -> Result<bool, DeleteObjectError> {
+        let etag = present.etag();
+        if present.record.is_some() || !bucket.keeps_history() {
+            conditions.evaluate_delete(present.existing(&etag))?;
+            return Ok(present.record.is_some());
+        }
+        if conditions.is_empty() {
+            return Ok(true);
+        }
+        let newest = newest_past(&*self.inner.engine, bucket.id(), key, 1).await?;
+        let Some(found) = newest.first() else {
+            conditions.evaluate_delete(None)?;
+            return Ok(false);
+        };
+        check_version(found, conditions)?;
+        Ok(true)
+    }
+
+    /// A delete marker belongs to the bucket's owner, whoever deletes: it is what the bucket keeps.
+    fn delete_marker(&self, bucket: &Bucket, time: u64) -> Result<DeleteMarker, Fault> {
+        Ok(DeleteMarker {
+            id: self.inner.clock.unique_id()?,
+            last_modified_ms: self.inner.clock.now_ms(),
+            time,
+            owner: bucket.record.owner.clone(),
+            versioned: bucket.gives_version_ids(),
+            unknown: UnknownFields::default(),
+        })
+    }
+
+    /// Deletes one version of a key for good, be it an object or a delete marker. If it was the
+    /// newest, the next one takes its place.
+    pub async fn delete_version(
+        &self,
+        bucket: &Bucket,
+        key: &[u8],
+        version: VersionId,
+        conditions: &Conditions,
+    ) -> Result<Deleted, DeleteObjectError> {
+        let _turn = self.inner.locks.lock((bucket.id(), key)).await;
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let snapshot = self.inner.engine.snapshot();
+            let found = find_version(&*snapshot, bucket.id(), key, version).await?;
+            let Some(found) = found else {
+                return Ok(Deleted {
+                    record: None,
+                    version_id: Some(version),
+                    delete_marker: false,
+                });
+            };
+            check_version(&found, conditions)?;
+            let mut mutation = Mutation::new();
+            let mut counts = Counts::default();
+            if found.is_present {
+                self.remove_present(&mut mutation, &found, &mut counts)?;
+                let next = newest_past(&*snapshot, bucket.id(), key, 1).await?;
+                let next = next.into_iter().next();
+                let is_replaced = next.is_some_and(|next| {
+                    settle_newest(&mut mutation, bucket, key, next, &mut counts)
+                });
+                if !is_replaced {
+                    mutation.delete(Space::Records, found.row_key.clone());
+                }
+            } else {
+                self.remove_past(&mut mutation, &found, &mut counts)?;
+                if version == VersionId::Null {
+                    mutation.delete(Space::Records, null_version_key(bucket.id(), key));
+                }
+                let row_key = object_key(bucket.id(), key);
+                let present = snapshot.get(Space::Records, &row_key).await;
+                if present.map_err(Fault::from)?.is_some() {
+                    mutation.require(Precondition::Present(row_key));
+                } else {
+                    mutation.require(Precondition::Absent(row_key));
+                    let newest = newest_past(&*snapshot, bucket.id(), key, 2).await?;
+                    uncover(&mut mutation, bucket, key, &found, newest, &mut counts);
+                }
+            }
+            counts.apply(&mut mutation, bucket.id());
             let time = self.inner.clock.tick();
             if let CommitOutcome::Committed { .. } = self.commit(mutation, time).await? {
+                let (record, delete_marker) = match found.version {
+                    Past::Object(record) => (Some(*record), false),
+                    Past::DeleteMarker(_) => (None, true),
+                };
                 return Ok(Deleted {
-                    record: Some(record),
+                    record,
+                    version_id: Some(version),
+                    delete_marker,
                 });
             }
         }
         Err(too_many_writers().into())
     }
+
+    /// Adds to `mutation` that the present of a key goes away for good, under the precondition that
+    /// it still is what was found. The row itself is left to the caller.
+    fn remove_present(
+        &self,
+        mutation: &mut Mutation,
+        found: &FoundVersion,
+        counts: &mut Counts,
+    ) -> Result<(), Fault> {
+        mutation.require(Precondition::Equals(
+            found.row_key.clone(),
+            found.row.clone(),
+        ));
+        counts.remove_object(found.version.size());
+        if let Past::Object(record) = &found.version {
+            self.drop_placement(mutation, &record.placement, record.id)?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds to `mutation`, which removes `found` from the history of a key without present row, that
+/// what comes next takes its place if it was the newest. `newest` are the two newest entries.
+fn uncover(
+    mutation: &mut Mutation,
+    bucket: &Bucket,
+    key: &[u8],
+    found: &FoundVersion,
+    newest: Vec<FoundVersion>,
+    counts: &mut Counts,
+) {
+    let mut newest = newest.into_iter();
+    let Some(first) = newest.next() else {
+        return;
+    };
+    if first.row_key != found.row_key {
+        // Something newer covers what is removed, and has to do so still.
+        mutation.require(Precondition::Present(first.row_key));
+        return;
+    }
+    let (start, _) = history_of_key(bucket.id(), key);
+    mutation.require(Precondition::RangeEmpty(start, first.row_key));
+    if let Some(next) = newest.next() {
+        settle_newest(mutation, bucket, key, next, counts);
+    }
+}
+
+/// Adds to `mutation`, after which `next` will be the newest version of a key, what makes it so: an
+/// object moves into the present, which is told. Must be called whenever there is a next entry, even if that is a
+/// delete marker, so that nobody removes it at the same time.
+fn settle_newest(
+    mutation: &mut Mutation,
+    bucket: &Bucket,
+    key: &[u8],
+    next: FoundVersion,
+    counts: &mut Counts,
+) -> bool {
+    mutation.require(Precondition::Equals(next.row_key.clone(), next.row.clone()));
+    let Past::Object(record) = &next.version else {
+        return false;
+    };
+    counts.remove_past(record.size);
+    counts.add_object(record.size);
+    if !record.versioned {
+        mutation.delete(Space::Records, null_version_key(bucket.id(), key));
+    }
+    mutation.delete(Space::Records, next.row_key).put(
+        Space::Records,
+        object_key(bucket.id(), key),
+        next.row,
+    );
+    true
+}
+
+/// Judges the conditions of a deletion on one version.
+fn check_version(found: &FoundVersion, conditions: &Conditions) -> Result<(), DeleteObjectError> {
+    let outcome = match &found.version {
+        Past::Object(record) => {
+            let etag = record.etag.to_string();
+            conditions.evaluate_delete(Some(record.existing(&etag)))
+        }
+        Past::DeleteMarker(marker) => conditions.evaluate_delete(Some(Existing {
+            etag: "",
+            last_modified_ms: marker.last_modified_ms as i64,
+            size: 0,
+        })),
+    };
+    Ok(outcome?)
 }

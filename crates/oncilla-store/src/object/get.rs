@@ -6,21 +6,40 @@ use oncilla_blob::Pin;
 use crate::bucket::Bucket;
 use crate::content::{BodyReader, BodySource, ByteRange, PinnedExtents, UploadSource};
 use crate::fault::Fault;
+use crate::history::{find_version, newest_past};
 use crate::rows::body;
+use crate::rows::history::{DeleteMarker, Past};
 use crate::rows::layout::{Layout, layout_key};
 use crate::rows::object::{ObjectRecord, object_key};
 use crate::rows::placement::Placement;
+use crate::rows::version_id::VersionId;
 use crate::store::Store;
 
-/// Why an object could not be had.
+/// Why an object could not be had, for reading or for changing what is kept beside its bytes.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum GetObjectError {
     /// There is none under the key.
     #[error("no such key")]
     NoSuchKey,
+    /// There is none under the key, because it was deleted by this delete marker.
+    #[error("the newest version is a delete marker")]
+    Deleted(Box<DeleteMarker>),
+    /// The key has no version of this id.
+    #[error("no such version")]
+    NoSuchVersion(VersionId),
+    /// The version of this id is a delete marker, which can only be deleted.
+    #[error("the version is a delete marker")]
+    IsDeleteMarker(Box<DeleteMarker>),
     /// A failure beneath.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+/// An object's record and the row it is in.
+pub(crate) struct ObjectRow {
+    pub row_key: Bytes,
+    pub row: Bytes,
+    pub record: ObjectRecord,
 }
 
 /// An object whose body can be read, whatever happens to its key meanwhile.
@@ -60,9 +79,62 @@ impl Store {
         bucket: &Bucket,
         key: &[u8],
     ) -> Result<ObjectRecord, GetObjectError> {
-        let row = self.get(&object_key(bucket.id(), key)).await?;
-        let row = row.ok_or(GetObjectError::NoSuchKey)?;
-        Ok(ObjectRecord::decode(row).map_err(Fault::from)?)
+        self.object_version(bucket, key, None).await
+    }
+
+    /// The record of one version of an object; `None` is the newest.
+    pub async fn object_version(
+        &self,
+        bucket: &Bucket,
+        key: &[u8],
+        version: Option<VersionId>,
+    ) -> Result<ObjectRecord, GetObjectError> {
+        Ok(self.object_row(bucket, key, version).await?.record)
+    }
+
+    /// Finds a version of an object and its row; `None` is the newest.
+    pub(crate) async fn object_row(
+        &self,
+        bucket: &Bucket,
+        key: &[u8],
+        version: Option<VersionId>,
+    ) -> Result<ObjectRow, GetObjectError> {
+        let Some(version) = version else {
+            let row_key = object_key(bucket.id(), key);
+            let Some(row) = self.get(&row_key).await? else {
+                return Err(self.nothing_present(bucket, key).await?);
+            };
+            let record = ObjectRecord::decode(row.clone()).map_err(Fault::from)?;
+            return Ok(ObjectRow {
+                row_key,
+                row,
+                record,
+            });
+        };
+        let snapshot = self.inner.engine.snapshot();
+        let found = find_version(&*snapshot, bucket.id(), key, version).await?;
+        let found = found.ok_or(GetObjectError::NoSuchVersion(version))?;
+        match found.version {
+            Past::Object(record) => Ok(ObjectRow {
+                row_key: found.row_key,
+                row: found.row,
+                record: *record,
+            }),
+            Past::DeleteMarker(marker) => Err(GetObjectError::IsDeleteMarker(Box::new(marker))),
+        }
+    }
+
+    /// Why a key has no present record.
+    async fn nothing_present(&self, bucket: &Bucket, key: &[u8]) -> Result<GetObjectError, Fault> {
+        if !bucket.keeps_history() {
+            return Ok(GetObjectError::NoSuchKey);
+        }
+        let newest = newest_past(&*self.inner.engine, bucket.id(), key, 1).await?;
+        Ok(match newest.into_iter().next().map(|found| found.version) {
+            Some(Past::DeleteMarker(marker)) => GetObjectError::Deleted(Box::new(marker)),
+            // An object there: it was uncovered since.
+            Some(Past::Object(_)) | None => GetObjectError::NoSuchKey,
+        })
     }
 
     /// The layout of an object uploaded in parts; `None` for one that was not.
@@ -81,10 +153,22 @@ impl Store {
         bucket: &Bucket,
         key: &[u8],
     ) -> Result<ObjectBody, GetObjectError> {
-        let row_key = object_key(bucket.id(), key);
+        self.open_object_version(bucket, key, None).await
+    }
+
+    /// Opens one version of an object for reading; `None` is the newest.
+    pub async fn open_object_version(
+        &self,
+        bucket: &Bucket,
+        key: &[u8],
+        version: Option<VersionId>,
+    ) -> Result<ObjectBody, GetObjectError> {
         for _ in 0..LOOKUPS_MAX {
-            let row = self.get(&row_key).await?.ok_or(GetObjectError::NoSuchKey)?;
-            let record = ObjectRecord::decode(row.clone()).map_err(Fault::from)?;
+            let ObjectRow {
+                row_key,
+                row,
+                record,
+            } = self.object_row(bucket, key, version).await?;
             let opened = self.open_body(&record, &row_key, &row).await?;
             if let Some((source, layout)) = opened {
                 return Ok(ObjectBody {

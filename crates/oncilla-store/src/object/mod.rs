@@ -1,4 +1,4 @@
-//! Objects: put, get, delete, copy, and changes of what is kept beside the bytes.
+//! Objects and their versions: put, get, delete, copy, and changes of what is kept beside the bytes.
 
 mod copy;
 mod delete;
@@ -6,8 +6,7 @@ mod get;
 pub(crate) mod put;
 mod update;
 
-pub use copy::{CopyError, CopyObject, Directive};
+pub use copy::{Copied, CopyError, CopyObject, Directive};
 pub use delete::{DeleteObjectError, Deleted};
 pub use get::{GetObjectError, ObjectBody};
 pub use put::{NewObject, PutObjectError};
-pub use update::UpdateObjectError;

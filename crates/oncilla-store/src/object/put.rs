@@ -1,17 +1,16 @@
 //! Writing an object: one mutation that names the bytes and lets go of what was there before.
 
 use bytes::Bytes;
-use oncilla_meta::{CommitOutcome, Mutation, Precondition, Space};
+use oncilla_meta::{CommitOutcome, Mutation, Space};
 use oncilla_wire::conditions::{ConditionFailure, Conditions, Existing};
 
 use crate::bucket::Bucket;
 use crate::content::WrittenContent;
 use crate::etag::ETag;
 use crate::fault::Fault;
-use crate::rows::bucket::bucket_name_key;
+use crate::history::Newcomer;
 use crate::rows::codec::UnknownFields;
-use crate::rows::object::{ObjectRecord, StoredChecksum, object_key};
-use crate::rows::usage;
+use crate::rows::object::{OBJECT_KEY_OFFSET, ObjectRecord, StoredChecksum, object_key};
 use crate::store::{CONFLICT_RETRIES_MAX, Store, to_its_end, unchanged};
 use oncilla_wire::xml::acl::CannedAcl;
 
@@ -87,7 +86,7 @@ impl Store {
         let key = Bytes::copy_from_slice(key);
         to_its_end(async move {
             store
-                .put_object_now(&bucket, &key, new, content, &conditions)
+                .put_object_now(bucket, &key, new, content, &conditions)
                 .await
         })
         .await
@@ -95,7 +94,7 @@ impl Store {
 
     async fn put_object_now(
         &self,
-        bucket: &Bucket,
+        mut bucket: Bucket,
         key: &[u8],
         new: NewObject,
         mut content: WrittenContent,
@@ -120,22 +119,24 @@ impl Store {
             headers: new.headers,
             metadata: new.metadata,
             tags: new.tags,
+            versioned: false,
             unknown: UnknownFields::default(),
         };
         let _turn = self.inner.locks.lock((bucket.id(), key)).await;
         for _ in 0..CONFLICT_RETRIES_MAX {
-            let present = self.present(bucket, key).await?;
+            let present = self.present(&bucket, key).await?;
             present.check(conditions)?;
             let mut mutation = Mutation::new();
             content.refer(&mut mutation, id);
             content.commit_begins();
-            let outcome = self.replace(bucket, present, &mut record, mutation).await;
+            let outcome = self.replace(&bucket, present, &mut record, mutation).await;
             match outcome {
                 Ok(Replaced::Done) => return Ok(record),
                 Ok(Replaced::ChangedMeanwhile) => content.commit_refused(),
-                Ok(Replaced::BucketGone) => {
+                Ok(Replaced::BucketChanged) => {
                     content.commit_refused();
-                    return Err(PutObjectError::NoSuchBucket);
+                    let now = self.same_bucket(&bucket).await?;
+                    bucket = now.ok_or(PutObjectError::NoSuchBucket)?;
                 }
                 Err(fault) => {
                     // A full device refuses before anything is applied; other failures may not.
@@ -161,8 +162,8 @@ impl Store {
         })
     }
 
-    /// Commits `mutation` together with what replaces the present of a key by `record`, whose
-    /// times are set here. The caller holds the key's lock.
+    /// Commits `mutation` together with what makes `record` the present of a key; its times and
+    /// whether it has a version id are set here. The caller holds the key's lock.
     pub(crate) async fn replace(
         &self,
         bucket: &Bucket,
@@ -172,23 +173,21 @@ impl Store {
     ) -> Result<Replaced, Fault> {
         record.time = self.inner.clock.tick();
         record.last_modified_ms = self.inner.clock.now_ms();
-        let bucket_exists = mutation.preconditions.len();
+        record.versioned = bucket.gives_version_ids();
+        let bucket_unchanged = mutation.preconditions.len();
         mutation
-            .require(Precondition::Present(bucket_name_key(bucket.id())))
-            .require(unchanged(&present.row_key, present.row.as_ref()))
-            .put(Space::Records, present.row_key, record.encode());
-        let mut objects_added = 1;
-        let mut bytes_added = record.size as i64;
-        if let Some(old) = &present.record {
-            self.drop_placement(&mut mutation, &old.placement, old.id)?;
-            objects_added = 0;
-            bytes_added -= old.size as i64;
-        }
-        usage::count(&mut mutation, bucket.id(), objects_added, bytes_added);
+            .require(bucket.unchanged())
+            .require(unchanged(&present.row_key, present.row.as_ref()));
+        let key = present.row_key.slice(OBJECT_KEY_OFFSET..);
+        let way = self.make_way(&mut mutation, bucket, &key, &present, Newcomer::Object);
+        let mut counts = way.await?;
+        counts.add_object(record.size);
+        counts.apply(&mut mutation, bucket.id());
+        mutation.put(Space::Records, present.row_key, record.encode());
         match self.commit(mutation, record.time).await? {
             CommitOutcome::Committed { .. } => Ok(Replaced::Done),
-            CommitOutcome::Conflict { precondition } if precondition == bucket_exists => {
-                Ok(Replaced::BucketGone)
+            CommitOutcome::Conflict { precondition } if precondition == bucket_unchanged => {
+                Ok(Replaced::BucketChanged)
             }
             CommitOutcome::Conflict { .. } => Ok(Replaced::ChangedMeanwhile),
         }
@@ -213,8 +212,8 @@ pub(crate) enum Replaced {
     Done,
     /// Somebody else changed something first: look again.
     ChangedMeanwhile,
-    /// The bucket does not exist any more.
-    BucketGone,
+    /// The bucket does not exist any more, or treats versions otherwise than it did.
+    BucketChanged,
 }
 
 pub(crate) fn too_many_writers() -> Fault {

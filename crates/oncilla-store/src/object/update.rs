@@ -3,44 +3,36 @@
 use oncilla_meta::{CommitOutcome, Mutation, Precondition, Space};
 
 use crate::bucket::Bucket;
-use crate::fault::Fault;
+use crate::object::GetObjectError;
+use crate::object::get::ObjectRow;
 use crate::object::put::too_many_writers;
-use crate::rows::object::{ObjectRecord, object_key};
+use crate::rows::object::ObjectRecord;
+use crate::rows::version_id::VersionId;
 use crate::store::{CONFLICT_RETRIES_MAX, Store};
 
-/// Why an object was not changed.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum UpdateObjectError {
-    /// There is none under the key.
-    #[error("no such key")]
-    NoSuchKey,
-    /// A failure beneath.
-    #[error(transparent)]
-    Fault(#[from] Fault),
-}
-
 impl Store {
-    /// Changes an object's record by `change`, which may be called again if another change came
-    /// first. Identity, bytes and modification time stay.
+    /// Changes the record of an object by `change`, which may be called again if another change
+    /// came first. `version` says of which version; `None` is the newest. Identity, bytes and
+    /// modification time stay.
     pub async fn update_object(
         &self,
         bucket: &Bucket,
         key: &[u8],
+        version: Option<VersionId>,
         change: impl Fn(&mut ObjectRecord),
-    ) -> Result<ObjectRecord, UpdateObjectError> {
-        let row_key = object_key(bucket.id(), key);
+    ) -> Result<ObjectRecord, GetObjectError> {
         let _turn = self.inner.locks.lock((bucket.id(), key)).await;
         for _ in 0..CONFLICT_RETRIES_MAX {
-            let row = self
-                .get(&row_key)
-                .await?
-                .ok_or(UpdateObjectError::NoSuchKey)?;
-            let mut record = ObjectRecord::decode(row.clone()).map_err(Fault::from)?;
+            let ObjectRow {
+                row_key,
+                row,
+                mut record,
+            } = self.object_row(bucket, key, version).await?;
             change(&mut record);
             let mut mutation = Mutation::new();
             mutation
                 .require(Precondition::Equals(row_key.clone(), row))
-                .put(Space::Records, row_key.clone(), record.encode());
+                .put(Space::Records, row_key, record.encode());
             let time = self.inner.clock.tick();
             if let CommitOutcome::Committed { .. } = self.commit(mutation, time).await? {
                 return Ok(record);

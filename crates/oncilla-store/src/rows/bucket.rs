@@ -1,11 +1,12 @@
 //! Bucket records (`b`), the name of a bucket by its id (`B`), and the buckets of an account (`w`).
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::acl::{acl_number, decode_acl};
-use super::codec::{DecodeError, FieldReader, FieldWriter, UnknownFields};
+use super::codec::{DecodeError, Field, FieldReader, FieldWriter, UnknownFields};
 use super::key::{BucketId, join, prefix, range_of};
 use oncilla_wire::xml::acl::CannedAcl;
+use oncilla_wire::xml::versioning::VersioningStatus;
 
 const RECORD: &str = "bucket";
 
@@ -17,7 +18,8 @@ mod tag {
     pub const ACL: u64 = 5;
     pub const TAG: u64 = 6;
     pub const PUBLIC_OBJECTS: u64 = 7;
-    // Kept free for what DESIGN names: versioning, lock, configuration documents, parent, origin.
+    pub const VERSIONING: u64 = 8;
+    // Kept free for what DESIGN names: lock, configuration documents, parent, origin.
 }
 
 /// What a bucket is, apart from its name.
@@ -37,6 +39,8 @@ pub struct BucketRecord {
     pub public_objects: bool,
     /// Bucket tags, in the order they were set.
     pub tags: Vec<(String, String)>,
+    /// Whether it keeps versions.
+    pub versioning: VersioningStatus,
     /// Fields of newer versions.
     pub unknown: UnknownFields,
 }
@@ -54,6 +58,7 @@ impl BucketRecord {
         for (key, value) in &self.tags {
             writer.pair(tag::TAG, key.as_bytes(), value.as_bytes());
         }
+        writer.number(tag::VERSIONING, versioning_number(self.versioning));
         writer.finish(&self.unknown)
     }
 
@@ -69,6 +74,7 @@ impl BucketRecord {
             acl: CannedAcl::Private,
             public_objects: false,
             tags: Vec::new(),
+            versioning: VersioningStatus::Unversioned,
             unknown: UnknownFields::default(),
         };
         while let Some(field) = reader.next_field()? {
@@ -80,12 +86,32 @@ impl BucketRecord {
                 tag::ACL => record.acl = decode_acl(field)?,
                 tag::PUBLIC_OBJECTS => record.public_objects = field.number()? != 0,
                 tag::TAG => record.tags.push(text_pair(field.pair()?, RECORD)?),
+                tag::VERSIONING => record.versioning = decode_versioning(field)?,
                 _ => reader.keep(field),
             }
         }
         record.id = id.ok_or(reader.error("no id"))?;
         record.unknown = reader.into_unknown();
         Ok(record)
+    }
+}
+
+/// The number of a versioning state in records; never changes its meaning.
+fn versioning_number(status: VersioningStatus) -> u64 {
+    match status {
+        VersioningStatus::Unversioned => 0,
+        VersioningStatus::Enabled => 1,
+        VersioningStatus::Suspended => 2,
+    }
+}
+
+fn decode_versioning(field: Field) -> Result<VersioningStatus, DecodeError> {
+    let error = field.error("unknown versioning state");
+    match field.number()? {
+        0 => Ok(VersioningStatus::Unversioned),
+        1 => Ok(VersioningStatus::Enabled),
+        2 => Ok(VersioningStatus::Suspended),
+        _ => Err(error),
     }
 }
 
@@ -130,6 +156,18 @@ pub fn bucket_name_key(id: BucketId) -> Bytes {
     join(prefix::BUCKET_NAME, &[&id.0.to_be_bytes()])
 }
 
+/// The value of that row: the name and, behind a zero byte, the versioning state if there ever was
+/// one. Every write of an object requires that this value still is what the write went by: the
+/// bucket exists, and what becomes of superseded versions has not changed.
+pub fn bucket_name_value(name: &str, versioning: VersioningStatus) -> Bytes {
+    let mut value = BytesMut::with_capacity(name.len() + 2);
+    value.extend_from_slice(name.as_bytes());
+    if versioning != VersioningStatus::Unversioned {
+        value.extend_from_slice(&[0, versioning_number(versioning) as u8]);
+    }
+    value.freeze()
+}
+
 /// Key of the row that lists a bucket under its owner.
 pub fn bucket_by_owner_key(owner: &str, name: &str) -> Bytes {
     join(
@@ -164,10 +202,12 @@ mod tests {
     proptest! {
         #[test]
         fn round_trips(id: u64, owner in "[0-9a-f]{0,64}", created_ms: u64, location: String,
-                       acl in super::super::acl::tests::acls(), public_objects: bool, tags: Vec<(String, String)>) {
+                       acl in super::super::acl::tests::acls(), public_objects: bool, tags: Vec<(String, String)>, versioning in 0usize..3) {
+            use VersioningStatus::{Enabled, Suspended, Unversioned};
+            let versioning = [Unversioned, Enabled, Suspended][versioning];
             let record = BucketRecord {
                 id: BucketId(id), owner, created_ms, location,
-                acl, public_objects, tags,
+                acl, public_objects, tags, versioning,
                 unknown: UnknownFields::default(),
             };
             prop_assert_eq!(BucketRecord::decode(record.encode()), Ok(record));

@@ -11,6 +11,7 @@ pub mod prefix {
     pub const BUCKET_BY_OWNER: u8 = b'w';
     pub const OBJECT: u8 = b'o';
     pub const HISTORY: u8 = b'h';
+    pub const NULL_VERSION: u8 = b'v';
     pub const USAGE: u8 = b'n';
     pub const UPLOAD: u8 = b'u';
     pub const UPLOAD_PART: u8 = b'p';

@@ -6,11 +6,12 @@
 //! | Prefix | Key after it | Value | File |
 //! |---|---|---|---|
 //! | `b` | bucket name | bucket record | `bucket.rs` |
-//! | `B` | bucket id (8) | bucket name | `bucket.rs` |
+//! | `B` | bucket id (8) | bucket name, and whether it keeps versions | `bucket.rs` |
 //! | `w` | owner, 0, bucket name | empty: the buckets of an account | `bucket.rs` |
 //! | `o` | bucket id (8), object key | object record: the present | `object.rs` |
-//! | `h` | bucket id (8), ordered key, inverted time (8) | object record: the history (reserved) | |
-//! | `n` | bucket id (8), counter (1) | counter: objects, bytes | `usage.rs` |
+//! | `h` | bucket id (8), ordered key, inverted time (8) | object record or delete marker: the history | `history.rs` |
+//! | `v` | bucket id (8), ordered key | time (8) of the null version in the history | `history.rs`, `version_id.rs` |
+//! | `n` | bucket id (8), counter (1) | counter: objects, bytes, and those of the history | `usage.rs` |
 //! | `u` | bucket id (8), ordered key, upload id (16) | upload record | `upload.rs` |
 //! | `p` | upload id (16), part number (2) | part record | `part.rs` |
 //! | `c` | upload id (16) | counter of part writes | `upload.rs` |
@@ -29,6 +30,7 @@ pub mod body;
 pub mod bucket;
 pub mod codec;
 pub mod garbage;
+pub mod history;
 pub mod key;
 pub mod layout;
 pub mod object;
@@ -37,5 +39,6 @@ pub mod placement;
 pub mod reference;
 pub mod upload;
 pub mod usage;
+pub mod version_id;
 
 pub use codec::DecodeError;

@@ -1,4 +1,4 @@
-//! Object records: the present of a key (`o`), and later its history (`h`).
+//! Object records: the present of a key (`o`), and objects in its history (`h`).
 
 use bytes::{Bytes, BytesMut};
 use oncilla_hash::{Checksum, ChecksumAlgorithm};
@@ -8,12 +8,14 @@ use super::bucket::text_pair;
 use super::codec::{DecodeError, Field, FieldReader, FieldWriter, UnknownFields};
 use super::key::{BucketId, UniqueId, join, prefix, range_of};
 use super::placement::Placement;
+use super::version_id::VersionId;
 use crate::etag::ETag;
 use oncilla_wire::xml::acl::CannedAcl;
 
 const RECORD: &str = "object";
 
-mod tag {
+/// The fields of objects and of delete markers.
+pub(super) mod tag {
     pub const ID: u64 = 1;
     pub const SIZE: u64 = 2;
     pub const ETAG: u64 = 3;
@@ -27,6 +29,9 @@ mod tag {
     pub const HEADER: u64 = 11;
     pub const METADATA: u64 = 12;
     pub const TAG: u64 = 13;
+    pub const VERSIONED: u64 = 14;
+    /// The first field of every delete marker (`history.rs`), and of no object.
+    pub const DELETE_MARKER: u64 = 15;
     // Kept free for what DESIGN names: region, retention, legal hold, encryption, origin state.
 }
 
@@ -68,6 +73,9 @@ pub struct ObjectRecord {
     pub metadata: Vec<(Bytes, Bytes)>,
     /// Object tags in the order they were set.
     pub tags: Vec<(String, String)>,
+    /// Whether it was written while versioning was enabled, and so has a version id of its own;
+    /// otherwise it is the null version of its key.
+    pub versioned: bool,
     /// Fields of newer versions.
     pub unknown: UnknownFields,
 }
@@ -84,6 +92,11 @@ impl ObjectRecord {
     /// The storage class by its S3 name.
     pub fn storage_class(&self) -> &str {
         storage_class_name(&self.storage_class)
+    }
+
+    /// Which version of its key it is.
+    pub fn version_id(&self) -> VersionId {
+        VersionId::of(self.versioned, self.id, self.time)
     }
 
     /// The row's value.
@@ -110,6 +123,7 @@ impl ObjectRecord {
         for (key, value) in &self.tags {
             writer.pair(tag::TAG, key.as_bytes(), value.as_bytes());
         }
+        writer.number(tag::VERSIONED, u64::from(self.versioned));
         writer.finish(&self.unknown)
     }
 
@@ -132,6 +146,7 @@ impl ObjectRecord {
             headers: Vec::new(),
             metadata: Vec::new(),
             tags: Vec::new(),
+            versioned: false,
             unknown: UnknownFields::default(),
         };
         while let Some(field) = reader.next_field()? {
@@ -149,6 +164,7 @@ impl ObjectRecord {
                 tag::HEADER => record.headers.push(field.pair()?),
                 tag::METADATA => record.metadata.push(field.pair()?),
                 tag::TAG => record.tags.push(text_pair(field.pair()?, RECORD)?),
+                tag::VERSIONED => record.versioned = field.number()? != 0,
                 _ => reader.keep(field),
             }
         }
@@ -283,11 +299,6 @@ pub fn all_objects() -> (Bytes, Bytes) {
     range_of(join(prefix::OBJECT, &[]))
 }
 
-/// The range of the history of a bucket.
-pub fn history_of_bucket(bucket: BucketId) -> (Bytes, Bytes) {
-    range_of(join(prefix::HISTORY, &[&bucket.0.to_be_bytes()]))
-}
-
 /// Bytes of a row's key before the object key.
 pub const OBJECT_KEY_OFFSET: usize = 1 + 8;
 
@@ -329,7 +340,8 @@ pub(crate) mod tests {
         proptest::collection::vec((bytes(), bytes()), 0..4)
     }
 
-    fn records() -> impl Strategy<Value = ObjectRecord> {
+    /// Any object record.
+    pub fn records() -> impl Strategy<Value = ObjectRecord> {
         let first = (
             any::<[u8; 16]>(),
             any::<u64>(),
@@ -349,25 +361,28 @@ pub(crate) mod tests {
             pairs(),
             pairs(),
         );
-        let tags = any::<Vec<(String, String)>>();
-        (first, second, third, tags).prop_map(|(first, second, third, tags)| ObjectRecord {
-            id: UniqueId(first.0),
-            size: first.1,
-            etag: ETag {
-                md5: first.2,
-                parts: first.3,
-            },
-            last_modified_ms: first.4,
-            time: second.0,
-            storage_class: second.1,
-            owner: second.2,
-            acl: second.3,
-            checksum: third.0,
-            placement: third.1,
-            headers: third.2,
-            metadata: third.3,
-            tags,
-            unknown: UnknownFields::default(),
+        let tags = any::<(Vec<(String, String)>, bool)>();
+        (first, second, third, tags).prop_map(|(first, second, third, (tags, versioned))| {
+            ObjectRecord {
+                id: UniqueId(first.0),
+                size: first.1,
+                etag: ETag {
+                    md5: first.2,
+                    parts: first.3,
+                },
+                last_modified_ms: first.4,
+                time: second.0,
+                storage_class: second.1,
+                owner: second.2,
+                acl: second.3,
+                checksum: third.0,
+                placement: third.1,
+                headers: third.2,
+                metadata: third.3,
+                tags,
+                versioned,
+                unknown: UnknownFields::default(),
+            }
         })
     }
 

@@ -343,6 +343,7 @@ async fn open(
         inline_bytes_max: setup.inline_bytes_max,
         extent_bytes_max: setup.extent_bytes_max,
         collect_grace: setup.collect_grace,
+        ..StoreOptions::default()
     };
     Store::open(engine.clone(), volumes, wall.clone(), options)
         .await
@@ -414,8 +415,9 @@ pub async fn put(
 pub async fn get(store: &Store, bucket: &Bucket, key: &str) -> Result<Option<Vec<u8>>, Fault> {
     let body = match store.open_object(bucket, key.as_bytes()).await {
         Ok(body) => body,
-        Err(GetObjectError::NoSuchKey) => return Ok(None),
+        Err(GetObjectError::NoSuchKey | GetObjectError::Deleted(_)) => return Ok(None),
         Err(GetObjectError::Fault(fault)) => return Err(fault),
+        Err(error) => panic!("{error}"),
     };
     read_to_end(body.read_all()).await.map(Some)
 }

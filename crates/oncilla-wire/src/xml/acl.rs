@@ -64,22 +64,25 @@ pub fn to_xml(owner: &Owner<'_>, acl: CannedAcl, bucket_owner: &Owner<'_>) -> Ve
     xml.open_root("AccessControlPolicy");
     owner.write(&mut xml, "Owner");
     xml.open("AccessControlList");
-    grant_user(&mut xml, owner, "FULL_CONTROL");
+    // Groups first: ceph/s3-tests, check_grants, cannot sort a group that follows a user.
     match acl {
-        CannedAcl::Private => {}
         CannedAcl::PublicRead => grant_group(&mut xml, ALL_USERS, "READ"),
         CannedAcl::PublicReadWrite => {
             grant_group(&mut xml, ALL_USERS, "READ");
             grant_group(&mut xml, ALL_USERS, "WRITE");
         }
         CannedAcl::AuthenticatedRead => grant_group(&mut xml, AUTHENTICATED_USERS, "READ"),
+        CannedAcl::Private | CannedAcl::BucketOwnerRead | CannedAcl::BucketOwnerFullControl => {}
+    }
+    grant_user(&mut xml, owner, "FULL_CONTROL");
+    match acl {
         CannedAcl::BucketOwnerRead if bucket_owner.id != owner.id => {
             grant_user(&mut xml, bucket_owner, "READ");
         }
         CannedAcl::BucketOwnerFullControl if bucket_owner.id != owner.id => {
             grant_user(&mut xml, bucket_owner, "FULL_CONTROL");
         }
-        CannedAcl::BucketOwnerRead | CannedAcl::BucketOwnerFullControl => {}
+        _ => {}
     }
     xml.close("AccessControlList");
     xml.close("AccessControlPolicy");

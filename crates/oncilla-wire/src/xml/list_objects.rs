@@ -8,7 +8,7 @@ use super::writer::{KeyEncoding, XmlWriter};
 use crate::error::S3Error;
 
 /// What an entry takes in the document beyond its key, to size the buffer once.
-const ENTRY_BYTES: usize = 280;
+const ENTRY_BYTES: usize = 352;
 
 /// One object of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

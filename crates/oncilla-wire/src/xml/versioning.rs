@@ -1,8 +1,12 @@
-//! `VersioningConfiguration`: the answer of GetBucketVersioning.
+//! `VersioningConfiguration`: the request of PutBucketVersioning and the answer of
+//! GetBucketVersioning.
 
 use super::reader::{XmlReader, malformed};
 use super::writer::XmlWriter;
 use crate::error::S3Error;
+
+/// The largest body worth reading: two short elements, with room for comments and namespaces.
+pub const MAX_VERSIONING_BODY_BYTES: usize = 16 * 1024;
 
 /// Whether a bucket keeps versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,23 +34,77 @@ impl VersioningStatus {
         xml.finish()
     }
 
+    /// Reads the document, whatever it says of MFA delete.
+    pub fn parse(xml: &[u8]) -> Result<Self, S3Error> {
+        VersioningConfiguration::parse(xml).map(|configuration| configuration.status)
+    }
+}
+
+/// What a client asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VersioningConfiguration {
+    /// `Status`; `Unversioned` if the document has none.
+    pub status: VersioningStatus,
+    /// Whether `MfaDelete` is `Enabled`.
+    pub mfa_delete: bool,
+}
+
+impl VersioningConfiguration {
     /// Reads the document.
     pub fn parse(xml: &[u8]) -> Result<Self, S3Error> {
         let mut reader = XmlReader::open(xml, &["VersioningConfiguration"])?;
-        let mut status = Self::Unversioned;
+        let mut configuration = Self::default();
         while let Some(name) = reader.child()? {
             match name {
                 "Status" => {
-                    status = match reader.value()?.as_str() {
-                        "Enabled" => Self::Enabled,
-                        "Suspended" => Self::Suspended,
+                    configuration.status = match reader.value()?.as_str() {
+                        "Enabled" => VersioningStatus::Enabled,
+                        "Suspended" => VersioningStatus::Suspended,
                         _ => return Err(malformed("Status must be Enabled or Suspended.")),
+                    }
+                }
+                // The element is `MfaDelete`; SDK documentation calls it `MFADelete`.
+                "MfaDelete" | "MFADelete" => {
+                    configuration.mfa_delete = match reader.value()?.as_str() {
+                        "Enabled" => true,
+                        "Disabled" => false,
+                        _ => return Err(malformed("MfaDelete must be Enabled or Disabled.")),
                     }
                 }
                 _ => reader.skip()?,
             }
         }
         reader.finish()?;
-        Ok(status)
+        Ok(configuration)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::S3ErrorCode;
+
+    fn parse(content: &str) -> Result<VersioningConfiguration, S3ErrorCode> {
+        let document = format!("<VersioningConfiguration>{content}</VersioningConfiguration>");
+        VersioningConfiguration::parse(document.as_bytes()).map_err(|error| error.code)
+    }
+
+    #[test]
+    fn what_clients_ask_for() {
+        let asked = |status, mfa_delete| Ok(VersioningConfiguration { status, mfa_delete });
+        use VersioningStatus::{Enabled, Suspended, Unversioned};
+        assert_eq!(parse(""), asked(Unversioned, false));
+        assert_eq!(parse("<Status>Enabled</Status>"), asked(Enabled, false));
+        assert_eq!(
+            parse("<MfaDelete>Disabled</MfaDelete><Status>Suspended</Status>"),
+            asked(Suspended, false)
+        );
+        assert_eq!(
+            parse("<Status>Enabled</Status><MfaDelete>Enabled</MfaDelete>"),
+            asked(Enabled, true)
+        );
+        for refused in ["<Status>enabled</Status>", "<MfaDelete>x</MfaDelete>"] {
+            assert_eq!(parse(refused), Err(S3ErrorCode::MalformedXML), "{refused}");
+        }
     }
 }

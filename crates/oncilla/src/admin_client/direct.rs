@@ -226,7 +226,7 @@ impl DirectDoor {
 
     /// With `force` too only an empty bucket is removed: objects are the server's business.
     pub async fn destroy_storage(&self, name: &str, force: bool) -> Result<(), Failure> {
-        let owner = self.found_bucket(name).await?.record.owner;
+        let owner = self.found_bucket(name).await?.record.owner.clone();
         self.delete_bucket(name).await.map_err(|failure| {
             if !force {
                 return failure;
@@ -285,7 +285,7 @@ impl DirectDoor {
             ..Default::default()
         };
         match self.foundation.store.create_bucket(bucket).await {
-            Ok(bucket) => Ok(bucket_of(bucket)),
+            Ok(bucket) => Ok(bucket_of(&bucket)),
             Err(CreateBucketError::AlreadyOwnedByYou(_) | CreateBucketError::AlreadyExists) => Err(
                 Failure::general(format!("the bucket {name} exists already")),
             ),
@@ -306,7 +306,7 @@ impl DirectDoor {
         Ok(Bucket {
             objects,
             bytes,
-            ..bucket_of(found)
+            ..bucket_of(&found)
         })
     }
 
@@ -338,7 +338,7 @@ impl DirectDoor {
             .map(|last| last.name.clone())
             .filter(|_| page.truncated);
         Ok(Page {
-            items: page.buckets.into_iter().map(bucket_of).collect(),
+            items: page.buckets.iter().map(bucket_of).collect(),
             next,
         })
     }
@@ -358,7 +358,10 @@ impl DirectDoor {
             })
     }
 
-    async fn found_bucket(&self, name: &str) -> Result<oncilla_store::Bucket, Failure> {
+    async fn found_bucket(
+        &self,
+        name: &str,
+    ) -> Result<std::sync::Arc<oncilla_store::Bucket>, Failure> {
         self.foundation
             .store
             .bucket(name)
@@ -428,11 +431,11 @@ fn with_secret(key: AccessKey) -> Key {
     }
 }
 
-fn bucket_of(bucket: oncilla_store::Bucket) -> Bucket {
+fn bucket_of(bucket: &oncilla_store::Bucket) -> Bucket {
     Bucket {
         public: bucket.record.public_objects,
-        name: bucket.name,
-        account_id: bucket.record.owner,
+        name: bucket.name.clone(),
+        account_id: bucket.record.owner.clone(),
         created_ms: bucket.record.created_ms,
         objects: None,
         bytes: None,

@@ -52,10 +52,7 @@ pub(super) fn files(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        if path
-            .extension()
-            .is_none_or(|extension| extension != EXTENSION)
-        {
+        if !is_journal(&path) {
             continue;
         }
         let stem = path.file_stem().and_then(|stem| stem.to_str());
@@ -65,6 +62,12 @@ pub(super) fn files(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     }
     found.sort_unstable();
     Ok(found)
+}
+
+/// Whether a file of the database is a journal, by its name.
+pub(super) fn is_journal(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == EXTENSION)
 }
 
 /// Bytes that the journals occupy. Their files are longer: they begin as 64 MiB of nothing.

@@ -41,12 +41,12 @@ impl AdminApi {
     /// A bucket as answers show it.
     pub(super) async fn described(
         &self,
-        bucket: oncilla_store::Bucket,
+        bucket: &oncilla_store::Bucket,
     ) -> Result<Bucket, ApiError> {
-        let usage = self.store.usage(&bucket).await?;
+        let usage = self.store.usage(bucket).await?;
         Ok(Bucket {
-            name: bucket.name,
-            account_id: bucket.record.owner,
+            name: bucket.name.clone(),
+            account_id: bucket.record.owner.clone(),
             created_ms: bucket.record.created_ms,
             public: bucket.record.public_objects,
             objects: usage.objects,
@@ -102,7 +102,7 @@ pub async fn list(
     let next = last.filter(|_| page.truncated);
     let mut items = Vec::with_capacity(page.buckets.len());
     for bucket in page.buckets {
-        items.push(api.described(bucket).await?);
+        items.push(api.described(&bucket).await?);
     }
     Ok(Json(Page { items, next }))
 }
@@ -117,7 +117,7 @@ pub async fn create(
         let owner = api.account_id_or_root(new.account.as_deref()).await?;
         let bucket = api.make_bucket(new.name, owner, new.public).await?;
         caller.note("CreateBucket", &bucket.name, &summary(&bucket));
-        api.described(bucket).await
+        api.described(&bucket).await
     })
     .await?;
     Ok((StatusCode::CREATED, Json(bucket)))
@@ -139,7 +139,7 @@ pub async fn show(
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Result<Json<Bucket>, ApiError> {
     let bucket = api.store.bucket(&name).await?;
-    Ok(Json(api.described(bucket).await?))
+    Ok(Json(api.described(&bucket).await?))
 }
 
 pub async fn delete(

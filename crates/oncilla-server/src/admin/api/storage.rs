@@ -14,10 +14,11 @@ use oncilla_iam::{
     AccessKey, AccessKeyInfo, BucketPattern, Grant, IamError, NewKey, PAGE_ITEMS_MAX, Role,
     generate_bucket_name,
 };
+use oncilla_store::Store;
 use oncilla_store::bucket::{BucketError, DeleteBucketError};
-use oncilla_store::list::{After, Entry, ListQuery};
+use oncilla_store::history::{ListVersionsQuery, ListedVersion, VersionMarker};
+use oncilla_store::list::{Entry, ListQuery};
 use oncilla_store::object::DeleteObjectError;
-use oncilla_store::{ObjectSummary, Store};
 use oncilla_wire::conditions::Conditions;
 use oncilla_wire::error::S3Error;
 use oncilla_wire::names::check_bucket_name;
@@ -97,7 +98,7 @@ pub async fn create(
         caller.note("CreateKey", key.id(), &keys::summary(&key.info));
         caller.note("CreateBucket", &bucket.name, &buckets::summary(&bucket));
         Ok(Storage {
-            bucket: api.described(bucket).await?,
+            bucket: api.described(&bucket).await?,
             key: Key::with_secret(key),
             endpoint_url: api.server.endpoint_url.get().cloned(),
             region: api.server.region.clone(),
@@ -206,18 +207,17 @@ impl AdminApi {
 
     async fn empty(&self, bucket: &oncilla_store::Bucket) -> Result<u64, ApiError> {
         let mut objects_deleted = 0;
-        let mut after = After::Nothing;
+        let mut marker = None;
         loop {
-            let query = ListQuery {
-                after,
-                limit: OBJECTS_PER_BATCH,
-                ..ListQuery::default()
+            let query = ListVersionsQuery {
+                keys: ListQuery {
+                    limit: OBJECTS_PER_BATCH,
+                    ..ListQuery::default()
+                },
+                marker,
             };
-            let page = self.store.list_objects(bucket, &query).await?;
-            let Some(last) = page.entries.last() else {
-                return Ok(objects_deleted);
-            };
-            after = last.position();
+            let page = self.store.list_versions(bucket, &query).await?;
+            marker = page.entries.last().and_then(VersionMarker::behind);
             let deletions = stream::iter(page.entries)
                 .map(|entry| delete_listed(self.store.clone(), bucket.clone(), entry))
                 .buffer_unordered(DELETES_AT_ONCE)
@@ -271,16 +271,17 @@ impl AdminApi {
 async fn delete_listed(
     store: Store,
     bucket: oncilla_store::Bucket,
-    entry: Entry<ObjectSummary>,
+    entry: Entry<ListedVersion>,
 ) -> Result<bool, ApiError> {
-    let Entry::Item(key, _) = entry else {
+    let Entry::Item(key, version) = entry else {
         return Ok(false);
     };
     match store
-        .delete_object(&bucket, &key, &Conditions::default())
+        .delete_version(&bucket, &key, version.version_id, &Conditions::default())
         .await
     {
         Ok(deleted) => Ok(deleted.record.is_some()),
+        Err(DeleteObjectError::NoSuchBucket) => Ok(false),
         Err(DeleteObjectError::Fault(fault)) => Err(fault.into()),
         Err(DeleteObjectError::Condition(failure)) => Err(S3Error::from(failure).into()),
     }

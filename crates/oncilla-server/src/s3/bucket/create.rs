@@ -58,7 +58,7 @@ pub async fn create(service: &S3Service, request: &mut S3Request) -> Answer {
     let created = service.store.create_bucket(new).await;
     created.map_err(|error| refusal(error, acl).detail("BucketName", request.bucket.clone()))?;
     let mut response = empty(StatusCode::OK);
-    set(&mut response, LOCATION, &format!("/{}", request.bucket))?;
+    set(&mut response, LOCATION, format!("/{}", request.bucket))?;
     Ok(response)
 }
 
@@ -139,6 +139,7 @@ mod tests {
     use oncilla_store::rows::bucket::BucketRecord;
     use oncilla_store::rows::codec::UnknownFields;
     use oncilla_store::rows::key::BucketId;
+    use oncilla_wire::xml::versioning::VersioningStatus;
 
     use super::*;
 
@@ -185,6 +186,7 @@ mod tests {
                 acl,
                 public_objects: false,
                 tags: Vec::new(),
+                versioning: VersioningStatus::Unversioned,
                 unknown: UnknownFields::default(),
             };
             let bucket = Bucket {

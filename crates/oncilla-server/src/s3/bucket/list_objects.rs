@@ -119,8 +119,9 @@ fn contents<'p>(
     page: &'p Page<ObjectSummary>,
     owners: Option<&'p Owners>,
 ) -> Result<Vec<ObjectEntry<'p>>, S3Error> {
-    let entries = listing::items(page).map(|(key, summary)| {
-        Ok(ObjectEntry {
+    let mut contents = Vec::with_capacity(page.entries.len());
+    for (key, summary) in listing::items(page) {
+        contents.push(ObjectEntry {
             key: Cow::Borrowed(key_text(key)?),
             last_modified_ms: summary.last_modified_ms as i64,
             etag: Cow::Owned(summary.etag.to_string()),
@@ -129,9 +130,9 @@ fn contents<'p>(
             owner: owners.map(|owners| owners.as_xml(&summary.owner)),
             checksum_algorithm: checksum_algorithm(summary),
             checksum_type: checksum_type(summary),
-        })
-    });
-    entries.collect()
+        });
+    }
+    Ok(contents)
 }
 
 /// The object's checksum algorithm as listings show it.

@@ -1,17 +1,16 @@
-//! ListObjectVersions. In a bucket that never was versioned, every object is its one version, which
-//! is the latest and has the id `null`.
+//! ListObjectVersions.
 
 use std::borrow::Cow;
 
-use oncilla_store::list::{After, Entry, Page};
-use oncilla_store::{Bucket, ObjectSummary};
+use bytes::Bytes;
+use oncilla_store::history::{ListVersionsQuery, ListedVersion, VersionEntry, VersionMarker};
+use oncilla_store::list::{Entry, Page};
+use oncilla_store::{Bucket, VersionId};
 use oncilla_wire::error::S3Error;
-use oncilla_wire::xml::list_versions::{
-    ListVersions, NULL_VERSION_ID, VersionContent, VersionEntry,
-};
+use oncilla_wire::xml::list_versions::{ListVersions, VersionContent, VersionEntry as XmlEntry};
 
 use crate::s3::answer::{Answer, xml};
-use crate::s3::bucket::list_objects::{checksum_algorithm, checksum_type, owner_ids};
+use crate::s3::bucket::list_objects::{checksum_algorithm, checksum_type};
 use crate::s3::bucket::listing::{self, ListParameters, common_prefixes, key_text, next_marker};
 use crate::s3::owner::Owners;
 use crate::s3::request::S3Request;
@@ -25,11 +24,14 @@ pub async fn list_versions(
     let parameters = ListParameters::parse(&request.query, "max-keys")?;
     let key_marker = request.query.get("key-marker").unwrap_or_default();
     let version_id_marker = request.query.get("version-id-marker").unwrap_or_default();
-    let query = parameters.query(begin_of_page(&parameters, key_marker, version_id_marker)?);
+    let query = ListVersionsQuery {
+        keys: parameters.query(parameters.after_marker(key_marker)),
+        marker: version_marker(key_marker, version_id_marker)?,
+    };
     let _memory = listing::reserve_page(request, parameters.limit).await?;
     let page = service
         .store
-        .list_objects(bucket, &query)
+        .list_versions(bucket, &query)
         .await
         .map_err(errors::fault)?;
     let owners = service.owners(owner_ids(&page)).await?;
@@ -39,7 +41,7 @@ pub async fn list_versions(
         key_marker: Cow::Borrowed(key_marker),
         version_id_marker: Cow::Borrowed(version_id_marker),
         next_key_marker: next_marker(&page)?.map(Cow::Borrowed),
-        next_version_id_marker: next_version_id_marker(&page).map(Cow::Borrowed),
+        next_version_id_marker: next_version_id_marker(&page).map(Cow::Owned),
         delimiter: parameters.delimiter_in_answer(),
         max_keys: parameters.limit,
         encoding: parameters.encoding,
@@ -50,53 +52,76 @@ pub async fn list_versions(
     Ok(xml(answer.to_xml()))
 }
 
-/// Where the page begins. With a single version per key, behind the key is behind its version.
-fn begin_of_page(
-    parameters: &ListParameters<'_>,
+/// The version of the key marker behind which the page begins. Without one it begins behind all
+/// versions of the key.
+fn version_marker(
     key_marker: &str,
     version_id_marker: &str,
-) -> Result<After, S3Error> {
+) -> Result<Option<VersionMarker>, S3Error> {
     let refuse =
         |message| S3Error::invalid_argument("version-id-marker", version_id_marker, message);
-    match version_id_marker {
-        "" => {}
-        _ if key_marker.is_empty() => {
-            return Err(refuse(
-                "A version-id marker cannot be specified without a key marker.",
-            ));
-        }
-        NULL_VERSION_ID => {}
-        _ => return Err(refuse("Invalid version id specified")),
+    if version_id_marker.is_empty() {
+        return Ok(None);
     }
-    Ok(parameters.after_marker(key_marker))
+    if key_marker.is_empty() {
+        let message = "A version-id marker cannot be specified without a key marker.";
+        return Err(refuse(message));
+    }
+    let version = VersionId::parse(version_id_marker);
+    Ok(Some(VersionMarker {
+        key: Bytes::copy_from_slice(key_marker.as_bytes()),
+        version: version.ok_or_else(|| refuse("Invalid version id specified"))?,
+    }))
 }
 
 /// The version of the key that [`next_marker`] gives; a group has none.
-fn next_version_id_marker(page: &Page<ObjectSummary>) -> Option<&'static str> {
+fn next_version_id_marker(page: &Page<ListedVersion>) -> Option<String> {
     match page.entries.last() {
-        Some(Entry::Item(..)) if page.truncated => Some(NULL_VERSION_ID),
+        Some(Entry::Item(_, version)) if page.truncated => Some(version.version_id.to_string()),
         _ => None,
     }
 }
 
+fn owner_of(version: &ListedVersion) -> &str {
+    match &version.entry {
+        VersionEntry::Object(summary) => &summary.owner,
+        VersionEntry::DeleteMarker { owner, .. } => owner,
+    }
+}
+
+fn owner_ids(page: &Page<ListedVersion>) -> Vec<&str> {
+    listing::items(page)
+        .map(|(_, version)| owner_of(version))
+        .collect()
+}
+
 fn entries<'p>(
-    page: &'p Page<ObjectSummary>,
+    page: &'p Page<ListedVersion>,
     owners: &'p Owners,
-) -> Result<Vec<VersionEntry<'p>>, S3Error> {
-    let entries = listing::items(page).map(|(key, summary)| {
-        Ok(VersionEntry {
+) -> Result<Vec<XmlEntry<'p>>, S3Error> {
+    let entries = listing::items(page).map(|(key, version)| {
+        let (last_modified_ms, content) = match &version.entry {
+            VersionEntry::DeleteMarker {
+                last_modified_ms, ..
+            } => (*last_modified_ms, None),
+            VersionEntry::Object(summary) => {
+                let content = VersionContent {
+                    etag: Cow::Owned(summary.etag.to_string()),
+                    size: summary.size,
+                    storage_class: Cow::Borrowed(summary.storage_class()),
+                    checksum_algorithm: checksum_algorithm(summary),
+                    checksum_type: checksum_type(summary),
+                };
+                (summary.last_modified_ms, Some(content))
+            }
+        };
+        Ok(XmlEntry {
             key: Cow::Borrowed(key_text(key)?),
-            version_id: Cow::Borrowed(NULL_VERSION_ID),
-            is_latest: true,
-            last_modified_ms: summary.last_modified_ms as i64,
-            owner: Some(owners.as_xml(&summary.owner)),
-            content: Some(VersionContent {
-                etag: Cow::Owned(summary.etag.to_string()),
-                size: summary.size,
-                storage_class: Cow::Borrowed(summary.storage_class()),
-                checksum_algorithm: checksum_algorithm(summary),
-                checksum_type: checksum_type(summary),
-            }),
+            version_id: Cow::Owned(version.version_id.to_string()),
+            is_latest: version.is_latest,
+            last_modified_ms: last_modified_ms as i64,
+            owner: Some(owners.as_xml(owner_of(version))),
+            content,
         })
     });
     entries.collect()
@@ -104,39 +129,30 @@ fn entries<'p>(
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use oncilla_store::ETag;
+    use oncilla_store::{ETag, ObjectSummary};
     use oncilla_wire::error::S3ErrorCode;
-    use oncilla_wire::xml::KeyEncoding;
 
     use super::*;
 
     #[test]
-    fn markers_name_a_key_and_its_null_version() {
-        let encoding = KeyEncoding::Plain;
-        let parameters = ListParameters {
-            prefix: "",
-            delimiter: "/",
-            limit: 1,
-            encoding,
-        };
-        let begin = |key, version| begin_of_page(&parameters, key, version);
-        let behind_a = After::Key(Bytes::from_static(b"a"));
-        assert_eq!(begin("", "").unwrap(), After::Nothing);
-        assert_eq!(begin("a", "").unwrap(), behind_a);
-        assert_eq!(begin("a", "null").unwrap(), behind_a);
-        assert_eq!(
-            begin("b/", "").unwrap(),
-            After::Group(Bytes::from_static(b"b/"))
-        );
-        for (key, version) in [("", "null"), ("", "x"), ("a", "x")] {
-            let error = begin(key, version).unwrap_err();
+    fn a_version_marker_needs_its_key() {
+        let id = "fe2345678901234567890123456789ab";
+        let version = VersionId::parse(id).unwrap();
+        assert_eq!(version_marker("", "").unwrap(), None);
+        assert_eq!(version_marker("a", "").unwrap(), None);
+        for (text, version) in [("null", VersionId::Null), (id, version)] {
+            let key = Bytes::from_static(b"a");
+            let marker = Some(VersionMarker { key, version });
+            assert_eq!(version_marker("a", text).unwrap(), marker);
+        }
+        for (key, version) in [("", "null"), ("", id), ("a", "x"), ("a", "NULL")] {
+            let error = version_marker(key, version).unwrap_err();
             assert_eq!(error.code, S3ErrorCode::InvalidArgument, "{key} {version}");
         }
     }
 
     #[test]
-    fn an_object_is_its_one_version() {
+    fn versions_and_delete_markers_are_shown() {
         let summary = ObjectSummary {
             size: 5,
             etag: ETag::of_md5([0xab; 16]),
@@ -145,23 +161,35 @@ mod tests {
             owner: "0123".to_owned(),
             checksum: None,
         };
-        let item = Entry::Item(Bytes::from_static(b"a"), summary);
+        let version_id = VersionId::parse("fe2345678901234567890123456789ab").unwrap();
+        let marker = ListedVersion {
+            version_id,
+            is_latest: true,
+            entry: VersionEntry::DeleteMarker {
+                last_modified_ms: 8,
+                owner: "4567".to_owned(),
+            },
+        };
+        let object = ListedVersion {
+            version_id: VersionId::Null,
+            is_latest: false,
+            entry: VersionEntry::Object(summary),
+        };
+        let key = Bytes::from_static(b"a");
         let mut page = Page {
-            entries: vec![item],
+            entries: vec![Entry::Item(key.clone(), marker), Entry::Item(key, object)],
             truncated: true,
         };
+        assert_eq!(owner_ids(&page), ["4567", "0123"]);
         let owners = Owners::default();
         let shown = entries(&page, &owners).unwrap();
-        assert_eq!(
-            (shown[0].version_id.as_ref(), shown[0].is_latest),
-            ("null", true)
-        );
-        let content = shown[0].content.as_ref().unwrap();
-        assert_eq!(
-            (content.size, content.storage_class.as_ref()),
-            (5, "STANDARD")
-        );
-        assert_eq!(next_version_id_marker(&page), Some("null"));
+        assert_eq!((shown[0].is_latest, shown[0].last_modified_ms), (true, 8));
+        assert_eq!(shown[0].version_id, version_id.to_string());
+        assert_eq!(shown[0].content, None);
+        assert_eq!((shown[1].is_latest, &*shown[1].version_id), (false, "null"));
+        let content = shown[1].content.as_ref().unwrap();
+        assert_eq!((content.size, &*content.storage_class), (5, "STANDARD"));
+        assert_eq!(next_version_id_marker(&page).as_deref(), Some("null"));
         page.truncated = false;
         assert_eq!(next_version_id_marker(&page), None);
         page.entries = vec![Entry::Group(Bytes::from_static(b"b/"))];

@@ -20,7 +20,7 @@ pub use list_objects::{list_objects, list_objects_v2};
 pub use list_versions::list_versions;
 pub use location::location;
 pub use tagging::{delete_tagging, get_tagging, put_tagging};
-pub use versioning::versioning;
+pub use versioning::{get_versioning, put_versioning};
 
 use oncilla_store::Bucket;
 use oncilla_store::bucket::BucketError;

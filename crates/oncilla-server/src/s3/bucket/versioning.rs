@@ -1,9 +1,39 @@
-//! GetBucketVersioning. No bucket can be versioned yet, so all of them answer that they never were.
+//! GetBucketVersioning and PutBucketVersioning.
 
-use oncilla_wire::xml::versioning::VersioningStatus;
+use http::StatusCode;
+use oncilla_store::Bucket;
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::xml::versioning::{
+    MAX_VERSIONING_BODY_BYTES, VersioningConfiguration, VersioningStatus,
+};
 
-use crate::s3::answer::{Answer, xml};
+use crate::s3::S3Service;
+use crate::s3::answer::{Answer, empty, xml};
+use crate::s3::body::read_document;
+use crate::s3::bucket::update;
+use crate::s3::request::S3Request;
 
-pub fn versioning() -> Answer {
-    Ok(xml(VersioningStatus::Unversioned.to_xml()))
+pub fn get_versioning(bucket: &Bucket) -> Answer {
+    Ok(xml(bucket.record.versioning.to_xml()))
+}
+
+/// Enables or suspends versioning. It never ends: what was kept stays, and is reached by its id.
+pub async fn put_versioning(
+    service: &S3Service,
+    request: &mut S3Request,
+    bucket: &Bucket,
+) -> Answer {
+    let document = read_document(request, MAX_VERSIONING_BODY_BYTES as u64).await?;
+    let asked = VersioningConfiguration::parse(&document)?;
+    if asked.mfa_delete {
+        let message = "MFA delete is not implemented. Nothing was changed.";
+        return Err(S3Error::with_message(S3ErrorCode::NotImplemented, message));
+    }
+    if asked.status == VersioningStatus::Unversioned {
+        let message = "The Versioning element must be specified";
+        let code = S3ErrorCode::IllegalVersioningConfigurationException;
+        return Err(S3Error::with_message(code, message));
+    }
+    update(service, bucket, |record| record.versioning = asked.status).await?;
+    Ok(empty(StatusCode::OK))
 }

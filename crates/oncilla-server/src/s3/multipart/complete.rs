@@ -14,7 +14,7 @@ use oncilla_wire::xml::multipart::{
     check_part_order,
 };
 
-use crate::s3::answer::{Answer, checksums, empty, xml};
+use crate::s3::answer::{Answer, checksums, empty, set_new_version, xml};
 use crate::s3::body::read_document;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
@@ -59,13 +59,15 @@ pub async fn complete(service: &S3Service, request: &mut S3Request, bucket: &Buc
     let scheme = if request.context.tls { "https" } else { "http" };
     let path = format!("/{}/{}", bucket.name, request.key);
     let result = CompleteMultipartUploadResult {
-        location: format!("{scheme}://{}{}", request.host, encode_path(&path)).into(),
+        location: format!("{scheme}://{}{}", request.host(), encode_path(&path)).into(),
         bucket: bucket.name.as_str().into(),
         key: request.key.as_str().into(),
         etag: record.etag.to_string().into(),
         checksums: checksums(record.checksum.as_ref(), record.etag.parts),
     };
-    Ok(xml(result.to_xml()))
+    let mut response = xml(result.to_xml());
+    set_new_version(&mut response, record.version_id())?;
+    Ok(response)
 }
 
 /// Reads the document without comparing it with the checksum headers.

@@ -13,9 +13,9 @@ use oncilla_wire::xml::multipart::parse_part_number;
 
 use crate::s3::answer::{Answer, empty, part_checksums, set, set_etag, xml};
 use crate::s3::answer::{checksum_header, checksum_text};
-use crate::s3::body::{PUT_BYTES_MAX, UPLOAD_MEMORY_BYTES, declared_algorithm, receive};
+use crate::s3::body::{PUT_BYTES_MAX, declared_algorithm, receive, upload_memory_bytes};
 use crate::s3::multipart::find_upload;
-use crate::s3::object::{READER_MEMORY_BYTES, copy_source};
+use crate::s3::object::{READER_MEMORY_BYTES, copy_source, set_source_version};
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
 
@@ -29,7 +29,7 @@ pub async fn upload_part(service: &S3Service, request: &mut S3Request, bucket: &
     set_etag(&mut response, etag)?;
     if let Some(checksum) = &record.checksum {
         let name = checksum_header(checksum.checksum.algorithm());
-        set(&mut response, name, &checksum_text(checksum, 0))?;
+        set(&mut response, name, checksum_text(checksum, 0))?;
     }
     Ok(response)
 }
@@ -44,12 +44,13 @@ pub async fn upload_part_copy(
     let source = copy_source(service, request).await?;
     let opened = service
         .store
-        .open_object(&source.bucket, source.key.as_bytes())
+        .open_object_version(&source.bucket, source.key.as_bytes(), source.version)
         .await;
-    let body = opened.map_err(|error| errors::get_object(&source.key, error))?;
+    let body = opened.map_err(|error| errors::copy_source(&source.key, error))?;
+    let source_id = body.record.version_id();
     check_source(request, &body.record)?;
     let range = source_range(request, &body.record)?;
-    let memory = UPLOAD_MEMORY_BYTES.min(usize::try_from(range.length()).unwrap_or(usize::MAX));
+    let memory = upload_memory_bytes(range.length());
     let reserved = request.context.memory.reserve(memory + READER_MEMORY_BYTES);
     let _memory = reserved.await.map_err(errors::overloaded)?;
     // The part's entity tag is the MD5 of its bytes, so they have to be read anyway; writing them
@@ -77,7 +78,9 @@ pub async fn upload_part_copy(
         etag: etag.to_string().into(),
         checksums: part_checksums(stored),
     };
-    Ok(xml(document.to_part_xml()))
+    let mut response = xml(document.to_part_xml());
+    set_source_version(&mut response, &source, source_id)?;
+    Ok(response)
 }
 
 async fn put_part(

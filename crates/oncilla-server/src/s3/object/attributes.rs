@@ -11,7 +11,7 @@ use oncilla_wire::xml::attributes::{
     AttributePart, ObjectAttributes, ObjectParts, WantedAttributes,
 };
 
-use crate::s3::answer::{Answer, checksums, part_checksums, xml};
+use crate::s3::answer::{Answer, checksums, part_checksums, set_version, xml};
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
 
@@ -19,18 +19,21 @@ use crate::s3::{S3Service, errors};
 const MAX_PARTS: u64 = 1_000;
 
 pub async fn attributes(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
-    request.refuse_other_versions()?;
+    let version = request.version_id()?;
     let wanted = wanted_attributes(request)?;
     let key = request.key.as_bytes();
     let not_found = |error| errors::get_object(&request.key, error);
     let (record, object_parts) = if wanted.object_parts {
         // Held open, so that the parts stay while they are listed.
-        let opened = service.store.open_object(bucket, key).await;
+        let opened = service
+            .store
+            .open_object_version(bucket, key, version)
+            .await;
         let body = opened.map_err(not_found)?;
         let parts = object_parts(service, request, &body.record).await?;
         (body.record, parts)
     } else {
-        let record = service.store.object(bucket, key).await;
+        let record = service.store.object_version(bucket, key, version).await;
         (record.map_err(not_found)?, None)
     };
     let document = ObjectAttributes {
@@ -47,6 +50,7 @@ pub async fn attributes(service: &S3Service, request: &mut S3Request, bucket: &B
     let mut response = xml(document.to_xml());
     let last_modified = http_date_header(record.last_modified_ms as i64);
     response.headers_mut().insert(LAST_MODIFIED, last_modified);
+    set_version(&mut response, bucket, record.version_id())?;
     Ok(response)
 }
 

@@ -1,33 +1,39 @@
 //! CopyObject, and the source of copies.
 
-use http::HeaderName;
+use std::sync::Arc;
+
+use http::{HeaderName, Response};
 use oncilla_hash::ChecksumAlgorithm;
-use oncilla_store::Bucket;
-use oncilla_store::object::{CopyObject, Directive};
+use oncilla_store::object::{Copied, CopyObject, Directive};
+use oncilla_store::{Bucket, VersionId};
 use oncilla_wire::checksum_headers::ChecksumHeaders;
 use oncilla_wire::conditions::Conditions;
 use oncilla_wire::copy_source::CopySource;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{
-    X_AMZ_COPY_SOURCE, X_AMZ_METADATA_DIRECTIVE, X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER,
-    X_AMZ_TAGGING_DIRECTIVE,
+    X_AMZ_COPY_SOURCE, X_AMZ_COPY_SOURCE_VERSION_ID, X_AMZ_METADATA_DIRECTIVE,
+    X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER, X_AMZ_TAGGING_DIRECTIVE,
 };
 use oncilla_wire::operation::Operation;
 use oncilla_wire::xml::copy::CopyResult;
 
-use crate::s3::answer::{Answer, checksums, xml};
+use crate::ResponseBody;
+use crate::s3::answer::{Answer, checksums, set, set_new_version, xml};
+use crate::s3::authorize::ObjectTarget;
 use crate::s3::body::PUT_BYTES_MAX;
 use crate::s3::dispatch::check_expected_owner;
 use crate::s3::object::headers::new_object;
-use crate::s3::request::{S3Request, no_such_version};
+use crate::s3::request::{S3Request, version_id};
 use crate::s3::{S3Service, errors};
 
 /// The object a copy reads, authorized.
 pub struct CopySourceObject {
     /// Its bucket.
-    pub bucket: Bucket,
+    pub bucket: Arc<Bucket>,
     /// Its key.
     pub key: String,
+    /// Which version of it; `None` for the newest.
+    pub version: Option<VersionId>,
 }
 
 /// Finds the source of a copy, which the sender must be allowed to read.
@@ -40,20 +46,23 @@ pub async fn copy_source(
         .get(X_AMZ_COPY_SOURCE)
         .ok_or(S3Error::new(S3ErrorCode::InvalidRequest))?;
     let source = CopySource::parse(value.as_bytes())?;
-    if let Some(version_id) = source.version_id.as_deref().filter(|id| *id != "null") {
-        return Err(no_such_version(version_id));
-    }
+    let version = source.version_id.as_deref().map(version_id).transpose()?;
     let bucket = service.store.bucket(&source.bucket).await;
     let bucket = bucket
         .map_err(|error| errors::bucket(error).detail("BucketName", source.bucket.clone()))?;
     check_expected_owner(request, &X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER, &bucket)?;
     let read = Operation::GetObject;
+    let target = ObjectTarget {
+        key: &source.key,
+        version,
+    };
     service
-        .authorize_in_bucket(&request.principal, read, &bucket, &source.key)
+        .authorize_in_bucket(&request.principal, read, &bucket, target)
         .await?;
     Ok(CopySourceObject {
         bucket,
         key: source.key,
+        version,
     })
 }
 
@@ -78,6 +87,7 @@ pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
     };
     let copy = CopyObject {
         source: (&source.bucket, source.key.as_bytes()),
+        source_version: source.version,
         source_conditions: &source_conditions,
         destination: (bucket, request.key.as_bytes()),
         conditions: &conditions,
@@ -89,13 +99,28 @@ pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
         algorithm: copy_algorithm(request)?,
     };
     let copied = service.store.copy_object(copy, PUT_BYTES_MAX).await;
-    let record = copied.map_err(|error| errors::copy(&source.key, error))?;
+    let Copied { record, source_id } = copied.map_err(|error| errors::copy(&source.key, error))?;
     let document = CopyResult {
         last_modified_ms: record.last_modified_ms as i64,
         etag: record.etag.to_string().into(),
         checksums: checksums(record.checksum.as_ref(), record.etag.parts),
     };
-    Ok(xml(document.to_object_xml()))
+    let mut response = xml(document.to_object_xml());
+    set_new_version(&mut response, record.version_id())?;
+    set_source_version(&mut response, &source, source_id)?;
+    Ok(response)
+}
+
+/// Sets which version was copied, in a bucket that keeps any.
+pub fn set_source_version(
+    response: &mut Response<ResponseBody>,
+    source: &CopySourceObject,
+    version: VersionId,
+) -> Result<(), S3Error> {
+    if !source.bucket.keeps_history() {
+        return Ok(());
+    }
+    set(response, X_AMZ_COPY_SOURCE_VERSION_ID, version.to_string())
 }
 
 fn copy_algorithm(request: &S3Request) -> Result<Option<ChecksumAlgorithm>, S3Error> {

@@ -2,31 +2,51 @@
 
 use futures_util::stream::{self, StreamExt};
 use http::StatusCode;
-use oncilla_store::Bucket;
+use oncilla_store::object::Deleted;
+use oncilla_store::{Bucket, VersionId};
 use oncilla_wire::conditions::Conditions;
 use oncilla_wire::error::S3Error;
+use oncilla_wire::header::X_AMZ_DELETE_MARKER;
 use oncilla_wire::names::check_key;
 use oncilla_wire::xml::delete::{
     Delete, DeleteError, DeleteResult, DeletedObject, MAX_DELETE_BODY_BYTES, ObjectIdentifier,
 };
 
-use crate::s3::answer::{Answer, empty, xml};
+use crate::s3::answer::{Answer, empty, set, set_version, xml};
 use crate::s3::body::read_document;
-use crate::s3::request::{S3Request, no_such_version};
+use crate::s3::request::{S3Request, version_id};
 use crate::s3::{S3Service, errors};
 
 /// Deletions of one request under way at a time: enough for them to share commits.
 const DELETIONS_AT_ONCE: usize = 128;
 
 pub async fn delete(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
-    request.refuse_other_versions()?;
+    let version = request.version_id()?;
     let conditions = Conditions::from_headers(&request.headers);
-    let deleted = service
-        .store
-        .delete_object(bucket, request.key.as_bytes(), &conditions)
-        .await;
-    deleted.map_err(errors::delete_object)?;
-    Ok(empty(StatusCode::NO_CONTENT))
+    let deleted = delete_from_store(service, bucket, &request.key, version, &conditions).await?;
+    let mut response = empty(StatusCode::NO_CONTENT);
+    if deleted.delete_marker {
+        set(&mut response, X_AMZ_DELETE_MARKER, "true")?;
+    }
+    if let Some(version_id) = deleted.version_id {
+        set_version(&mut response, bucket, version_id)?;
+    }
+    Ok(response)
+}
+
+async fn delete_from_store(
+    service: &S3Service,
+    bucket: &Bucket,
+    key: &str,
+    version: Option<VersionId>,
+    conditions: &Conditions,
+) -> Result<Deleted, S3Error> {
+    let (store, key) = (&service.store, key.as_bytes());
+    let deleted = match version {
+        Some(version) => store.delete_version(bucket, key, version, conditions).await,
+        None => store.delete_object(bucket, key, conditions).await,
+    };
+    deleted.map_err(errors::delete_object)
 }
 
 pub async fn delete_many(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
@@ -44,12 +64,8 @@ pub async fn delete_many(service: &S3Service, request: &mut S3Request, bucket: &
     let mut result = DeleteResult::default();
     for (object, outcome) in delete.objects.into_iter().zip(outcomes) {
         match outcome {
-            Ok(()) if delete.quiet => {}
-            Ok(()) => result.deleted.push(DeletedObject {
-                key: object.key,
-                version_id: object.version_id,
-                ..DeletedObject::default()
-            }),
+            Ok(_) if delete.quiet => {}
+            Ok(deleted) => result.deleted.push(deleted_object(object, &deleted)),
             Err(error) => result.errors.push(DeleteError {
                 key: object.key,
                 version_id: object.version_id,
@@ -65,18 +81,21 @@ async fn delete_one(
     service: &S3Service,
     bucket: &Bucket,
     object: &ObjectIdentifier<'_>,
-) -> Result<(), S3Error> {
+) -> Result<Deleted, S3Error> {
     check_key(&object.key)?;
-    if let Some(version_id) = object
-        .version_id
-        .as_deref()
-        .filter(|id| !matches!(*id, "" | "null"))
-    {
-        return Err(no_such_version(version_id));
+    // An empty element is what some clients send for none.
+    let version = object.version_id.as_deref().filter(|id| !id.is_empty());
+    let version = version.map(version_id).transpose()?;
+    delete_from_store(service, bucket, &object.key, version, &object.conditions()).await
+}
+
+/// How the answer names what was deleted. Source: S3 API reference, DeleteObjects, `DeletedObject`.
+fn deleted_object<'a>(object: ObjectIdentifier<'a>, deleted: &Deleted) -> DeletedObject<'a> {
+    let marker = deleted.version_id.filter(|_| deleted.delete_marker);
+    DeletedObject {
+        key: object.key,
+        version_id: object.version_id.filter(|id| !id.is_empty()),
+        delete_marker: deleted.delete_marker,
+        delete_marker_version_id: marker.map(|id| id.to_string().into()),
     }
-    let deleted = service
-        .store
-        .delete_object(bucket, object.key.as_bytes(), &object.conditions())
-        .await;
-    deleted.map(drop).map_err(errors::delete_object)
 }

@@ -15,7 +15,7 @@ use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::range::{self, ResolvedRange};
 use oncilla_wire::xml::multipart::parse_part_number;
 
-use crate::s3::answer::{Answer, empty, set, set_part_checksum};
+use crate::s3::answer::{Answer, empty, set, set_part_checksum, set_version};
 use crate::s3::errors::ACTUAL_OBJECT_SIZE;
 use crate::s3::object::headers::{set_not_modified_headers, set_object_headers};
 use crate::s3::request::S3Request;
@@ -27,18 +27,19 @@ use crate::{MemoryPermit, ResponseBody};
 pub const READER_MEMORY_BYTES: usize = 512 << 10;
 
 pub async fn get(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
-    request.refuse_other_versions()?;
+    let version = request.version_id()?;
     let opened = service
         .store
-        .open_object(bucket, request.key.as_bytes())
+        .open_object_version(bucket, request.key.as_bytes(), version)
         .await;
     let body = opened.map_err(|error| errors::get_object(&request.key, error))?;
     let part = requested_part(service, request, &body).await?;
-    let selection = match select(request, &body.record, part.as_ref())? {
+    let selection = match select(request, bucket, &body.record, part.as_ref())? {
         Ok(selection) => selection,
         Err(not_modified) => return Ok(not_modified),
     };
     let mut response = selected(request, &body.record, &selection, part.as_ref())?;
+    set_version(&mut response, bucket, body.record.version_id())?;
     let memory = reserve_reader(request, &body.record, selection.range).await?;
     let reader = body.read(selection.range);
     *response.body_mut() = stream_body(reader, memory, request).await?;
@@ -46,24 +47,28 @@ pub async fn get(service: &S3Service, request: &mut S3Request, bucket: &Bucket) 
 }
 
 pub async fn head(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
-    request.refuse_other_versions()?;
+    let version = request.version_id()?;
     let key = request.key.as_bytes();
     let not_found = |error| errors::get_object(&request.key, error);
     let (record, part) = if request.query.has("partNumber") {
         // Held open, so that the parts stay while one is looked up.
-        let opened = service.store.open_object(bucket, key).await;
+        let opened = service
+            .store
+            .open_object_version(bucket, key, version)
+            .await;
         let body = opened.map_err(not_found)?;
         let part = requested_part(service, request, &body).await?;
         (body.record, part)
     } else {
-        let record = service.store.object(bucket, key).await;
+        let record = service.store.object_version(bucket, key, version).await;
         (record.map_err(not_found)?, None)
     };
-    let selection = match select(request, &record, part.as_ref())? {
+    let selection = match select(request, bucket, &record, part.as_ref())? {
         Ok(selection) => selection,
         Err(not_modified) => return Ok(not_modified),
     };
     let mut response = selected(request, &record, &selection, part.as_ref())?;
+    set_version(&mut response, bucket, record.version_id())?;
     response
         .headers_mut()
         .insert(CONTENT_LENGTH, HeaderValue::from(selection.range.length()));
@@ -137,6 +142,7 @@ async fn requested_part(
 /// Evaluates conditions and range. The inner error is the answer that nothing was modified.
 fn select(
     request: &S3Request,
+    bucket: &Bucket,
     record: &ObjectRecord,
     part: Option<&RequestedPart>,
 ) -> Result<Result<Selection, Response<ResponseBody>>, S3Error> {
@@ -147,6 +153,7 @@ fn select(
         ReadOutcome::NotModified => {
             let mut response = empty(StatusCode::NOT_MODIFIED);
             set_not_modified_headers(&mut response, record)?;
+            set_version(&mut response, bucket, record.version_id())?;
             return Ok(Err(response));
         }
         ReadOutcome::PreconditionFailed(header) => {

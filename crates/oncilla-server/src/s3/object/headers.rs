@@ -16,7 +16,7 @@ use oncilla_wire::time::http_date_header;
 
 use crate::ResponseBody;
 use crate::s3::acl::canned_acl;
-use crate::s3::answer::{set, set_checksum, set_etag};
+use crate::s3::answer::{OBJECT_HEADERS_USUAL, set, set_checksum, set_etag};
 use crate::s3::request::S3Request;
 use crate::s3::tags::pairs_of;
 
@@ -107,6 +107,7 @@ pub fn set_object_headers(
     record: &ObjectRecord,
     with_checksum: bool,
 ) -> Result<(), S3Error> {
+    response.headers_mut().reserve(OBJECT_HEADERS_USUAL);
     set_etag(response, record.etag)?;
     let headers = response.headers_mut();
     headers.insert(
@@ -126,17 +127,13 @@ pub fn set_object_headers(
         set(response, X_AMZ_STORAGE_CLASS, record.storage_class())?;
     }
     if !record.tags.is_empty() {
-        set(
-            response,
-            X_AMZ_TAGGING_COUNT,
-            &record.tags.len().to_string(),
-        )?;
+        set(response, X_AMZ_TAGGING_COUNT, record.tags.len().to_string())?;
     }
     if request.query.has("partNumber") && record.etag.parts > 0 {
         set(
             response,
             X_AMZ_MP_PARTS_COUNT,
-            &record.etag.parts.to_string(),
+            record.etag.parts.to_string(),
         )?;
     }
     if with_checksum && let Some(checksum) = &record.checksum {
@@ -149,10 +146,10 @@ pub fn set_object_headers(
 fn insert_stored(
     response: &mut Response<ResponseBody>,
     name: &[u8],
-    value: &[u8],
+    value: &Bytes,
 ) -> Result<(), S3Error> {
     let name = HeaderName::from_bytes(name).map_err(|_| unreadable_header())?;
-    let value = HeaderValue::from_bytes(value).map_err(|_| unreadable_header())?;
+    let value = HeaderValue::from_maybe_shared(value.clone()).map_err(|_| unreadable_header())?;
     response.headers_mut().insert(name, value);
     Ok(())
 }

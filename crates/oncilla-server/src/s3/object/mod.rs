@@ -17,5 +17,5 @@ pub use get::{READER_MEMORY_BYTES, get, head};
 pub use put::{ALGORITHM_DEFAULT, put};
 pub use tagging::{delete_tagging, get_tagging, put_tagging};
 
-pub(super) use copy::copy_source;
+pub(super) use copy::{copy_source, set_source_version};
 pub(super) use headers::new_object;

@@ -6,7 +6,9 @@ use oncilla_store::Bucket;
 use oncilla_wire::conditions::Conditions;
 use oncilla_wire::header::X_AMZ_OBJECT_SIZE;
 
-use crate::s3::answer::{Answer, empty, set, set_checksum, set_etag};
+use crate::s3::answer::{
+    Answer, OBJECT_HEADERS_USUAL, empty, set, set_checksum, set_etag, set_new_version,
+};
 use crate::s3::body::receive;
 use crate::s3::object::headers::new_object;
 use crate::s3::request::S3Request;
@@ -31,10 +33,12 @@ pub async fn put(service: &S3Service, request: &mut S3Request, bucket: &Bucket) 
     let record = written.map_err(errors::put_object)?;
 
     let mut response = empty(StatusCode::OK);
+    response.headers_mut().reserve(OBJECT_HEADERS_USUAL);
     set_etag(&mut response, record.etag)?;
     if let Some(checksum) = &record.checksum {
         set_checksum(&mut response, checksum, record.etag.parts)?;
     }
-    set(&mut response, X_AMZ_OBJECT_SIZE, &record.size.to_string())?;
+    set_new_version(&mut response, record.version_id())?;
+    set(&mut response, X_AMZ_OBJECT_SIZE, record.size.to_string())?;
     Ok(response)
 }

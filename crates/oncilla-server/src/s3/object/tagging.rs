@@ -2,30 +2,30 @@
 
 use http::StatusCode;
 use oncilla_store::Bucket;
-use oncilla_wire::error::S3Error;
 use oncilla_wire::tagging::TagTarget;
 use oncilla_wire::xml::tagging::{self, MAX_TAGGING_BODY_BYTES};
 
-use crate::s3::answer::{Answer, empty, xml};
+use crate::s3::answer::{Answer, empty, set_version, xml};
 use crate::s3::body::read_document;
 use crate::s3::request::S3Request;
 use crate::s3::tags::{pairs_of, stored_tag_set};
 use crate::s3::{S3Service, errors};
 
 pub async fn get_tagging(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
-    request.refuse_other_versions()?;
-    let record = service.store.object(bucket, request.key.as_bytes()).await;
+    let version = request.version_id()?;
+    let key = request.key.as_bytes();
+    let record = service.store.object_version(bucket, key, version).await;
     let record = record.map_err(|error| errors::get_object(&request.key, error))?;
     let tags = stored_tag_set(&record.tags, TagTarget::Object)?;
-    Ok(xml(tagging::to_xml(&tags)))
+    let mut response = xml(tagging::to_xml(&tags));
+    set_version(&mut response, bucket, record.version_id())?;
+    Ok(response)
 }
 
 pub async fn put_tagging(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
-    request.refuse_other_versions()?;
     let document = read_document(request, MAX_TAGGING_BODY_BYTES as u64).await?;
     let tags = pairs_of(tagging::parse(&document, TagTarget::Object)?);
-    set_tags(service, request, bucket, tags).await?;
-    Ok(empty(StatusCode::OK))
+    set_tags(service, request, bucket, tags, StatusCode::OK).await
 }
 
 pub async fn delete_tagging(
@@ -33,9 +33,7 @@ pub async fn delete_tagging(
     request: &mut S3Request,
     bucket: &Bucket,
 ) -> Answer {
-    request.refuse_other_versions()?;
-    set_tags(service, request, bucket, Vec::new()).await?;
-    Ok(empty(StatusCode::NO_CONTENT))
+    set_tags(service, request, bucket, Vec::new(), StatusCode::NO_CONTENT).await
 }
 
 async fn set_tags(
@@ -43,13 +41,16 @@ async fn set_tags(
     request: &S3Request,
     bucket: &Bucket,
     tags: Vec<(String, String)>,
-) -> Result<(), S3Error> {
+    status: StatusCode,
+) -> Answer {
+    let version = request.version_id()?;
     let key = request.key.as_bytes();
     let changed = service
         .store
-        .update_object(bucket, key, |record| record.tags.clone_from(&tags))
+        .update_object(bucket, key, version, |record| record.tags.clone_from(&tags))
         .await;
-    changed
-        .map(drop)
-        .map_err(|error| errors::update_object(&request.key, error))
+    let record = changed.map_err(|error| errors::get_object(&request.key, error))?;
+    let mut response = empty(status);
+    set_version(&mut response, bucket, record.version_id())?;
+    Ok(response)
 }

@@ -1,0 +1,103 @@
+//! Cost does not grow with what a bucket holds: the scenes of `examples/scaling`, at sizes that
+//! take seconds. A cost in proportion to the size would be 20 times as high in the large place; the
+//! least ratio of the alternations counts, which a busy machine can hardly raise.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../examples/scaling/load.rs"]
+mod load;
+#[allow(dead_code)]
+#[path = "../examples/scaling/measure.rs"]
+mod measure;
+#[allow(dead_code)]
+#[path = "../examples/scaling/scenes.rs"]
+mod scenes;
+#[allow(dead_code)]
+#[path = "../examples/scaling/site.rs"]
+mod site;
+
+use measure::Line;
+use scenes::{Effort, Place};
+use site::Site;
+
+/// Objects in the small place: the least that fills every page that is asked for.
+const SMALL: u64 = 3_000;
+
+/// Objects in the large place.
+const LARGE: u64 = 20 * SMALL;
+
+/// Objects deleted beside a listing: walking over them would take a listing of one row some
+/// hundred times as long.
+const NEIGHBOURS: u64 = 20_000;
+
+/// Versions of one key, beside 10.
+const VERSIONS: u64 = 1_000;
+
+/// Bytes in each of 10,000 parts: the least that S3 allows.
+const PART_BYTES: usize = 5 << 20;
+
+/// Reads from blocks on disk cost two to three times those from memory, which the small place is
+/// served from; whatever grows with the size is far above this.
+const RATIO_MAX: f64 = 8.0;
+
+const EFFORT: Effort = Effort {
+    rounds: 4,
+    reads: 200,
+    writes: 20,
+    pages: 8,
+};
+
+fn assert_flat(lines: &[Line]) {
+    for line in lines {
+        let least = line.spread.0;
+        assert!(
+            least < RATIO_MAX,
+            "{}: {} costs {least:.1} times as much, whenever it was tried",
+            line.scene,
+            line.operation
+        );
+    }
+}
+
+#[tokio::test]
+async fn operations_cost_no_more_in_large_buckets() {
+    let directory = tempfile::tempdir().unwrap();
+    let small = Site::open(&directory.path().join("small")).await.unwrap();
+    let large = Site::open(&directory.path().join("large")).await.unwrap();
+    let small_bucket = scenes::load_objects(&small, SMALL).await.unwrap();
+    let large_bucket = scenes::load_objects(&large, LARGE).await.unwrap();
+    let small_place = Place {
+        site: &small,
+        bucket: &small_bucket,
+        count: SMALL,
+    };
+    let large_place = Place {
+        site: &large,
+        bucket: &large_bucket,
+        count: LARGE,
+    };
+    let objects = scenes::objects("objects", small_place, large_place, EFFORT);
+    assert_flat(&objects.await.unwrap());
+    let deleted = scenes::deleted_neighbours(small_place, large_place, NEIGHBOURS, EFFORT);
+    assert_flat(&deleted.await.unwrap());
+    let prefixes = scenes::prefixes(&small, &large, (SMALL, LARGE), EFFORT);
+    assert_flat(&prefixes.await.unwrap());
+
+    // The loaded rows are what PUTs would have written.
+    let mut findings = Vec::new();
+    let mut report = |finding| findings.push(finding);
+    large.store.fsck(&mut report).await.unwrap();
+    assert_eq!(findings, []);
+    let usage = large.store.usage(&large_bucket).await.unwrap();
+    assert!(usage.objects >= LARGE);
+    small.close().await;
+    large.close().await;
+}
+
+#[tokio::test]
+async fn parts_and_versions_cost_no_more_when_there_are_many() {
+    let directory = tempfile::tempdir().unwrap();
+    let site = Site::open(directory.path()).await.unwrap();
+    assert_flat(&scenes::parts(&site, PART_BYTES, EFFORT).await.unwrap());
+    assert_flat(&scenes::versions(&site, VERSIONS, EFFORT).await.unwrap());
+    site.close().await;
+}
