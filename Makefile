@@ -17,8 +17,8 @@ CRASH_SECONDS ?= 10
 # Extra arguments for pytest: make clients ARGS='-k boto3'
 ARGS ?=
 
-.PHONY: help run build test lint unit fuzz-smoke clients crash tools clean-tools \
-        fmt-check clippy doc
+.PHONY: help run build test lint unit instructions fuzz-smoke clients crash bench bench-quick bench-build scaling \
+        tools clean-tools fmt-check clippy doc
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ build: ## Build the debug binary that the black-box tests use
 	$(CARGO) build -p oncilla
 
 test: ## Everything below, in order, as CI runs it
-	scripts/run-steps tools lint unit fuzz-smoke build crash clients
+	scripts/run-steps tools lint unit instructions fuzz-smoke build crash clients
 
 lint: fmt-check clippy doc ## Formatting, clippy and documentation, warnings denied
 
@@ -48,6 +48,9 @@ doc:
 unit: ## Unit, property, conformance and differential tests of the crates
 	$(CARGO) test --workspace --no-fail-fast
 
+instructions: $(TOOLS)/stamp/system ## Instruction counts of the hot paths; UPDATE=1 renews what is expected
+	scripts/instruction-counts $(if $(UPDATE),--update)
+
 fuzz-smoke: ## Every fuzz target over its corpus and 2 s of mutations (docs/fuzzing.md)
 	scripts/fuzz-smoke
 
@@ -55,7 +58,26 @@ crash: build $(TOOLS)/stamp/venv $(TOOLS)/lib/powerloss.so ## Kill -9, power los
 	ONCILLA_CRASH_SECONDS=$(CRASH_SECONDS) $(PYTEST) tests/crash $(ARGS)
 
 clients: build tools ## Black-box tests: the real binary and the clients people use
-	$(PYTEST) $(CLIENTS) $(ARGS)
+	$(PYTEST) $(CLIENTS) bench $(ARGS)
+
+# ---- speed, beside peers; not part of `make test`: it wants a machine for itself ----
+
+bench: bench-build $(TOOLS)/bench/bin/garage ## Measure every cell beside Garage and nginx, 45 minutes (bench/README.md)
+	bench/run.py $(ARGS)
+
+bench-quick: bench-build $(TOOLS)/bench/bin/garage ## Measure the cells with a yardstick, 8 minutes
+	bench/run.py --quick $(ARGS)
+
+scaling: ## Measure what operations cost beside 10 M objects, as a ratio: 6 minutes, 8 GB (bench/SCALING.md)
+	$(CARGO) run --release -p oncilla-store --example scaling -- --objects 10000000 $(ARGS) > bench/SCALING.md
+
+bench-build:
+	$(CARGO) build --release -p oncilla
+	$(CARGO) build --release -p oncilla-hash --example put_limit
+
+$(TOOLS)/bench/bin/garage: bench/peers/install
+	bench/peers/install $(TOOLS)/bench
+	@touch $@
 
 # ---- what the tests need; each stamp is renewed when its list changes ----
 

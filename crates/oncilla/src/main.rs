@@ -22,8 +22,8 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::commands::{
-    account, cat, check, completions, cp, key, ls, mb, presign, rb, reference, rm, stat, storage,
-    sync,
+    account, bench, cat, check, completions, cp, key, ls, mb, presign, rb, reference, rm, stat,
+    storage, sync,
 };
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
@@ -62,6 +62,7 @@ enum Command {
     Presign(presign::PresignArgs),
     Mb(mb::MbArgs),
     Rb(rb::RbArgs),
+    Bench(bench::BenchArgs),
     /// Read every byte in a data directory and compare it with its checksums
     ///
     /// Lists what is damaged; exits 1 if anything is. The server must not be running.
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
         Command::Presign(args) => client(&args.common.clone(), presign::run(args)),
         Command::Mb(args) => client(&args.common.clone(), mb::run(args)),
         Command::Rb(args) => client(&args.common.clone(), rb::run(args)),
+        Command::Bench(args) => client(&args.common.clone(), bench::run(args)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod attribute_args;
+pub mod bench;
 pub mod cat;
 pub mod check;
 pub mod completions;
