@@ -64,7 +64,7 @@ impl BucketRecord {
 
     /// Reads a row's value.
     pub fn decode(value: Bytes) -> Result<Self, DecodeError> {
-        let mut reader = FieldReader::new(RECORD, value)?;
+        let mut reader = FieldReader::new(RECORD, &value)?;
         let mut id = None;
         let mut record = BucketRecord {
             id: BucketId(0),

@@ -79,19 +79,25 @@ impl FieldWriter {
 }
 
 /// Reads the fields of one record in the order they were written.
-pub struct FieldReader {
+///
+/// Fields are borrowed, and only what is kept takes a reference to the row. A row shares the count
+/// of its references with a whole block of rows, which all cores read: counting each field
+/// cost a third of a listing.
+pub struct FieldReader<'v> {
     record: &'static str,
-    rest: Bytes,
+    value: &'v Bytes,
+    rest: &'v [u8],
     unknown: UnknownFields,
 }
 
-impl FieldReader {
+impl<'v> FieldReader<'v> {
     /// Checks the format byte. `record` names the kind of record in errors.
-    pub fn new(record: &'static str, value: Bytes) -> Result<Self, DecodeError> {
-        match value.first() {
-            Some(&RECORD_FORMAT) => Ok(Self {
+    pub fn new(record: &'static str, value: &'v Bytes) -> Result<Self, DecodeError> {
+        match value.split_first() {
+            Some((&RECORD_FORMAT, rest)) => Ok(Self {
                 record,
-                rest: value.slice(1..),
+                value,
+                rest,
                 unknown: UnknownFields::default(),
             }),
             Some(_) => Err(DecodeError {
@@ -106,26 +112,32 @@ impl FieldReader {
     }
 
     /// The next field, or `None` at the end of the record.
-    pub fn next_field(&mut self) -> Result<Option<Field>, DecodeError> {
+    pub fn next_field(&mut self) -> Result<Option<Field<'v>>, DecodeError> {
         if self.rest.is_empty() {
             return Ok(None);
         }
         let tag = self.varint()?;
         let length = self.varint()?;
-        if length > self.rest.len() as u64 {
+        let Some((value, rest)) = usize::try_from(length)
+            .ok()
+            .and_then(|length| self.rest.split_at_checked(length))
+        else {
             return Err(self.error("a field is longer than the record"));
-        }
-        let value = self.rest.split_to(length as usize);
+        };
+        self.rest = rest;
         Ok(Some(Field {
             record: self.record,
             tag,
             value,
+            row: self.value,
         }))
     }
 
     /// Keeps a field this binary does not know.
-    pub fn keep(&mut self, field: Field) {
-        self.unknown.0.push((field.tag, field.value));
+    pub fn keep(&mut self, field: Field<'v>) {
+        self.unknown
+            .0
+            .push((field.tag, field.row.slice_ref(field.value)));
     }
 
     /// The fields that were kept.
@@ -150,15 +162,17 @@ impl FieldReader {
 }
 
 /// One field of a record.
-pub struct Field {
+pub struct Field<'v> {
     record: &'static str,
     /// Which field.
     pub tag: u64,
     /// Its bytes.
-    pub value: Bytes,
+    pub value: &'v [u8],
+    /// The row that the bytes lie in.
+    row: &'v Bytes,
 }
 
-impl Field {
+impl Field<'_> {
     /// The field as a number.
     pub fn number(mut self) -> Result<u64, DecodeError> {
         let number = take_varint(&mut self.value);
@@ -169,7 +183,7 @@ impl Field {
 
     /// The field as text.
     pub fn text(&self) -> Result<String, DecodeError> {
-        match std::str::from_utf8(&self.value) {
+        match std::str::from_utf8(self.value) {
             Ok(text) => Ok(text.to_owned()),
             Err(_) => Err(self.error("text is not UTF-8")),
         }
@@ -177,18 +191,17 @@ impl Field {
 
     /// The field as exactly `N` bytes.
     pub fn array<const N: usize>(&self) -> Result<[u8; N], DecodeError> {
-        <[u8; N]>::try_from(&self.value[..]).map_err(|_| self.error("wrong length"))
+        <[u8; N]>::try_from(self.value).map_err(|_| self.error("wrong length"))
     }
 
     /// The field as a pair of byte strings.
     pub fn pair(mut self) -> Result<(Bytes, Bytes), DecodeError> {
-        let first_length = take_varint(&mut self.value);
-        match first_length {
-            Some(length) if length <= self.value.len() as u64 => {
-                let first = self.value.split_to(length as usize);
-                Ok((first, self.value))
-            }
-            _ => Err(self.error("bad pair")),
+        let parts = take_varint(&mut self.value)
+            .and_then(|length| usize::try_from(length).ok())
+            .and_then(|length| self.value.split_at_checked(length));
+        match parts {
+            Some((first, second)) => Ok((self.row.slice_ref(first), self.row.slice_ref(second))),
+            None => Err(self.error("bad pair")),
         }
     }
 
@@ -214,7 +227,7 @@ pub fn put_varint(buffer: &mut BytesMut, mut value: u64) {
 }
 
 /// Takes a LEB128 number off the front; `None` if there is none or it does not fit a `u64`.
-pub fn take_varint(bytes: &mut Bytes) -> Option<u64> {
+pub fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for (index, &byte) in bytes.iter().take(VARINT_BYTES_MAX).enumerate() {
         let bits = u64::from(byte & 0x7f);
@@ -224,7 +237,7 @@ pub fn take_varint(bytes: &mut Bytes) -> Option<u64> {
         }
         value |= bits << shift;
         if byte & 0x80 == 0 {
-            *bytes = bytes.slice(index + 1..);
+            *bytes = &bytes[index + 1..];
             return Some(value);
         }
     }
@@ -241,14 +254,14 @@ mod tests {
         fn varint_round_trips(value: u64) {
             let mut buffer = BytesMut::new();
             put_varint(&mut buffer, value);
-            let mut bytes = buffer.freeze();
+            let mut bytes = &buffer[..];
             prop_assert_eq!(take_varint(&mut bytes), Some(value));
             prop_assert!(bytes.is_empty());
         }
 
         #[test]
         fn any_bytes_are_read_or_refused(value: Vec<u8>) {
-            if let Ok(mut reader) = FieldReader::new("test", Bytes::from(value)) {
+            if let Ok(mut reader) = FieldReader::new("test", &Bytes::from(value)) {
                 while let Ok(Some(field)) = reader.next_field() {
                     let _ = field.text();
                     let _ = field.pair();
@@ -264,7 +277,7 @@ mod tests {
         writer.bytes(900, b"from the future");
         let value = writer.finish(&UnknownFields::default());
 
-        let mut reader = FieldReader::new("test", value.clone()).unwrap();
+        let mut reader = FieldReader::new("test", &value).unwrap();
         let first = reader.next_field().unwrap().unwrap();
         assert_eq!((first.tag, first.number().unwrap()), (1, 7));
         let second = reader.next_field().unwrap().unwrap();
@@ -276,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused() {
-        let error = FieldReader::new("object", Bytes::from_static(&[2, 1, 1, 0]))
+        let error = FieldReader::new("object", &Bytes::from_static(&[2, 1, 1, 0]))
             .err()
             .unwrap();
         assert!(error.to_string().contains("newer"));

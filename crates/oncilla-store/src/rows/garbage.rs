@@ -66,7 +66,7 @@ impl Garbage {
             return Err(error);
         }
         let garbage = match value.split_to(1)[0] {
-            kind::EXTENT => decode_extent(value).map(Self::Extent),
+            kind::EXTENT => decode_extent(&value).map(Self::Extent),
             kind::UPLOAD => value[..]
                 .try_into()
                 .ok()
@@ -85,7 +85,7 @@ impl Garbage {
     }
 }
 
-fn decode_extent(mut value: Bytes) -> Option<Extent> {
+fn decode_extent(mut value: &[u8]) -> Option<Extent> {
     Some(Extent {
         volume: VolumeId(take_varint(&mut value)?),
         offset: take_varint(&mut value)?,

@@ -54,7 +54,7 @@ impl DeleteMarker {
 
     /// Reads a row of the history; `None` if it is an object's.
     pub fn decode(value: Bytes) -> Result<Option<Self>, DecodeError> {
-        let mut reader = FieldReader::new(RECORD, value)?;
+        let mut reader = FieldReader::new(RECORD, &value)?;
         match reader.next_field()? {
             Some(first) if first.tag == tag::DELETE_MARKER => {}
             _ => return Ok(None),

@@ -147,7 +147,7 @@ impl Layout {
 
     /// Reads a row's value.
     pub fn decode(value: Bytes) -> Result<Self, DecodeError> {
-        let mut reader = FieldReader::new(RECORD, value)?;
+        let mut reader = FieldReader::new(RECORD, &value)?;
         let mut layout = Self::default();
         let mut size = 0u64;
         while let Some(field) = reader.next_field()? {
@@ -168,7 +168,7 @@ impl Layout {
     }
 }
 
-fn decode_run(mut field: Bytes) -> Option<Run> {
+fn decode_run(mut field: &[u8]) -> Option<Run> {
     let first_number = u16::try_from(take_varint(&mut field)?).ok()?;
     let count = u16::try_from(take_varint(&mut field)?).ok()?;
     let part_size = take_varint(&mut field)?;

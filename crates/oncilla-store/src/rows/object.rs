@@ -129,7 +129,7 @@ impl ObjectRecord {
 
     /// Reads a row's value.
     pub fn decode(value: Bytes) -> Result<Self, DecodeError> {
-        let mut reader = FieldReader::new(RECORD, value)?;
+        let mut reader = FieldReader::new(RECORD, &value)?;
         let mut id = None;
         let mut etag = None;
         let mut record = ObjectRecord {
@@ -158,7 +158,7 @@ impl ObjectRecord {
                 tag::TIME => record.time = field.number()?,
                 tag::STORAGE_CLASS => record.storage_class = field.text()?,
                 tag::OWNER => record.owner = field.text()?,
-                tag::CHECKSUM => record.checksum = Some(decode_checksum(&field.value, RECORD)?),
+                tag::CHECKSUM => record.checksum = Some(decode_checksum(field.value, RECORD)?),
                 tag::PLACEMENT => record.placement = Placement::decode(field.value, RECORD)?,
                 tag::ACL => record.acl = decode_acl(field)?,
                 tag::HEADER => record.headers.push(field.pair()?),
@@ -200,7 +200,7 @@ impl ObjectSummary {
 
     /// Reads the summary out of a record.
     pub fn decode(value: Bytes) -> Result<Self, DecodeError> {
-        let mut reader = FieldReader::new(RECORD, value)?;
+        let mut reader = FieldReader::new(RECORD, &value)?;
         let mut etag = None;
         let mut summary = ObjectSummary {
             size: 0,
@@ -218,7 +218,7 @@ impl ObjectSummary {
                 tag::STORAGE_CLASS => summary.storage_class = field.text()?,
                 tag::OWNER => summary.owner = field.text()?,
                 tag::CHECKSUM => {
-                    let stored = decode_checksum(&field.value, RECORD)?;
+                    let stored = decode_checksum(field.value, RECORD)?;
                     summary.checksum = Some((stored.checksum.algorithm(), stored.composite));
                 }
                 _ => {}
@@ -230,7 +230,7 @@ impl ObjectSummary {
 }
 
 fn decode_etag(field: &Field) -> Result<ETag, DecodeError> {
-    ETag::decode(&field.value).ok_or(field.error("bad entity tag"))
+    ETag::decode(field.value).ok_or(field.error("bad entity tag"))
 }
 
 /// The number of an algorithm in records; never changes its meaning.

@@ -50,7 +50,7 @@ impl PartRecord {
 
     /// Reads a row's value.
     pub fn decode(value: Bytes) -> Result<Self, DecodeError> {
-        let mut reader = FieldReader::new(RECORD, value)?;
+        let mut reader = FieldReader::new(RECORD, &value)?;
         let mut md5 = None;
         let mut record = PartRecord {
             size: 0,
@@ -65,7 +65,7 @@ impl PartRecord {
                 tag::SIZE => record.size = field.number()?,
                 tag::MD5 => md5 = Some(field.array()?),
                 tag::LAST_MODIFIED_MS => record.last_modified_ms = field.number()?,
-                tag::CHECKSUM => record.checksum = Some(decode_checksum(&field.value, RECORD)?),
+                tag::CHECKSUM => record.checksum = Some(decode_checksum(field.value, RECORD)?),
                 tag::PLACEMENT => record.placement = Placement::decode(field.value, RECORD)?,
                 _ => reader.keep(field),
             }

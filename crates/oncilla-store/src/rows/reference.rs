@@ -38,7 +38,7 @@ pub fn decode_extent_reference(
         let volume = u64::from_be_bytes(key.get(1..9)?.try_into().ok()?);
         let offset = u64::from_be_bytes(key.get(9..17)?.try_into().ok()?);
         let referrer = UniqueId(key.get(17..)?.try_into().ok()?);
-        let length = take_varint(&mut value.clone())?;
+        let length = take_varint(&mut &value[..])?;
         Some((
             Extent {
                 volume: VolumeId(volume),

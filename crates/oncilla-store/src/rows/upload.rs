@@ -83,7 +83,7 @@ impl UploadRecord {
 
     /// Reads a row's value.
     pub fn decode(value: Bytes) -> Result<Self, DecodeError> {
-        let mut reader = FieldReader::new(RECORD, value)?;
+        let mut reader = FieldReader::new(RECORD, &value)?;
         let mut algorithm = None;
         let mut record = UploadRecord {
             started_ms: 0,

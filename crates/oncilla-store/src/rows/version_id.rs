@@ -45,7 +45,7 @@ impl VersionId {
 
     /// The version id in the value of a row of `o` or `h`, read without the rest of it.
     pub fn of_row(value: Bytes) -> Result<Self, DecodeError> {
-        let mut reader = FieldReader::new("object", value)?;
+        let mut reader = FieldReader::new("object", &value)?;
         let (mut id, mut time, mut versioned) = (None, 0, false);
         while let Some(field) = reader.next_field()? {
             match field.tag {
