@@ -11,9 +11,11 @@
 //!
 //! - *A page fault that cannot be served ends the process (`SIGBUS`)*: when the file is shorter
 //!   than the mapping, or the device fails. A view is given only after the kernel has said that
-//!   every page of it is in memory and valid (`mincore`), so that a fault finds it there. For a
-//!   signal, the kernel would have to evict a page within the microseconds until it is used *and*
-//!   then fail to read again what it has just had. (Asking it to map the pages beforehand,
+//!   every page of it is in memory and valid (`mincore`), and is verified at once, which touches all
+//!   of it. For a signal, the kernel would have to evict a page after that, while the client takes
+//!   its time to read, *and* then fail to read again what it has just had. Even then a plain
+//!   connection only breaks, since the kernel itself copies from the page (`EFAULT`); it is TLS
+//!   that reads it in the process. (Asking the kernel to map the pages beforehand,
 //!   `MADV_POPULATE_READ`, leaves the same window and costs a fifth of the whole GET, measured.)
 //! - *The bytes change under a shared slice*: extents are immutable once they can be referred to,
 //!   their place is never used twice, and a hole is punched only when no reader holds a pin. The
@@ -120,7 +122,12 @@ impl Mapping {
             base,
             counted: (0..words).map(|_| AtomicU64::new(0)).collect(),
         });
-        LEDGER.mappings.lock().push(Arc::downgrade(&mapping));
+        let mut mappings = LEDGER.mappings.lock();
+        if mappings.len() == mappings.capacity() {
+            mappings.retain(|mapping| mapping.strong_count() > 0);
+        }
+        mappings.push(Arc::downgrade(&mapping));
+        drop(mappings);
         Some(mapping)
     }
 

@@ -19,6 +19,10 @@ use crate::options::VolumeOptions;
 use crate::pins::Pins;
 use crate::stats::{Counters, add};
 
+/// What is freed with one call, in bytes. All syncs of the file system wait for the transaction that
+/// frees blocks: on ext4 64 MiB at once held them up for 80 ms.
+const PUNCH_STEP_BYTES: u64 = 4 << 20;
+
 /// A volume that this run of the program created. It is kept alive by the allocator while it
 /// takes extents, by every unfinished extent in it, and by the syncs that are queued for it.
 #[derive(Debug)]
@@ -93,9 +97,21 @@ impl Shared {
         self.handles.open(&*self.fs, &self.dir, volume)
     }
 
-    /// Frees blocks. A file system that cannot is not an error: the space then comes back when the
-    /// whole volume is deleted.
+    /// Frees blocks, the last ones first: an extent keeps its header, and so can be released again,
+    /// until all the rest is freed. A file system that cannot is not an error: the space then comes
+    /// back when the whole volume is deleted.
     pub fn punch(&self, file: &dyn VolumeFile, offset: u64, bytes: u64) -> io::Result<()> {
+        let mut end = offset + bytes;
+        while end > offset {
+            // At multiples of the step, so that no block of the file system is cut in two and kept.
+            let start = ((end - 1) / PUNCH_STEP_BYTES * PUNCH_STEP_BYTES).max(offset);
+            self.punch_step(file, start, end - start)?;
+            end = start;
+        }
+        Ok(())
+    }
+
+    fn punch_step(&self, file: &dyn VolumeFile, offset: u64, bytes: u64) -> io::Result<()> {
         match file.punch_hole(offset, bytes) {
             Ok(()) => {
                 add(&self.counters.released_bytes, bytes);

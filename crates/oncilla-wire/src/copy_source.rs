@@ -28,7 +28,16 @@ impl CopySource {
             .map_err(|_| refuse("Copy Source must be URL-encoded."))?
             .trim();
         let (path, version_id) = match text.split_once('?') {
-            Some((path, query)) => (path, query.strip_prefix("versionId=")),
+            // Anything else may be meant as a part of the key: to pass over it would be to copy
+            // another object than was asked for.
+            Some((path, query)) => match query.strip_prefix("versionId=") {
+                Some(version_id) if !version_id.contains('&') => (path, Some(version_id)),
+                _ => {
+                    return Err(refuse(
+                        "Only versionId can follow the key; a question mark in a key must be URL-encoded.",
+                    ));
+                }
+            },
             None => (text, None),
         };
         let decode = |raw| decode_path(raw).map_err(|_| refuse("Copy Source must be URL-encoded."));
@@ -99,6 +108,9 @@ mod tests {
             "/src",
             "src/%ff",
             "src/key?versionId=",
+            "src/a?b",
+            "src/key?x=1&versionId=v",
+            "src/key?versionId=v&x=1",
         ] {
             assert_eq!(
                 code(value.as_bytes()),

@@ -256,6 +256,8 @@ impl Iam {
         id: &str,
         change: impl Fn(&mut Account) + Send,
     ) -> Result<Account, IamError> {
+        // Also where nothing is left to change: whoever did it may not have been answered yet.
+        let _forget_when_dropped = self.inner.cache.forget_when_dropped();
         for _ in 0..CONFLICT_RETRIES_MAX {
             let (before, value) = self.account_with_value(id).await?;
             let mut after = before.clone();

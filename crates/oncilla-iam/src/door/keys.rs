@@ -236,6 +236,8 @@ impl Iam {
         id: &str,
         change: impl Fn(&mut AccessKey) + Send,
     ) -> Result<AccessKey, IamError> {
+        // Also where nothing is left to change: whoever did it may not have been answered yet.
+        let _forget_when_dropped = self.inner.cache.forget_when_dropped();
         for _ in 0..CONFLICT_RETRIES_MAX {
             let (before, value) = self.key_with_value(id).await?;
             let mut after = before.clone();

@@ -116,7 +116,7 @@ pub(super) struct RetiredFiles {
 }
 
 struct OpenFile {
-    directory: Arc<Path>,
+    path: PathBuf,
     file: File,
 }
 
@@ -187,11 +187,15 @@ impl RetiredFiles {
         let Ok(file) = File::options().write(true).open(path) else {
             return;
         };
+        // A file system that counts no names at all could not tell when one is gone.
+        if has_no_name(&file) {
+            return;
+        }
         if self.open.len() >= OPEN_FILES_MAX {
             self.open.pop_front();
         }
         self.open.push_back(OpenFile {
-            directory: directory.into(),
+            path: path.into(),
             file,
         });
     }
@@ -203,12 +207,27 @@ impl RetiredFiles {
             .partition(|open| has_no_name(&open.file));
         self.open = open;
         deleted.truncate(DELETED_FILES_MAX);
-        deleted.into_iter().all(|OpenFile { directory, file }| {
-            let synced = File::open(&directory).and_then(|directory| directory.sync_all());
+        deleted.into_iter().all(|OpenFile { path, file }| {
             // Unless the deletion is durable, the file is left whole and freed by being closed.
-            synced.is_err() || free_in_steps(&file, &self.shared.retired)
+            is_durably_deleted(&path) != Ok(true) || free_in_steps(&file, &self.shared.retired)
         })
     }
+}
+
+/// Whether nothing has this path, not even after a loss of power. What is shortened is lost, so the
+/// count of a file's names is not all that decides; numbers of journals and tables never come back.
+fn is_durably_deleted(path: &Path) -> Result<bool, io::ErrorKind> {
+    let exists = |error: io::Error| error.kind();
+    if path.try_exists().map_err(exists)? {
+        return Ok(false);
+    }
+    let Some(directory) = path.parent() else {
+        return Ok(false);
+    };
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(exists)?;
+    Ok(true)
 }
 
 fn has_no_name(file: &File) -> bool {

@@ -5,8 +5,11 @@
 //! their bytes, in chunks, to few threads that hash whatever is there at the same time. An upload
 //! goes on receiving and writing meanwhile.
 //!
-//! Nothing waits for lanes to fill: a chunk that is alone is hashed alone, others join it at the
-//! next step. Under load chunks come together by themselves.
+//! Nothing waits for lanes to fill: a chunk that is alone is hashed alone. What comes meanwhile is
+//! taken when half of the lanes that were filled are through, or when as many chunks wait as run, and
+//! not one by one, because a step costs about the same however many lanes are used: a thread
+//! that let each chunk join at once would run all the time with few of them. So chunks come together by themselves under load, as commits
+//! do that share a sync.
 //!
 //! What is held is bounded by the uploads, each of which has at most one chunk here
 //! ([`UploadMd5::add`] waits for the one before), so the queue needs no bound of its own.
@@ -160,9 +163,13 @@ impl Shared {
         Ok(())
     }
 
-    /// Fills free lanes. Sleeps while there is nothing to do; says whether there is.
-    fn take(&self, lanes: &mut Md5Lanes<Chunk>) -> bool {
+    /// Fills free lanes, if that is worth it yet: most of the `filled` lanes are through, or as many
+    /// chunks wait as run. Sleeps while there is nothing to do; says whether there is.
+    fn take(&self, lanes: &mut Md5Lanes<Chunk>, filled: &mut usize) -> bool {
         let mut state = self.state.lock();
+        if lanes.len() * 2 > *filled && state.queue.len() < lanes.len() {
+            return true;
+        }
         loop {
             while lanes.free() > 0
                 && let Some((md5, chunk)) = state.queue.pop_front()
@@ -173,6 +180,7 @@ impl Shared {
                 }
             }
             if !lanes.is_empty() {
+                *filled = lanes.len();
                 return true;
             }
             if state.closing {
@@ -204,7 +212,8 @@ fn run(shared: &Shared) {
 fn serve(shared: &Shared) {
     let mut lanes = Md5Lanes::new(shared.kernel);
     let mut finished = Vec::new();
-    while shared.take(&mut lanes) {
+    let mut filled = 0;
+    while shared.take(&mut lanes, &mut filled) {
         lanes.advance(STEP_BYTES, &mut finished);
         for (md5, chunk) in finished.drain(..) {
             let Chunk { bytes, done, .. } = chunk;

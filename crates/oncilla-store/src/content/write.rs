@@ -187,8 +187,8 @@ impl ContentWriter {
         if declared.md5.is_some_and(|declared| declared != md5) {
             return Err(WriteContentError::Mismatch(DigestMismatch::ContentMd5));
         }
-        if let Some((hasher, declared)) = self.sha256.zip(declared.sha256)
-            && hasher.finish() != declared
+        if let Some(declared) = declared.sha256
+            && self.sha256.map(Sha256::finish) != Some(declared)
         {
             return Err(WriteContentError::Mismatch(DigestMismatch::ContentSha256));
         }
