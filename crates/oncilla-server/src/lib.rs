@@ -22,6 +22,7 @@ pub mod listener;
 pub mod local_socket;
 pub mod metrics;
 pub mod metrics_collectors;
+pub mod open_files;
 pub mod progress_guard;
 pub mod refusal;
 pub mod request_body;

@@ -55,6 +55,7 @@ where
         }
     };
     logging::start(&settings);
+    oncilla_server::open_files::raise_limit();
     // For signals and background work; connections have runtimes of their own.
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
