@@ -122,7 +122,8 @@ def arguments_of(cell: grid.Cell, seconds: float, number: int, listed: int) -> t
         if cell.operation == "RANGE":
             return "range", [*arguments, *keys, "--size", str(cell.size), "--range-size", str(grid.RANGE_SIZE)]
         return {"GET": "get", "HEAD": "stat"}[cell.operation], [*arguments, *keys]
-    written = ["--size", str(cell.size), "--prefix", f"round-{number}/"]
+    # Other bytes in every round: a server that knows a block by its hash would not write it twice.
+    written = ["--size", str(cell.size), "--prefix", f"round-{number}/", "--seed", str(number + 1)]
     if cell.operation == "DELETE":
         return "delete", [*arguments, *written, "--objects", str(grid.DELETE_OBJECTS)]
     written.append("--keep")

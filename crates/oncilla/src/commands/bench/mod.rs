@@ -297,9 +297,40 @@ impl BenchArgs {
         if workload.lanes() > 1 && workload.part_bytes == 0 {
             return Err(Failure::usage("--part-size has to be more than nothing"));
         }
+        check_limits_of_uploads(&workload)?;
+        if workload.duration == Some(Duration::ZERO) || workload.timeout.is_zero() {
+            return Err(Failure::usage(
+                "--duration and --timeout have to be more than nothing",
+            ));
+        }
         Ok(workload)
     }
 }
+
+/// Refuses uploads that no endpoint takes, before anything is prepared for them.
+fn check_limits_of_uploads(workload: &Workload) -> Result<(), Failure> {
+    let longest = workload.sizes.max();
+    if workload.operation.includes(Kind::Put) && longest > PUT_BYTES_MAX {
+        return Err(Failure::usage(
+            "one PUT takes at most 5GiB: measure multipart instead",
+        ));
+    }
+    let parts = longest.div_ceil(workload.part_bytes.max(1));
+    if workload.operation.includes(Kind::Multipart) && parts > PARTS_MAX {
+        return Err(Failure::usage(format!(
+            "--size {longest} in parts of {} are {parts} parts, and an upload has at most \
+             {PARTS_MAX}: choose a larger --part-size",
+            workload.part_bytes
+        )));
+    }
+    Ok(())
+}
+
+/// Longest body of one PUT, in bytes. Source: S3 user guide, "Uploading objects".
+const PUT_BYTES_MAX: u64 = 5 << 30;
+
+/// Most parts of one upload. Source: S3 user guide, "Multipart upload limits".
+const PARTS_MAX: u64 = 10_000;
 
 fn only_put(workload: &Workload) -> bool {
     workload.operation == Operation::Only(Kind::Put)

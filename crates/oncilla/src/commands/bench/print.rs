@@ -58,7 +58,8 @@ fn stats_text(text: &mut String, stats: &Stats) {
         "  operations  {} in {:.2} s, {:.1}/s",
         stats.operations, stats.elapsed_s, stats.operations_per_s
     );
-    if stats.bytes > 0 {
+    // Without an operation that succeeded, these are bytes of what failed.
+    if stats.bytes > 0 && stats.operations > 0 {
         let _ = writeln!(text, "  throughput  {}", rate_text(stats.bytes_per_s));
     }
     percentiles_text(text, "latency", stats.latency_ms);

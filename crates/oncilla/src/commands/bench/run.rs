@@ -66,7 +66,18 @@ pub async fn run(args: BenchArgs) -> Result<(), Failure> {
     if report.interrupted {
         return Err(Failure::reported(INTERRUPTED));
     }
-    let failed = report.targets.iter().any(|target| target.total.errors > 0);
+    let idle = report
+        .targets
+        .iter()
+        .filter(|target| target.total.operations == 0);
+    for target in idle.clone() {
+        Failure::general(format!(
+            "{}: no operation ended within the measured time: raise --duration, or use --operations",
+            target.name
+        ))
+        .report();
+    }
+    let failed = idle.count() > 0 || report.targets.iter().any(|target| target.total.errors > 0);
     if failed || !problems.is_empty() {
         return Err(Failure::reported(exit_code::GENERAL));
     }

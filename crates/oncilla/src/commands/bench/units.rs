@@ -18,11 +18,14 @@ pub fn parse_positive(text: &str) -> Result<u64, String> {
     }
 }
 
+/// From an operation in a quarter of an hour to more than any machine does.
+const RATES: std::ops::RangeInclusive<f64> = 0.001..=1e7;
+
 /// Operations per second.
 pub fn parse_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(rate),
-        _ => Err("a number above 0 is needed".to_owned()),
+        Ok(rate) if RATES.contains(&rate) => Ok(rate),
+        _ => Err("a number from 0.001 to 10000000 is needed".to_owned()),
     }
 }
 
