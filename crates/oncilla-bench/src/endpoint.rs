@@ -5,14 +5,13 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use oncilla_client::tls::{TlsError, TlsSettings, client_config};
 use oncilla_hash::{Sha256, hex};
 use oncilla_wire::sigv4::{
     ALGORITHM, AmzDate, ChunkSeed, Credentials, SERVICE_S3, Scope, SigningKey,
 };
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-
-use crate::http::{TlsError, TlsSettings, client_config};
 
 /// `x-amz-content-sha256` of a request without a body.
 pub const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -108,7 +107,7 @@ impl Endpoint {
             .collect();
         let tls = if is_tls {
             let server_name = ServerName::try_from(bare_name.to_owned()).map_err(|_| no_url())?;
-            Some((client_config(&settings.tls)?, server_name))
+            Some((Arc::new(client_config(&settings.tls)?), server_name))
         } else {
             None
         };

@@ -1,6 +1,5 @@
 //! Connections: a pool of HTTP/1.1 over TCP or TLS, and the watch for stalls.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,15 +8,11 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as PooledClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::body::SendBody;
 use crate::config::Settings;
 use crate::error::Error;
+use crate::tls::{self, TlsSettings};
 
 /// Long enough for a far host on a bad line, short enough to try another address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,7 +29,14 @@ pub(crate) type HttpClient = PooledClient<HttpsConnector<HttpConnector>, SendBod
 
 /// A client that trusts what the settings say. Reads the system's certificates only for `https`.
 pub(crate) fn build(settings: &Settings) -> Result<HttpClient, Error> {
-    let tls = tls_config(settings)?;
+    let tls = match settings.endpoint.is_tls() || settings.insecure {
+        true => tls::client_config(&TlsSettings {
+            ca_bundle: settings.ca_bundle.clone(),
+            insecure: settings.insecure,
+        }),
+        false => tls::trusting_nobody(),
+    };
+    let tls = tls.map_err(|error| Error::Config(error.to_string()))?;
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -48,93 +50,6 @@ pub(crate) fn build(settings: &Settings) -> Result<HttpClient, Error> {
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .pool_timer(TokioTimer::new())
         .build(connector))
-}
-
-fn tls_config(settings: &Settings) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::Config(format!("TLS: {error}")))?;
-    if settings.insecure {
-        let verifier = Arc::new(AcceptAnyCertificate { provider });
-        return Ok(builder
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth());
-    }
-    let mut roots = RootCertStore::empty();
-    if settings.endpoint.is_tls() {
-        match &settings.ca_bundle {
-            Some(path) => add_bundle(&mut roots, path)?,
-            None => {
-                let native = rustls_native_certs::load_native_certs();
-                roots.add_parsable_certificates(native.certs);
-            }
-        }
-        if roots.is_empty() {
-            return Err(Error::Config(
-                "no trusted certificates found; name a file of them with --ca-bundle".to_owned(),
-            ));
-        }
-    }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn add_bundle(roots: &mut RootCertStore, path: &Path) -> Result<(), Error> {
-    let unusable = |reason: &dyn std::fmt::Display| {
-        Error::Config(format!("CA bundle {}: {reason}", path.display()))
-    };
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| unusable(&error))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| unusable(&error))?;
-        roots.add(certificate).map_err(|error| unusable(&error))?;
-    }
-    Ok(())
-}
-
-/// The verifier of `--insecure`: signatures are still checked, names and issuers are not.
-#[derive(Debug)]
-struct AcceptAnyCertificate {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for AcceptAnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }
 
 /// When a request last moved a byte. Clones share the moment.

@@ -26,6 +26,7 @@ mod http_client;
 mod ops;
 mod response;
 mod retry;
+pub mod tls;
 pub mod transfer;
 mod types;
 

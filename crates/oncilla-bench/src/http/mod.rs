@@ -7,9 +7,7 @@ mod chunked;
 mod connection;
 mod outgoing;
 mod response;
-mod tls;
 
 pub use connection::{Activity, Connection, Exchange, TransportError};
 pub use outgoing::{DataRange, Outgoing};
 pub use response::{ERROR_BODY_BYTES_MAX, Fed, HEAD_BYTES_MAX, ResponseError, ResponseParser};
-pub use tls::{TlsError, TlsSettings, client_config};

@@ -47,7 +47,7 @@ impl Iam {
                 .await?;
             let mut mutation = Mutation::new();
             put_new_account(&mut mutation, &account)?;
-            if is_committed(self.commit_addition(mutation).await?) {
+            if is_committed(self.commit(mutation).await?) {
                 return Ok(account);
             }
         }
@@ -170,6 +170,7 @@ impl Iam {
         if self.is_root(id).await? {
             return Err(IamError::RootAccount);
         }
+        let _forget_when_dropped = self.inner.cache.forget_when_dropped();
         for _ in 0..CONFLICT_RETRIES_MAX {
             let (account, value) = self.account_with_value(id).await?;
             let (keys_start, keys_end) = keys_of_account(id);
@@ -187,7 +188,7 @@ impl Iam {
             mutation
                 .preconditions
                 .extend(extra_preconditions.iter().cloned());
-            match self.commit_change(mutation).await? {
+            match self.commit(mutation).await? {
                 CommitOutcome::Committed { .. } => return Ok(()),
                 CommitOutcome::Conflict { precondition: 0 } => {}
                 CommitOutcome::Conflict { precondition: 1 } => {
@@ -256,7 +257,6 @@ impl Iam {
         id: &str,
         change: impl Fn(&mut Account) + Send,
     ) -> Result<Account, IamError> {
-        // Also where nothing is left to change: whoever did it may not have been answered yet.
         let _forget_when_dropped = self.inner.cache.forget_when_dropped();
         for _ in 0..CONFLICT_RETRIES_MAX {
             let (before, value) = self.account_with_value(id).await?;
@@ -292,7 +292,7 @@ impl Iam {
                     put_new_index_row(&mut mutation, new_email, id);
                 }
             }
-            if is_committed(self.commit_change(mutation).await?) {
+            if is_committed(self.commit(mutation).await?) {
                 return Ok(after);
             }
         }

@@ -198,6 +198,7 @@ impl Iam {
     /// # Errors
     /// [`IamError::NoSuchKey`].
     pub async fn delete_key(&self, id: &str) -> Result<(), IamError> {
+        let _forget_when_dropped = self.inner.cache.forget_when_dropped();
         for _ in 0..CONFLICT_RETRIES_MAX {
             let (key, value) = self.key_with_value(id).await?;
             let account_id = &key.info.account_id;
@@ -207,7 +208,7 @@ impl Iam {
                 .delete(Space::Records, access_key_key(id))
                 .delete(Space::Records, key_by_account_key(account_id, id))
                 .add(key_count_key(account_id), -1);
-            if is_committed(self.commit_change(mutation).await?) {
+            if is_committed(self.commit(mutation).await?) {
                 return Ok(());
             }
         }
@@ -236,7 +237,6 @@ impl Iam {
         id: &str,
         change: impl Fn(&mut AccessKey) + Send,
     ) -> Result<AccessKey, IamError> {
-        // Also where nothing is left to change: whoever did it may not have been answered yet.
         let _forget_when_dropped = self.inner.cache.forget_when_dropped();
         for _ in 0..CONFLICT_RETRIES_MAX {
             let (before, value) = self.key_with_value(id).await?;
@@ -249,7 +249,7 @@ impl Iam {
             mutation
                 .require(Precondition::Equals(access_key_key(id), value))
                 .put(Space::Records, access_key_key(id), after.encode()?);
-            if is_committed(self.commit_change(mutation).await?) {
+            if is_committed(self.commit(mutation).await?) {
                 return Ok(after);
             }
         }
@@ -284,7 +284,7 @@ impl Iam {
                     None => Precondition::Absent(count_key),
                 });
             put_new_key(&mut mutation, key)?;
-            if is_committed(self.commit_addition(mutation).await?) {
+            if is_committed(self.commit(mutation).await?) {
                 return Ok(Insertion::Done);
             }
         }

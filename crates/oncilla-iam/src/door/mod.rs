@@ -208,15 +208,12 @@ impl Iam {
         Ok(self.engine().get(Space::Records, key).await?)
     }
 
-    /// Commits a mutation that only adds rows, which no cache entry can know.
-    async fn commit_addition(&self, mutation: Mutation) -> Result<CommitOutcome, IamError> {
-        Ok(self.engine().commit(mutation).await?)
-    }
-
-    /// Commits a mutation that changes or removes rows, and makes the cache forget afterwards;
-    /// also when the commit fails or is abandoned, since it may have been applied nevertheless.
-    async fn commit_change(&self, mutation: Mutation) -> Result<CommitOutcome, IamError> {
-        let _forget_when_dropped = self.inner.cache.forget_when_dropped();
+    /// Commits a mutation. Whoever changes or removes rows holds a
+    /// [`ForgetWhenDropped`](oncilla_meta::ForgetWhenDropped) from before it reads them: also when
+    /// the commit fails or is abandoned, since it may have been applied nevertheless, and when
+    /// nothing is left to change, since whoever did it may not have been answered yet. Rows that are
+    /// only added are in no entry of the cache.
+    async fn commit(&self, mutation: Mutation) -> Result<CommitOutcome, IamError> {
         Ok(self.engine().commit(mutation).await?)
     }
 }

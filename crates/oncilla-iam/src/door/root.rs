@@ -101,7 +101,7 @@ impl Iam {
         );
         put_new_account(&mut mutation, &account)?;
         put_new_key(&mut mutation, &key)?;
-        if is_committed(self.commit_addition(mutation).await?) {
+        if is_committed(self.commit(mutation).await?) {
             return Ok(Some(Root {
                 account,
                 key: Some(key),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use oncilla_bench::endpoint::{Endpoint, EndpointSettings};
-use oncilla_bench::http::TlsSettings;
 use oncilla_bench::keys::{KeyPattern, ObjectName};
 use oncilla_bench::round::{RoundResult, Target};
 use oncilla_bench::workload::Objects;
 use oncilla_bench::{OpenUpload, report::Stats};
+use oncilla_client::tls::TlsSettings;
 use oncilla_client::{Addressing, Client, DELETE_OBJECTS_MAX, ListObjectsRequest, Settings};
 
 use super::BenchArgs;

@@ -1,4 +1,4 @@
-//! Whom to trust.
+//! TLS of a client: whom to trust.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +7,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    WantsVerifier,
+};
 
 /// How certificates are judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,18 +44,14 @@ pub enum TlsError {
 ///
 /// # Errors
 /// See [`TlsError`].
-pub fn client_config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()?;
+pub fn client_config(settings: &TlsSettings) -> Result<ClientConfig, TlsError> {
     if settings.insecure {
+        let (provider, builder) = builder()?;
         let verifier = Arc::new(AcceptAnyCertificate { provider });
-        return Ok(Arc::new(
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(verifier)
-                .with_no_client_auth(),
-        ));
+        return Ok(builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth());
     }
     let mut roots = RootCertStore::empty();
     match &settings.ca_bundle {
@@ -65,9 +64,30 @@ pub fn client_config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsErr
     if roots.is_empty() {
         return Err(TlsError::NoRoots);
     }
-    Ok(Arc::new(
-        builder.with_root_certificates(roots).with_no_client_auth(),
-    ))
+    trusting(roots)
+}
+
+/// A configuration that trusts nobody, for targets without TLS: it reads no certificates.
+pub(crate) fn trusting_nobody() -> Result<ClientConfig, TlsError> {
+    trusting(RootCertStore::empty())
+}
+
+fn trusting(roots: RootCertStore) -> Result<ClientConfig, TlsError> {
+    let (_, builder) = builder()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn builder() -> Result<
+    (
+        Arc<CryptoProvider>,
+        ConfigBuilder<ClientConfig, WantsVerifier>,
+    ),
+    TlsError,
+> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?;
+    Ok((provider, builder))
 }
 
 fn add_bundle(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {
