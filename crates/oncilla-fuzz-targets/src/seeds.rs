@@ -192,6 +192,7 @@ fn object_seeds() -> Vec<Seed> {
 
 fn record_seeds() -> Vec<Seed> {
     let bucket = BucketRecord {
+        document_changes: 3,
         id: BucketId(7),
         owner: "0123".to_owned(),
         created_ms: 1_700_000_000_000,

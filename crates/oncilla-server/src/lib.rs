@@ -8,6 +8,7 @@
 //! - [`front`] gives each request its id, its share of the [`limits`], its line in the
 //!   [`access_log`] and its place in the [`metrics`], and sends it on: paths under `/-/` to
 //!   [`admin`], all others to the S3 service,
+//! - [`jobs`] runs what happens without a request,
 //! - [`data_directory`] makes sure that a directory belongs to one server of a format it knows.
 
 pub mod access_log;
@@ -17,6 +18,7 @@ pub mod data_directory;
 pub mod front;
 pub mod http_io;
 pub mod in_flight;
+pub mod jobs;
 pub mod limits;
 pub mod listener;
 pub mod local_socket;

@@ -6,12 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use oncilla_meta::{CommitOutcome, Mutation, Precondition, Reader, Space};
 
+use crate::documents::{Documents, NAMED_DOCUMENTS_MAX};
 use crate::fault::Fault;
 use crate::rows::bucket::{
     BucketRecord, all_buckets, bucket_by_owner_key, bucket_key, bucket_name, bucket_name_by_owner,
     bucket_name_key, bucket_name_value, buckets_of_owner,
 };
 use crate::rows::codec::UnknownFields;
+use crate::rows::document::documents_of_bucket;
 use crate::rows::garbage::Garbage;
 use crate::rows::history::history_of_bucket;
 use crate::rows::key::{BucketId, successor};
@@ -25,15 +27,20 @@ use oncilla_wire::xml::versioning::VersioningStatus;
 pub(crate) const BUCKETS_CACHED_MAX: usize = 10_000;
 
 /// How long a cached bucket counts, which bounds how long a change by another process goes unseen.
-pub(crate) const BUCKET_CACHED_FOR: Duration = Duration::from_secs(5);
+pub const BUCKET_CACHED_FOR: Duration = Duration::from_secs(5);
+
+/// More documents than a bucket can have: a few kinds of which there are many, and the others.
+const DOCUMENTS_MAX: usize = 16 * NAMED_DOCUMENTS_MAX;
 
 /// A bucket as it was when it was looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
     /// Its name.
     pub name: String,
-    /// Everything else.
+    /// What it is.
     pub record: BucketRecord,
+    /// How it is configured.
+    pub documents: Documents,
 }
 
 impl Bucket {
@@ -123,11 +130,20 @@ pub struct ListBuckets<'a> {
     pub limit: usize,
 }
 
+/// A bucket in a listing, which does not read how it is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedBucket {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub record: BucketRecord,
+}
+
 /// A page of buckets.
 #[derive(Clone, Debug, Default)]
 pub struct BucketPage {
     /// In the order of their names.
-    pub buckets: Vec<Bucket>,
+    pub buckets: Vec<ListedBucket>,
     /// Whether more follow.
     pub truncated: bool,
 }
@@ -162,6 +178,7 @@ impl Store {
                 public_objects: new.public_objects,
                 tags: new.tags.clone(),
                 versioning: VersioningStatus::Unversioned,
+                document_changes: 0,
                 unknown: UnknownFields::default(),
             };
             let mut mutation = Mutation::new();
@@ -185,6 +202,7 @@ impl Store {
                     return Ok(Bucket {
                         name: new.name,
                         record,
+                        documents: Documents::default(),
                     });
                 }
                 CommitOutcome::Conflict { precondition } if precondition < new.require.len() => {
@@ -218,14 +236,16 @@ impl Store {
     }
 
     async fn read_bucket(&self, name: &str) -> Result<Bucket, BucketError> {
-        let row = self
-            .get(&bucket_key(name))
-            .await?
-            .ok_or(BucketError::NoSuchBucket)?;
+        let snapshot = self.inner.engine.snapshot();
+        let row = snapshot.get(Space::Records, &bucket_key(name)).await;
+        let row = row.map_err(Fault::from)?;
+        let row = row.ok_or(BucketError::NoSuchBucket)?;
         let record = BucketRecord::decode(row).map_err(Fault::from)?;
+        let documents = Documents::read(&*snapshot, record.id).await?;
         Ok(Bucket {
             name: name.to_owned(),
             record,
+            documents,
         })
     }
 
@@ -253,9 +273,11 @@ impl Store {
             }
             let time = self.inner.clock.tick();
             if let CommitOutcome::Committed { .. } = self.commit(mutation, time).await? {
+                let documents = Documents::read(&*self.inner.engine, record.id).await?;
                 return Ok(Bucket {
                     name: name.to_owned(),
                     record,
+                    documents,
                 });
             }
         }
@@ -264,8 +286,17 @@ impl Store {
 
     /// The bucket as it is now; `None` if it is gone, even if another has its name.
     pub(crate) async fn same_bucket(&self, bucket: &Bucket) -> Result<Option<Bucket>, Fault> {
-        match self.read_bucket(&bucket.name).await {
-            Ok(now) => Ok(Some(now).filter(|now| now.id() == bucket.id())),
+        self.bucket_of_id(&bucket.name, bucket.id()).await
+    }
+
+    /// The bucket of this name, if it has this identity.
+    pub(crate) async fn bucket_of_id(
+        &self,
+        name: &str,
+        id: BucketId,
+    ) -> Result<Option<Bucket>, Fault> {
+        match self.read_bucket(name).await {
+            Ok(now) => Ok(Some(now).filter(|now| now.id() == id)),
             Err(BucketError::NoSuchBucket) => Ok(None),
             Err(BucketError::Fault(fault)) => Err(fault),
         }
@@ -303,6 +334,9 @@ impl Store {
                 .delete(Space::Records, bucket_by_owner_key(&record.owner, name));
             for counter in Counter::ALL {
                 mutation.delete(Space::Records, counter.key(record.id));
+            }
+            for key in document_keys(engine, record.id).await? {
+                mutation.delete(Space::Records, key);
             }
             self.note_garbage(&mut mutation, Garbage::BucketUploads(record.id))?;
             let time = self.inner.clock.tick();
@@ -342,7 +376,7 @@ impl Store {
                     (name, value)
                 }
             };
-            buckets.push(Bucket {
+            buckets.push(ListedBucket {
                 name,
                 record: BucketRecord::decode(value)?,
             });
@@ -354,8 +388,8 @@ impl Store {
     }
 
     /// What a bucket holds.
-    pub async fn usage(&self, bucket: &Bucket) -> Result<Usage, Fault> {
-        let counts = counts(&*self.inner.engine.snapshot(), bucket.id()).await?;
+    pub async fn usage(&self, bucket: BucketId) -> Result<Usage, Fault> {
+        let counts = counts(&*self.inner.engine.snapshot(), bucket).await?;
         Ok(Usage {
             objects: counts.objects.max(0) as u64,
             bytes: counts.bytes.max(0) as u64,
@@ -363,6 +397,13 @@ impl Store {
             past_bytes: counts.past_bytes.max(0) as u64,
         })
     }
+}
+
+/// Keys of all documents of a bucket, also of those that only a newer version knows.
+async fn document_keys(reader: &dyn Reader, bucket: BucketId) -> Result<Vec<Bytes>, Fault> {
+    let (start, end) = documents_of_bucket(bucket);
+    let rows = reader.scan(scan(start, end, DOCUMENTS_MAX)).await?.rows;
+    Ok(rows.into_iter().map(|row| row.key).collect())
 }
 
 /// Reads the counters of a bucket.

@@ -6,7 +6,7 @@
 //! nothing names, and the [collector] finds those.
 //!
 //! [`Store`] is the door. Its methods are grouped as the S3 API groups its operations:
-//! [`bucket`], [`object`], [`multipart`], [`list`]; what becomes of superseded versions is in
+//! [`bucket`] (with its configuration [`documents`]), [`object`], [`multipart`], [`list`]; what becomes of superseded versions is in
 //! [`history`]. [`check`] verifies a store as a whole.
 
 pub mod bucket;
@@ -14,6 +14,7 @@ pub mod check;
 pub mod clock;
 pub mod collector;
 pub mod content;
+pub mod documents;
 pub mod etag;
 mod fault;
 pub mod history;
@@ -31,8 +32,10 @@ pub use content::{
     BodyReader, ByteRange, ContentWriter, Declared, DigestMismatch, WriteContentError,
     WrittenContent,
 };
+pub use documents::{Document, Documents, NewDocument};
 pub use etag::ETag;
 pub use fault::Fault;
+pub use rows::document::DocumentKind;
 pub use rows::history::DeleteMarker;
 pub use rows::key::UniqueId;
 pub use rows::object::{ObjectRecord, ObjectSummary, StoredChecksum};

@@ -10,8 +10,11 @@ use oncilla_blob::testing::SeededRandom;
 use oncilla_store::bucket::{
     BucketError, CreateBucketError, DeleteBucketError, ListBuckets, NewBucket,
 };
+use oncilla_store::documents::PutDocumentError;
 use oncilla_store::object::PutObjectError;
+use oncilla_store::rows::document::all_documents;
 use oncilla_store::rows::usage::counters_of_bucket;
+use oncilla_store::{Bucket, DocumentKind, NewDocument};
 use oncilla_wire::conditions::Conditions;
 use support::{OWNER, World, bytes_of, put, rows};
 
@@ -38,6 +41,66 @@ async fn a_name_belongs_to_whoever_was_first() {
         let missing = world.store.bucket("other").await;
         assert!(matches!(missing, Err(BucketError::NoSuchBucket)));
         world.assert_sound().await;
+    }
+}
+
+#[tokio::test]
+async fn documents_are_kept_with_their_bucket_and_go_with_it() {
+    for world in World::every_kind().await {
+        let store = &world.store;
+        let bucket = world.bucket("b").await;
+        let new = |text: &str| {
+            Some(NewDocument {
+                text: text.to_owned().into(),
+                ..NewDocument::default()
+            })
+        };
+        let text = |bucket: &Bucket, kind, name: &str| {
+            let document = bucket.documents.named(kind, name);
+            document.map(|document| String::from_utf8(document.text().to_vec()).unwrap())
+        };
+        let (cors, inventory) = (DocumentKind::Cors, DocumentKind::Inventory);
+        store
+            .put_document(&bucket, cors, "", new("a"))
+            .await
+            .unwrap();
+        store
+            .put_document(&bucket, cors, "", new("b"))
+            .await
+            .unwrap();
+        for name in ["y", "x"] {
+            store
+                .put_document(&bucket, inventory, name, new(name))
+                .await
+                .unwrap();
+        }
+        let found = store.bucket("b").await.unwrap();
+        assert_eq!(text(&found, cors, "").as_deref(), Some("b"));
+        let names: Vec<_> = found
+            .documents
+            .all(inventory)
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(names, ["x", "y"]);
+        assert_eq!(text(&found, DocumentKind::Policy, ""), None);
+        let parsed = found
+            .documents
+            .get(cors)
+            .unwrap()
+            .parsed(|text| Ok::<_, ()>(text.len()));
+        assert_eq!(*parsed.unwrap(), 1);
+
+        store.put_document(&bucket, cors, "", None).await.unwrap();
+        store.put_document(&bucket, cors, "", None).await.unwrap();
+        assert_eq!(text(&store.bucket("b").await.unwrap(), cors, ""), None);
+        world.assert_sound().await;
+
+        store.delete_bucket(&bucket).await.unwrap();
+        assert!(rows(&world.engine, all_documents()).await.is_empty());
+        world.bucket("b").await;
+        let gone = store.put_document(&bucket, cors, "", new("c")).await;
+        assert!(matches!(gone, Err(PutDocumentError::NoSuchBucket)));
+        assert!(rows(&world.engine, all_documents()).await.is_empty());
     }
 }
 
@@ -182,7 +245,7 @@ async fn usage_is_exact_after_random_operations() {
                 model.insert(key, size);
             }
         }
-        let usage = world.store.usage(&bucket).await.unwrap();
+        let usage = world.store.usage(bucket.id()).await.unwrap();
         let expected = (model.len() as u64, model.values().sum::<u64>());
         assert_eq!((usage.objects, usage.bytes), expected);
     }

@@ -10,10 +10,9 @@ use std::time::Duration;
 
 use oncilla_blob::conformance::seed;
 use oncilla_blob::testing::SeededRandom;
-use oncilla_store::object::{CopyError, CopyObject, Directive, GetObjectError};
+use oncilla_store::object::{CopyError, GetObjectError};
 use oncilla_store::{Bucket, ObjectRecord, Store, UniqueId};
 use oncilla_wire::conditions::Conditions;
-use oncilla_wire::xml::acl::CannedAcl;
 use parking_lot::Mutex;
 use support::{World, bytes_of, md5, named_part, put, read_to_end};
 
@@ -133,19 +132,12 @@ async fn act(store: &Store, bucket: &Bucket, history: &History, random: &mut See
         }
         5 => {
             let source = name(random.below(KEYS));
-            let copy = CopyObject {
-                source: (bucket, source.as_bytes()),
-                source_version: None,
-                source_conditions: &none,
-                destination: (bucket, key_name.as_bytes()),
-                conditions: &none,
-                owner: support::OWNER.to_owned(),
-                acl: CannedAcl::Private,
-                storage_class: None,
-                metadata: Directive::Replace(support::new_object()),
-                tags: Directive::Copy,
-                algorithm: None,
-            };
+            let copy = support::copy_request(
+                (bucket, source.as_bytes()),
+                None,
+                (bucket, key_name.as_bytes()),
+                &none,
+            );
             match store.copy_object(copy, u64::MAX).await {
                 Ok(copied) => {
                     let written = copied.record;

@@ -92,7 +92,7 @@ async fn operations_cost_no_more_in_large_buckets() {
     let mut report = |finding| findings.push(finding);
     large.store.fsck(&mut report).await.unwrap();
     assert_eq!(findings, []);
-    let usage = large.store.usage(&large_bucket).await.unwrap();
+    let usage = large.store.usage(large_bucket.id()).await.unwrap();
     assert!(usage.objects >= LARGE);
     small.close().await;
     large.close().await;

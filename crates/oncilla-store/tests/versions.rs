@@ -12,9 +12,7 @@ use oncilla_meta::{Mutation, Space};
 use oncilla_store::bucket::DeleteBucketError;
 use oncilla_store::history::{ListVersionsQuery, ListedVersion, VersionEntry, VersionMarker};
 use oncilla_store::list::{After, Entry, ListQuery, Page};
-use oncilla_store::object::{
-    Copied, CopyError, CopyObject, DeleteObjectError, Deleted, Directive, GetObjectError,
-};
+use oncilla_store::object::{Copied, CopyError, DeleteObjectError, Deleted, GetObjectError};
 use oncilla_store::rows::body;
 use oncilla_store::rows::history::{history_key, null_version_key};
 use oncilla_store::rows::object::object_key;
@@ -22,7 +20,6 @@ use oncilla_store::rows::placement::Placement;
 use oncilla_store::rows::version_id::encode_null_time;
 use oncilla_store::{Bucket, ObjectRecord, VersionId};
 use oncilla_wire::conditions::{Conditions, EtagCondition};
-use oncilla_wire::xml::acl::CannedAcl;
 use oncilla_wire::xml::versioning::VersioningStatus;
 use proptest::prelude::*;
 use support::hooked::HookedEngine;
@@ -357,7 +354,7 @@ impl Bench {
         let keys = shown.iter().map(|line| After::Key(line.key.clone()));
         assert_eq!(listed, keys.collect::<Vec<_>>());
 
-        let usage = store.usage(&self.bucket).await.unwrap();
+        let usage = store.usage(self.bucket.id()).await.unwrap();
         let bytes: u64 = shown.iter().filter_map(|line| line.size).sum();
         let all_bytes: u64 = lines.iter().filter_map(|line| line.size).sum();
         assert_eq!((usage.objects, usage.bytes), (shown.len() as u64, bytes));
@@ -447,19 +444,12 @@ async fn copy(
     to: &str,
 ) -> Result<Copied, CopyError> {
     let none = Conditions::default();
-    let copy = CopyObject {
-        source: (bucket, from.as_bytes()),
-        source_version: version,
-        source_conditions: &none,
-        destination: (bucket, to.as_bytes()),
-        conditions: &none,
-        owner: support::OWNER.to_owned(),
-        acl: CannedAcl::Private,
-        storage_class: None,
-        metadata: Directive::Replace(support::new_object()),
-        tags: Directive::Copy,
-        algorithm: None,
-    };
+    let copy = support::copy_request(
+        (bucket, from.as_bytes()),
+        version,
+        (bucket, to.as_bytes()),
+        &none,
+    );
     world.store.copy_object(copy, u64::MAX).await
 }
 

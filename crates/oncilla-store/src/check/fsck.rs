@@ -12,6 +12,7 @@ use crate::rows::body;
 use crate::rows::bucket::{
     BucketRecord, all_buckets, bucket_by_owner_key, bucket_name, bucket_name_key,
 };
+use crate::rows::document::{DocumentRecord, all_documents, split_document_key};
 use crate::rows::garbage::{Garbage, all_garbage};
 use crate::rows::key::{BucketId, UniqueId};
 use crate::rows::layout::{Layout, layout_key};
@@ -94,6 +95,7 @@ impl Store {
             report,
         };
         fsck.buckets().await?;
+        fsck.documents().await?;
         fsck.garbage().await?;
         fsck.uploads().await?;
         fsck.objects().await?;
@@ -149,6 +151,23 @@ impl Fsck<'_> {
                 )));
             }
             self.buckets.insert(record.id, name);
+        }
+        Ok(())
+    }
+
+    async fn documents(&mut self) -> Result<(), Fault> {
+        let mut rows = Rows::new(self.reader, all_documents());
+        while let Some(row) = rows.next().await? {
+            let (bucket, kind, _) = split_document_key(&row.key)?;
+            let Some(name) = self.buckets.get(&bucket) else {
+                let detail = format!("a document of the missing bucket with id {:016x}", bucket.0);
+                self.find(Finding::leak(detail));
+                continue;
+            };
+            if let Err(error) = DocumentRecord::decode(row.value) {
+                let detail = format!("bucket {name}, {kind:?}: {error}");
+                self.find(Finding::damage(detail));
+            }
         }
         Ok(())
     }

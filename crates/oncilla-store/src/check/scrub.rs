@@ -50,8 +50,12 @@ impl Store {
                 ..ListBuckets::default()
             };
             let page = self.list_buckets(list).await?;
-            for bucket in &page.buckets {
-                self.scrub_bucket(bucket, &mut summary, report, progress)
+            for listed in &page.buckets {
+                // One that was deleted meanwhile has nothing to look at.
+                let Some(bucket) = self.bucket_of_id(&listed.name, listed.record.id).await? else {
+                    continue;
+                };
+                self.scrub_bucket(&bucket, &mut summary, report, progress)
                     .await?;
             }
             after = page

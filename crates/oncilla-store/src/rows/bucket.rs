@@ -19,7 +19,8 @@ mod tag {
     pub const TAG: u64 = 6;
     pub const PUBLIC_OBJECTS: u64 = 7;
     pub const VERSIONING: u64 = 8;
-    // Kept free for what DESIGN names: lock, configuration documents, parent, origin.
+    pub const DOCUMENT_CHANGES: u64 = 9;
+    // Kept free for what is to come: parent, origin. Documents are rows of their own (`document.rs`).
 }
 
 /// What a bucket is, apart from its name.
@@ -41,6 +42,8 @@ pub struct BucketRecord {
     pub tags: Vec<(String, String)>,
     /// Whether it keeps versions.
     pub versioning: VersioningStatus,
+    /// How often a configuration document was set or removed.
+    pub document_changes: u64,
     /// Fields of newer versions.
     pub unknown: UnknownFields,
 }
@@ -59,6 +62,7 @@ impl BucketRecord {
             writer.pair(tag::TAG, key.as_bytes(), value.as_bytes());
         }
         writer.number(tag::VERSIONING, versioning_number(self.versioning));
+        writer.number(tag::DOCUMENT_CHANGES, self.document_changes);
         writer.finish(&self.unknown)
     }
 
@@ -75,6 +79,7 @@ impl BucketRecord {
             public_objects: false,
             tags: Vec::new(),
             versioning: VersioningStatus::Unversioned,
+            document_changes: 0,
             unknown: UnknownFields::default(),
         };
         while let Some(field) = reader.next_field()? {
@@ -87,6 +92,7 @@ impl BucketRecord {
                 tag::PUBLIC_OBJECTS => record.public_objects = field.number()? != 0,
                 tag::TAG => record.tags.push(text_pair(field.pair()?, RECORD)?),
                 tag::VERSIONING => record.versioning = decode_versioning(field)?,
+                tag::DOCUMENT_CHANGES => record.document_changes = field.number()?,
                 _ => reader.keep(field),
             }
         }
@@ -202,12 +208,12 @@ mod tests {
     proptest! {
         #[test]
         fn round_trips(id: u64, owner in "[0-9a-f]{0,64}", created_ms: u64, location: String,
-                       acl in super::super::acl::tests::acls(), public_objects: bool, tags: Vec<(String, String)>, versioning in 0usize..3) {
+                       acl in super::super::acl::tests::acls(), public_objects: bool, tags: Vec<(String, String)>, versioning in 0usize..3, document_changes: u64) {
             use VersioningStatus::{Enabled, Suspended, Unversioned};
             let versioning = [Unversioned, Enabled, Suspended][versioning];
             let record = BucketRecord {
                 id: BucketId(id), owner, created_ms, location,
-                acl, public_objects, tags, versioning,
+                acl, public_objects, tags, versioning, document_changes,
                 unknown: UnknownFields::default(),
             };
             prop_assert_eq!(BucketRecord::decode(record.encode()), Ok(record));

@@ -21,6 +21,7 @@ pub mod prefix {
     pub const EXTENT_REFERENCE: u8 = b'e';
     pub const GARBAGE: u8 = b'g';
     pub const VOLUME_SWEPT: u8 = b's';
+    pub const DOCUMENT: u8 = b'd';
     pub const CLOCK: u8 = b't';
 }
 

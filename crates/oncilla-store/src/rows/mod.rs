@@ -8,6 +8,7 @@
 //! | `b` | bucket name | bucket record | `bucket.rs` |
 //! | `B` | bucket id (8) | bucket name, and whether it keeps versions | `bucket.rs` |
 //! | `w` | owner, 0, bucket name | empty: the buckets of an account | `bucket.rs` |
+//! | `d` | bucket id (8), kind (1), name | configuration document | `document.rs` |
 //! | `o` | bucket id (8), object key | object record: the present | `object.rs` |
 //! | `h` | bucket id (8), ordered key, inverted time (8) | object record or delete marker: the history | `history.rs` |
 //! | `v` | bucket id (8), ordered key | time (8) of the null version in the history | `history.rs`, `version_id.rs` |
@@ -29,6 +30,7 @@ pub mod acl;
 pub mod body;
 pub mod bucket;
 pub mod codec;
+pub mod document;
 pub mod garbage;
 pub mod history;
 pub mod key;

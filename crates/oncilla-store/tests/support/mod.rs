@@ -22,15 +22,16 @@ use oncilla_store::bucket::NewBucket;
 use oncilla_store::check::Finding;
 use oncilla_store::multipart::{CompleteError, CompleteUpload, CompletedPart, Upload};
 use oncilla_store::multipart::{UploadChecksum, UploadError};
-use oncilla_store::object::{GetObjectError, NewObject, PutObjectError};
+use oncilla_store::object::{CopyObject, Directive, GetObjectError, NewObject, PutObjectError};
 use oncilla_store::rows::garbage::all_garbage;
 use oncilla_store::rows::part::PartRecord;
 use oncilla_store::rows::reference::{all_extent_references, decode_extent_reference};
 use oncilla_store::{
     BodyReader, Bucket, ByteRange, Declared, ETag, Fault, ObjectRecord, Store, StoreOptions,
-    UniqueId, WallClock, WrittenContent,
+    UniqueId, VersionId, WallClock, WrittenContent,
 };
 use oncilla_wire::conditions::{Conditions, EtagCondition, EtagPattern};
+use oncilla_wire::xml::acl::CannedAcl;
 use tempfile::TempDir;
 
 /// The owner of everything, unless a test says otherwise.
@@ -524,4 +525,26 @@ pub fn bytes_of(seed: u64, length: usize) -> Vec<u8> {
 /// An identifier that was never given.
 pub fn unknown_id() -> UniqueId {
     UniqueId([0x77; 16])
+}
+
+/// A copy onto `destination` with new metadata and the tags of the source.
+pub fn copy_request<'a>(
+    source: (&'a Bucket, &'a [u8]),
+    source_version: Option<VersionId>,
+    destination: (&'a Bucket, &'a [u8]),
+    conditions: &'a Conditions,
+) -> CopyObject<'a> {
+    CopyObject {
+        source,
+        source_version,
+        source_conditions: conditions,
+        destination,
+        conditions,
+        owner: OWNER.to_owned(),
+        acl: CannedAcl::Private,
+        storage_class: None,
+        metadata: Directive::Replace(new_object()),
+        tags: Directive::Copy,
+        algorithm: None,
+    }
 }

@@ -9,6 +9,7 @@ use oncilla_iam::{
 };
 use oncilla_meta::Precondition;
 use oncilla_store::bucket::{BucketError, CreateBucketError, DeleteBucketError, ListBuckets};
+use oncilla_store::rows::bucket::BucketRecord;
 
 use super::{Account, Bucket, Key, NewAccount, NewKey, NewStorage, Page, Storage, exit_code_of};
 use crate::failure::Failure;
@@ -285,7 +286,7 @@ impl DirectDoor {
             ..Default::default()
         };
         match self.foundation.store.create_bucket(bucket).await {
-            Ok(bucket) => Ok(bucket_of(&bucket)),
+            Ok(bucket) => Ok(bucket_of(&bucket.name, &bucket.record)),
             Err(CreateBucketError::AlreadyOwnedByYou(_) | CreateBucketError::AlreadyExists) => Err(
                 Failure::general(format!("the bucket {name} exists already")),
             ),
@@ -299,14 +300,14 @@ impl DirectDoor {
         let usage = self
             .foundation
             .store
-            .usage(&found)
+            .usage(found.id())
             .await
             .map_err(|fault| Failure::general(fault.to_string()))?;
         let (objects, bytes) = (Some(usage.objects), Some(usage.bytes));
         Ok(Bucket {
             objects,
             bytes,
-            ..bucket_of(&found)
+            ..bucket_of(&found.name, &found.record)
         })
     }
 
@@ -338,7 +339,11 @@ impl DirectDoor {
             .map(|last| last.name.clone())
             .filter(|_| page.truncated);
         Ok(Page {
-            items: page.buckets.iter().map(bucket_of).collect(),
+            items: page
+                .buckets
+                .iter()
+                .map(|bucket| bucket_of(&bucket.name, &bucket.record))
+                .collect(),
             next,
         })
     }
@@ -431,12 +436,12 @@ fn with_secret(key: AccessKey) -> Key {
     }
 }
 
-fn bucket_of(bucket: &oncilla_store::Bucket) -> Bucket {
+fn bucket_of(name: &str, record: &BucketRecord) -> Bucket {
     Bucket {
-        public: bucket.record.public_objects,
-        name: bucket.name.clone(),
-        account_id: bucket.record.owner.clone(),
-        created_ms: bucket.record.created_ms,
+        public: record.public_objects,
+        name: name.to_owned(),
+        account_id: record.owner.clone(),
+        created_ms: record.created_ms,
         objects: None,
         bytes: None,
     }

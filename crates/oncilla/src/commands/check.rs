@@ -119,7 +119,7 @@ async fn total_bytes(store: &oncilla_store::Store) -> Result<u64, Failure> {
     };
     let mut total = 0;
     for bucket in store.list_buckets(list).await.map_err(failed)?.buckets {
-        total += store.usage(&bucket).await.map_err(failed)?.bytes;
+        total += store.usage(bucket.record.id).await.map_err(failed)?.bytes;
     }
     Ok(total)
 }

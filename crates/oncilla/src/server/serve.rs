@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use oncilla_iam::{Iam, Root, Secret};
 use oncilla_server::admin::api::{self, AdminApi, ServerFacts};
+use oncilla_server::jobs::Jobs;
 use oncilla_server::s3::{S3Options, S3Service};
 
 use super::banner::NewCredentials;
@@ -65,11 +66,18 @@ async fn assemble(
     } else {
         new_credentials(&root)
     };
+    let mut jobs = Jobs::default();
+    let store = foundation.store.clone();
+    jobs.spawn("collector", move || {
+        let store = store.clone();
+        async move { store.run_collector().await }
+    });
     Ok(Assembly {
         service,
         own_routes,
         endpoint_url,
         new_credentials,
+        jobs,
     })
 }
 

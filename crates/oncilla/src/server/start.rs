@@ -11,6 +11,7 @@ use oncilla_server::admin::readiness::Readiness;
 use oncilla_server::admin::{self, OwnPages, OwnRoutes};
 use oncilla_server::connection::ConnectionTimeouts;
 use oncilla_server::front::{Front, FrontOptions};
+use oncilla_server::jobs::Jobs;
 use oncilla_server::metrics::Metrics;
 use oncilla_server::server::{Server, ServerOptions, ShutdownOutcome};
 use oncilla_server::tls::{CertificateFiles, CertificateStore};
@@ -39,6 +40,8 @@ pub struct Assembly<S> {
     pub endpoint_url: Arc<OnceLock<String>>,
     /// Root credentials, if this start made them.
     pub new_credentials: Option<NewCredentials>,
+    /// Background work, which has begun.
+    pub jobs: Jobs,
 }
 
 /// Runs a server until it is told to end. `assemble` makes the handlers on the opened foundation.
@@ -148,9 +151,6 @@ where
         new_credentials,
     );
 
-    let collected = foundation.store.clone();
-    let collector = tokio::spawn(async move { collected.run_collector().await });
-
     let mut checks = tokio::time::interval(CERTIFICATE_CHECK_INTERVAL);
     loop {
         tokio::select! {
@@ -176,9 +176,7 @@ where
         }
     };
     let outcome = outcome.map_err(|error| format!("shutdown failed: {error}"))?;
-    collector.abort();
-    // Ended by the abort, or by itself: either way it touches the store no more.
-    let _ = collector.await;
+    assembly.jobs.stop().await;
     foundation.store.close().await;
     match outcome {
         ShutdownOutcome::Complete => tracing::info!("ended in good order"),

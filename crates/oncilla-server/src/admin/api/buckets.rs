@@ -5,6 +5,7 @@ use axum::{Extension, Json};
 use http::StatusCode;
 use oncilla_iam::IamError;
 use oncilla_store::bucket::{ListBuckets, NewBucket};
+use oncilla_store::rows::bucket::BucketRecord;
 use oncilla_wire::names::check_bucket_name;
 use serde::{Deserialize, Serialize};
 
@@ -41,14 +42,15 @@ impl AdminApi {
     /// A bucket as answers show it.
     pub(super) async fn described(
         &self,
-        bucket: &oncilla_store::Bucket,
+        name: &str,
+        record: &BucketRecord,
     ) -> Result<Bucket, ApiError> {
-        let usage = self.store.usage(bucket).await?;
+        let usage = self.store.usage(record.id).await?;
         Ok(Bucket {
-            name: bucket.name.clone(),
-            account_id: bucket.record.owner.clone(),
-            created_ms: bucket.record.created_ms,
-            public: bucket.record.public_objects,
+            name: name.to_owned(),
+            account_id: record.owner.clone(),
+            created_ms: record.created_ms,
+            public: record.public_objects,
             objects: usage.objects,
             bytes: usage.bytes,
         })
@@ -102,7 +104,7 @@ pub async fn list(
     let next = last.filter(|_| page.truncated);
     let mut items = Vec::with_capacity(page.buckets.len());
     for bucket in page.buckets {
-        items.push(api.described(&bucket).await?);
+        items.push(api.described(&bucket.name, &bucket.record).await?);
     }
     Ok(Json(Page { items, next }))
 }
@@ -117,7 +119,7 @@ pub async fn create(
         let owner = api.account_id_or_root(new.account.as_deref()).await?;
         let bucket = api.make_bucket(new.name, owner, new.public).await?;
         caller.note("CreateBucket", &bucket.name, &summary(&bucket));
-        api.described(&bucket).await
+        api.described(&bucket.name, &bucket.record).await
     })
     .await?;
     Ok((StatusCode::CREATED, Json(bucket)))
@@ -139,7 +141,7 @@ pub async fn show(
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Result<Json<Bucket>, ApiError> {
     let bucket = api.store.bucket(&name).await?;
-    Ok(Json(api.described(&bucket).await?))
+    Ok(Json(api.described(&bucket.name, &bucket.record).await?))
 }
 
 pub async fn delete(

@@ -93,7 +93,7 @@ impl AdminApi {
             };
             let page = self.store.list_buckets(query).await?;
             for bucket in &page.buckets {
-                let usage = self.store.usage(bucket).await?;
+                let usage = self.store.usage(bucket.record.id).await?;
                 counts.buckets += 1;
                 counts.objects += usage.objects;
                 counts.bytes += usage.bytes;

@@ -98,7 +98,7 @@ pub async fn create(
         caller.note("CreateKey", key.id(), &keys::summary(&key.info));
         caller.note("CreateBucket", &bucket.name, &buckets::summary(&bucket));
         Ok(Storage {
-            bucket: api.described(&bucket).await?,
+            bucket: api.described(&bucket.name, &bucket.record).await?,
             key: Key::with_secret(key),
             endpoint_url: api.server.endpoint_url.get().cloned(),
             region: api.server.region.clone(),

@@ -136,6 +136,7 @@ fn check_location(location: &str) -> Result<(), S3Error> {
 #[cfg(test)]
 mod tests {
     use oncilla_store::Bucket;
+    use oncilla_store::Documents;
     use oncilla_store::rows::bucket::BucketRecord;
     use oncilla_store::rows::codec::UnknownFields;
     use oncilla_store::rows::key::BucketId;
@@ -187,11 +188,13 @@ mod tests {
                 public_objects: false,
                 tags: Vec::new(),
                 versioning: VersioningStatus::Unversioned,
+                document_changes: 0,
                 unknown: UnknownFields::default(),
             };
             let bucket = Bucket {
                 name: "bucket".to_owned(),
                 record,
+                documents: Documents::default(),
             };
             CreateBucketError::AlreadyOwnedByYou(Box::new(bucket))
         };
