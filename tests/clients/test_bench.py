@@ -155,6 +155,17 @@ def test_compare_two_endpoints(bench, path_connection, admin_s3, bucket, tmp_pat
     assert_nothing_left(admin_s3, bucket)
 
 
+def test_a_server_is_compared_with_itself(bench, path_connection, admin_s3):
+    url, name = path_connection.endpoint_url, new_bucket_name("bench")
+    report = bench(
+        "get", "--compare", "--rounds", "2", "--objects", "20", "--size", "4KiB", "--bucket", name,
+        "--duration", "200ms", "--warmup", "50ms", "--concurrency", "2",
+        "--endpoint", f"a={url}", "--endpoint", f"b={url}",
+    )
+    assert [target["total"]["errors"] for target in report["targets"]] == [0, 0]
+    assert name not in [found["Name"] for found in admin_s3.list_buckets()["Buckets"]]
+
+
 def test_a_wrong_secret_is_said_and_not_measured(bench, path_connection, bucket):
     wrong = path_connection.environment(AWS_SECRET_ACCESS_KEY="tsec_" + "w" * 44)
     result = bench("get", *SMALL, "--bucket", bucket, check=False, environment=wrong)

@@ -376,7 +376,7 @@ fn sha256_of(contents: &Contents, data: DataRange) -> String {
 fn refusal(status: u16, body: &[u8]) -> OperationError {
     match ErrorDocument::parse(body) {
         Ok(document) if !document.code.is_empty() => {
-            OperationError::new(document.code, shortened(&document.message))
+            OperationError::new(shortened(&document.code), shortened(&document.message))
         }
         _ => {
             let text = String::from_utf8_lossy(body);
@@ -393,6 +393,8 @@ fn transport_failure(error: TransportError) -> OperationError {
     }
 }
 
+/// A server's text as it may be shown: bounded, and without what would steer a terminal.
 fn shortened(text: &str) -> String {
-    text.chars().take(MESSAGE_CHARS_MAX).collect()
+    let harmless = |letter: char| if letter.is_control() { ' ' } else { letter };
+    text.chars().take(MESSAGE_CHARS_MAX).map(harmless).collect()
 }

@@ -12,6 +12,7 @@ use oncilla_bench::round::{RoundError, RoundResult, run_round};
 use oncilla_bench::stats::Record;
 use oncilla_bench::workload::{Kind, Operation, Workload};
 use oncilla_client::exit_code;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::BenchArgs;
 use super::bar::RoundBar;
@@ -43,13 +44,17 @@ pub async fn run(args: BenchArgs) -> Result<(), Failure> {
         workload: Arc::new(workload),
         stop: Arc::new(AtomicBool::new(false)),
     };
-    stop_on_interrupt(course.stop.clone());
+    stop_on_signals(course.stop.clone())?;
 
     let outcome = course.measure(&mut subjects).await;
     let mut problems = Vec::new();
     if !args.keep {
         for subject in subjects.iter_mut().filter(|subject| subject.prepares) {
-            problems.extend(subject.clean().await);
+            problems.extend(subject.remove_objects().await);
+        }
+        // Two targets may share a bucket, which is empty only now.
+        for subject in subjects.iter().filter(|subject| subject.made_bucket) {
+            problems.extend(subject.remove_bucket().await);
         }
     }
     for problem in &problems {
@@ -113,23 +118,35 @@ fn subjects(args: &BenchArgs, prefix: &str) -> Result<Vec<Subject>, Failure> {
             "--compare needs two endpoints: --endpoint a=URL --endpoint b=URL",
         ));
     }
-    named
-        .into_iter()
-        .map(|(name, specs)| Subject::new(name, &specs, args, prefix))
+    // Below the prefix each target has one of its own: a server can be compared with itself.
+    let prefix_of = |index: usize| match args.compare {
+        true => format!("{prefix}{index}/"),
+        false => prefix.to_owned(),
+    };
+    let subjects = named.into_iter().enumerate();
+    subjects
+        .map(|(index, (name, specs))| Subject::new(name, &specs, args, &prefix_of(index)))
         .collect()
 }
 
-/// The first Ctrl-C ends the measurement; the second does not wait for cleaning up.
-fn stop_on_interrupt(stop: Arc<AtomicBool>) {
+/// The first Ctrl-C, or a polite request to end, ends the measurement; the second does not wait for
+/// cleaning up.
+fn stop_on_signals(stop: Arc<AtomicBool>) -> Result<(), Failure> {
+    let cannot = |error| Failure::general(format!("cannot handle signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_err() {
-            return;
-        }
-        stop.store(true, Ordering::Relaxed);
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(i32::from(INTERRUPTED));
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if stop.swap(true, Ordering::Relaxed) {
+                std::process::exit(i32::from(INTERRUPTED));
+            }
         }
     });
+    Ok(())
 }
 
 impl Course<'_> {
@@ -144,6 +161,9 @@ impl Course<'_> {
             .any(|kind| *operation == Operation::Only(*kind));
         let per_round = *operation == Operation::Only(Kind::Delete);
         for subject in subjects.iter_mut().filter(|subject| subject.prepares) {
+            if self.is_stopped() {
+                return Ok(());
+            }
             subject.claim().await?;
             if per_round || (only_new_objects && !self.workload.overwrite) {
                 continue;

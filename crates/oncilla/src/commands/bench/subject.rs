@@ -35,8 +35,9 @@ pub struct Subject {
     pub records: Vec<oncilla_bench::stats::Record>,
     /// The same, as reported.
     pub rounds: Vec<Stats>,
+    /// Whether the bucket is this run's, to be removed at the end.
+    pub made_bucket: bool,
     client: Client,
-    made_bucket: bool,
     prepared: u64,
     written: Vec<ObjectName>,
     open_uploads: Vec<OpenUpload>,
@@ -107,15 +108,6 @@ impl Subject {
 
     /// Makes the bucket if it does not exist, and makes sure that the prefix is nobody else's.
     pub async fn claim(&mut self) -> Result<(), Failure> {
-        match self.client.head_bucket(&self.bucket).await {
-            Ok(()) => {}
-            Err(error) if error.is_not_found() => {
-                self.client.create_bucket(&self.bucket, None).await?;
-                self.made_bucket = true;
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-        }
         let prefix = self.target.objects.keys.prefix().to_owned();
         let request = ListObjectsRequest {
             bucket: self.bucket.clone(),
@@ -123,7 +115,16 @@ impl Subject {
             max_keys: Some(1),
             ..ListObjectsRequest::default()
         };
-        let page = self.client.list_objects(&request).await?;
+        // Not a HEAD, whose refusal would not say why.
+        let page = match self.client.list_objects(&request).await {
+            Ok(page) => page,
+            Err(error) if error.is_not_found() => {
+                self.client.create_bucket(&self.bucket, None).await?;
+                self.made_bucket = true;
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
         if page.objects.is_empty() {
             return Ok(());
         }
@@ -146,9 +147,9 @@ impl Subject {
         self.open_uploads.append(&mut result.open_uploads);
     }
 
-    /// Removes what this run wrote, by name and nothing else. Everything is tried; returns what
-    /// could not be done.
-    pub async fn clean(&mut self) -> Vec<String> {
+    /// Removes the objects that this run wrote, by name and nothing else. Everything is tried;
+    /// returns what could not be done.
+    pub async fn remove_objects(&mut self) -> Vec<String> {
         let mut problems = BTreeSet::new();
         let keys = &self.target.objects.keys;
         let names: Vec<ObjectName> = (0..self.prepared)
@@ -182,16 +183,20 @@ impl Subject {
                 problems.insert(error.to_string());
             }
         }
-        if self.made_bucket
-            && let Err(error) = client.delete_bucket(bucket).await
-        {
-            problems.insert(error.to_string());
-        }
-        let name = &self.target.name;
-        problems
-            .into_iter()
-            .map(|problem| format!("{name}: cannot clean up: {problem}"))
-            .collect()
+        let problems = problems.into_iter();
+        problems.map(|problem| self.not_cleaned(problem)).collect()
+    }
+
+    /// Removes the bucket that this run made; returns why it could not.
+    pub async fn remove_bucket(&self) -> Option<String> {
+        let outcome = self.client.delete_bucket(&self.bucket).await;
+        outcome
+            .err()
+            .map(|error| self.not_cleaned(error.to_string()))
+    }
+
+    fn not_cleaned(&self, problem: String) -> String {
+        format!("{}: cannot clean up: {problem}", self.target.name)
     }
 }
 
