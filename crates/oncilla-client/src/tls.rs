@@ -68,7 +68,10 @@ pub fn client_config(settings: &TlsSettings) -> Result<ClientConfig, TlsError> {
 }
 
 /// A configuration that trusts nobody, for targets without TLS: it reads no certificates.
-pub(crate) fn trusting_nobody() -> Result<ClientConfig, TlsError> {
+///
+/// # Errors
+/// See [`TlsError`].
+pub fn trusting_nobody() -> Result<ClientConfig, TlsError> {
     trusting(RootCertStore::empty())
 }
 

@@ -4,18 +4,22 @@ use std::borrow::Cow;
 use std::fmt::Debug;
 
 use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::event::EventKind;
 use oncilla_wire::tagging::{MAX_BUCKET_TAGS, MAX_OBJECT_TAGS, TagTarget};
 use oncilla_wire::xml::bucket::CreateBucketConfiguration;
 use oncilla_wire::xml::copy::CopyResult;
 use oncilla_wire::xml::delete::{Delete, DeleteResult, MAX_DELETE_KEYS, ObjectIdentifier};
 use oncilla_wire::xml::error::ErrorDocument;
+use oncilla_wire::xml::inventory::{InventoryConfiguration, check_id};
 use oncilla_wire::xml::list_buckets::ListBuckets;
 use oncilla_wire::xml::list_objects::{ListObjects, ListObjectsV2, ObjectEntry};
 use oncilla_wire::xml::list_versions::ListVersions;
+use oncilla_wire::xml::logging::{BucketLoggingStatus, MAX_TARGET_GRANTS, MAX_TARGET_PREFIX_BYTES};
 use oncilla_wire::xml::multipart::{
     CompleteMultipartUpload, CompleteMultipartUploadResult, InitiateMultipartUpload,
     ListMultipartUploads, ListParts, MAX_PART_NUMBER, MAX_PARTS, check_part_order,
 };
+use oncilla_wire::xml::notification::NotificationConfiguration;
 use oncilla_wire::xml::reader::{MAX_DEPTH, MAX_TEXT_BYTES, XmlReader};
 use oncilla_wire::xml::versioning::VersioningStatus;
 use oncilla_wire::xml::{KeyEncoding, location, tagging as tagging_xml};
@@ -112,6 +116,41 @@ pub fn create_bucket(data: &[u8]) {
 /// The body of PutBucketVersioning.
 pub fn versioning(data: &[u8]) {
     round_trip(data, VersioningStatus::parse, |status| status.to_xml());
+}
+
+/// The body of PutBucketNotificationConfiguration.
+pub fn notification(data: &[u8]) {
+    let read = round_trip(data, NotificationConfiguration::parse, |body| body.to_xml());
+    for destination in read.iter().flat_map(|read| &read.destinations) {
+        assert!(!destination.events.is_empty() && !destination.arn.is_empty());
+        // A key that consists of what the rules ask for is taken, with one of the events at least or
+        // none if they never happen here.
+        let prefix = destination.prefix.clone().unwrap_or_default();
+        let key = prefix.clone() + &destination.suffix.clone().unwrap_or_default();
+        for kind in EventKind::ALL {
+            let wanted = destination.events.iter().any(|event| event.covers(*kind));
+            assert_eq!(destination.takes(*kind, key.as_bytes()), wanted);
+        }
+    }
+}
+
+/// The body of PutBucketLogging.
+pub fn logging(data: &[u8]) {
+    let read = round_trip(data, BucketLoggingStatus::parse, |status| status.to_xml());
+    if let Some(enabled) = read.and_then(|status| status.enabled) {
+        assert!(enabled.target_prefix.len() <= MAX_TARGET_PREFIX_BYTES);
+        assert!(enabled.target_grants.len() <= MAX_TARGET_GRANTS);
+    }
+}
+
+/// The body of PutBucketInventoryConfiguration.
+pub fn inventory(data: &[u8]) {
+    let read = round_trip(data, InventoryConfiguration::parse, |body| body.to_xml());
+    if let Some(configuration) = read {
+        assert!(check_id(&configuration.id).is_ok());
+        assert!(!configuration.destination.bucket.is_empty());
+        assert!(configuration.fields.is_sorted_by(|a, b| a < b));
+    }
 }
 
 /// The lists that a client reads.

@@ -11,6 +11,7 @@ use oncilla_meta::{Engine, Mutation, Space};
 use oncilla_store::rows::bucket::{
     BucketRecord, bucket_by_owner_key, bucket_key, bucket_name, bucket_name_by_owner,
 };
+use oncilla_store::rows::event::{EventRecord, event_key, split_event_key};
 use oncilla_store::rows::garbage::Garbage;
 use oncilla_store::rows::history::{
     DeleteMarker, Past, history_key, null_version_key, split_history_key, split_null_version_key,
@@ -44,6 +45,15 @@ fn round_trip<T: Debug + PartialEq>(
     assert_eq!(again, record);
     assert_eq!(encode(&again), encoded);
     Some(record)
+}
+
+/// An event that waits for its delivery.
+pub fn event(data: &[u8]) {
+    round_trip(data, EventRecord::decode, EventRecord::encode);
+    if let Ok((target, time)) = split_event_key(&Bytes::copy_from_slice(data)) {
+        let key = event_key(&target, time, 0);
+        assert_eq!(split_event_key(&key), Ok((target, time)));
+    }
 }
 
 /// A record of the present or the history, and what a listing reads out of it.

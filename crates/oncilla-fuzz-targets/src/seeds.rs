@@ -9,6 +9,7 @@ use oncilla_blob::{Extent, VolumeId};
 use oncilla_hash::{Checksum, ChecksumAlgorithm};
 use oncilla_store::rows::bucket::{BucketRecord, bucket_by_owner_key, bucket_key};
 use oncilla_store::rows::codec::{FieldWriter, UnknownFields};
+use oncilla_store::rows::event::{EventRecord, event_key};
 use oncilla_store::rows::garbage::Garbage;
 use oncilla_store::rows::history::{DeleteMarker, history_key, null_version_key};
 use oncilla_store::rows::key::{BucketId, put_ordered};
@@ -226,7 +227,32 @@ fn record_seeds() -> Vec<Seed> {
     };
     let equal_parts = Layout::of_parts((1..=12).map(|number| (number, 5 << 20)));
     let gaps = Layout::of_parts([(1, 5 << 20), (3, 5 << 20), (4, 6 << 20), (9, 1), (10, 0)]);
+    let event = EventRecord {
+        kind: 1,
+        time_ms: 1_700_000_000_000,
+        sequence: 5,
+        bucket: "b".to_owned(),
+        bucket_owner: "o".to_owned(),
+        key: Bytes::from_static(b"k"),
+        size: Some(300),
+        etag: "e".to_owned(),
+        version_id: "v".to_owned(),
+        configuration_id: "c".to_owned(),
+        principal: "p".to_owned(),
+        source_ip: "::1".to_owned(),
+        request_id: "r".to_owned(),
+        host_id: "h".to_owned(),
+        storage_class: "GLACIER".to_owned(),
+        restored_until_ms: 1_800_000_000_000,
+        unknown: UnknownFields::default(),
+    };
     vec![
+        ("event_row", "all-fields.bin", event.encode().to_vec()),
+        (
+            "event_row",
+            "key.bin",
+            event_key("arn:oncilla:sqs::a:webhook", 7, 9).to_vec(),
+        ),
         ("bucket_row", "all-fields.bin", bucket.encode().to_vec()),
         (
             "bucket_row",

@@ -52,7 +52,7 @@ impl Client {
             tokio::spawn(connection::serve(
                 far_end,
                 Peer::LocalSocket,
-                false,
+                None,
                 Arc::new(front),
                 Arc::new(InFlightRequests::default()),
                 ConnectionTimeouts::default(),

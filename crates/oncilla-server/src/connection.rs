@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::front::{ConnectionContext, Front};
 use crate::http_io::{Activity, HttpIo, Phase};
 use crate::in_flight::InFlightRequests;
+use crate::request_context::TlsSession;
 use crate::{Peer, Service};
 
 /// Longest head of a request in bytes, request line included. S3's own limit is 8 KiB of headers;
@@ -58,7 +59,7 @@ impl Default for ConnectionTimeouts {
 pub async fn serve<S, T>(
     io: T,
     peer: Peer,
-    tls: bool,
+    tls: Option<TlsSession>,
     front: Arc<Front<S>>,
     registry: Arc<InFlightRequests>,
     timeouts: ConnectionTimeouts,

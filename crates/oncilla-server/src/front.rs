@@ -18,6 +18,7 @@ use crate::limits::{InFlightLimit, MemoryBudget};
 use crate::metrics::Metrics;
 use crate::refusal;
 use crate::request_body::ContinueSent;
+use crate::request_context::TlsSession;
 use crate::{Peer, RequestBody, RequestContext, RequestFacts, RequestId, ResponseBody, Service};
 
 /// Everything under this path is the server's own: no bucket name can begin with `-`.
@@ -84,7 +85,7 @@ pub struct Front<S> {
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionContext {
     pub peer: Peer,
-    pub tls: bool,
+    pub tls: Option<TlsSession>,
     pub activity: Arc<Activity>,
     pub registry: Arc<InFlightRequests>,
 }
@@ -141,7 +142,7 @@ impl<S: Service> Front<S> {
             RequestStart {
                 request_id,
                 peer: connection.peer,
-                tls: connection.tls,
+                tls: connection.tls.is_some(),
                 arrived,
                 facts: Arc::clone(&facts),
                 activity: connection.activity,
@@ -167,7 +168,8 @@ impl<S: Service> Front<S> {
         let context = RequestContext {
             request_id,
             peer: connection.peer,
-            tls: connection.tls,
+            tls: connection.tls.is_some(),
+            tls_session: connection.tls,
             arrived,
             facts: Arc::clone(&facts),
             memory: self.memory.clone(),

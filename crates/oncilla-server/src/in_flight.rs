@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::access_log::{self, AccessLogLine};
+use crate::bucket_logs::Ended;
 use crate::http_io::Activity;
 use crate::limits::InFlightSlot;
 use crate::metrics::{Metrics, RequestMeasure};
@@ -142,6 +143,20 @@ impl Drop for RequestRecord {
             received_bytes,
             sent_bytes: self.sent_bytes,
         });
+        if let Some(draft) = start.facts.bucket_log() {
+            draft.end(Ended {
+                request_id: start.request_id,
+                peer: start.peer,
+                method: &self.description.method,
+                uri: &self.description.uri,
+                user_agent: self.user_agent.as_ref(),
+                facts: &facts,
+                status: self.status,
+                sent_bytes: self.sent_bytes,
+                first_byte: self.first_byte,
+                total,
+            });
+        }
         if !access_log::is_enabled() {
             return;
         }

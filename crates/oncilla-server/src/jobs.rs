@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 
 /// Pause before a job that panicked is begun again: long enough not to fill the log.
@@ -14,6 +15,7 @@ const RESTART_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub struct Jobs {
     running: Vec<(&'static str, JoinHandle<()>)>,
+    last: Vec<(&'static str, BoxFuture<'static, ()>)>,
 }
 
 impl Jobs {
@@ -32,6 +34,11 @@ impl Jobs {
         self.running.push((name, tokio::spawn(watched)));
     }
 
+    /// Has something done by [`Jobs::stop`], once all jobs have ended. It should not take long.
+    pub fn at_last(&mut self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.last.push((name, work.boxed()));
+    }
+
     /// Ends all jobs. When it returns, none of them touches anything any more.
     pub async fn stop(mut self) {
         for (_, job) in &self.running {
@@ -41,6 +48,10 @@ impl Jobs {
             // Ended by the abort, or by itself.
             let _ = job.await;
             tracing::debug!(job = name, "stopped");
+        }
+        for (name, work) in std::mem::take(&mut self.last) {
+            work.await;
+            tracing::debug!(job = name, "finished");
         }
     }
 }
@@ -74,7 +85,16 @@ mod tests {
         });
         tokio::time::sleep(RESTART_PAUSE * 10).await;
         assert_eq!(begun.load(Ordering::Relaxed), 3);
+        let done = Arc::new(AtomicUsize::new(0));
+        let set = Arc::clone(&done);
+        let running = Arc::clone(&begun);
+        jobs.at_last("test", async move {
+            // Its job has ended by then.
+            assert_eq!(Arc::strong_count(&running), 2);
+            set.store(1, Ordering::Relaxed);
+        });
         jobs.stop().await;
         assert_eq!(Arc::strong_count(&begun), 1);
+        assert_eq!(done.load(Ordering::Relaxed), 1);
     }
 }

@@ -8,22 +8,26 @@
 //! - [`front`] gives each request its id, its share of the [`limits`], its line in the
 //!   [`access_log`] and its place in the [`metrics`], and sends it on: paths under `/-/` to
 //!   [`admin`], all others to the S3 service,
-//! - [`jobs`] runs what happens without a request,
+//! - [`jobs`] runs what happens without a request, such as the delivery of [`notifications`], of
+//!   [`bucket_logs`] and of [`inventories`],
 //! - [`data_directory`] makes sure that a directory belongs to one server of a format it knows.
 
 pub mod access_log;
 pub mod admin;
+pub mod bucket_logs;
 pub mod connection;
 pub mod data_directory;
 pub mod front;
 pub mod http_io;
 pub mod in_flight;
+pub mod inventories;
 pub mod jobs;
 pub mod limits;
 pub mod listener;
 pub mod local_socket;
 pub mod metrics;
 pub mod metrics_collectors;
+pub mod notifications;
 pub mod open_files;
 pub mod progress_guard;
 pub mod refusal;
@@ -36,6 +40,7 @@ pub mod s3;
 pub mod self_signed;
 pub mod server;
 pub mod service;
+mod service_write;
 pub mod tls;
 
 pub use limits::{MemoryBudget, MemoryPermit, Overloaded};

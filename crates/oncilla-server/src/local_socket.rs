@@ -69,7 +69,7 @@ pub(crate) async fn serve<S: Service>(
                 connections.spawn(connection::serve(
                     stream,
                     Peer::LocalSocket,
-                    false,
+                    None,
                     front,
                     requests,
                     timeouts,

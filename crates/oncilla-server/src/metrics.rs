@@ -22,6 +22,9 @@ const LATENCY_BOUNDS_SECONDS: [f64; 18] = [
     4.0, 8.0, 16.0, 64.0,
 ];
 
+/// Figures that are read when the metrics page is asked for.
+pub type Collectors = Vec<Box<dyn Collector>>;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     operation: &'static str,

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use crate::bucket_logs::Draft;
 use crate::{MemoryBudget, RequestId};
 
 /// Who is at the other end of a connection.
@@ -29,6 +30,15 @@ impl fmt::Display for Peer {
     }
 }
 
+/// What was agreed on for a TLS connection, by the names that access logs have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsSession {
+    /// Such as `TLSv1.3`.
+    pub version: &'static str,
+    /// Such as `TLS_AES_128_GCM_SHA256`.
+    pub cipher_suite: &'static str,
+}
+
 /// What the machinery knows of a request. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
@@ -38,6 +48,8 @@ pub struct RequestContext {
     pub peer: Peer,
     /// Whether the request came over TLS.
     pub tls: bool,
+    /// How it is encrypted, if it came over TLS.
+    pub tls_session: Option<TlsSession>,
     /// When the head had been read.
     pub arrived: Instant,
     /// Where the handler notes what the log and the metrics should know.
@@ -51,6 +63,8 @@ pub struct RequestContext {
 #[derive(Debug, Default)]
 pub struct RequestFacts {
     inner: Mutex<Facts>,
+    /// The line in the bucket's own log, if it has one.
+    bucket_log: OnceLock<Box<Draft>>,
     received_bytes: AtomicU64,
 }
 
@@ -94,6 +108,16 @@ impl RequestFacts {
     /// Notes the error that is answered, or found while the body was already on its way.
     pub fn note_error_code(&self, code: &'static str) {
         self.inner.lock().error_code = Some(code);
+    }
+
+    /// Notes that the request gets a line in its bucket's log. Only the first one counts.
+    pub(crate) fn note_bucket_log(&self, draft: Draft) {
+        let _ = self.bucket_log.set(Box::new(draft));
+    }
+
+    /// The line in the bucket's log.
+    pub(crate) fn bucket_log(&self) -> Option<&Draft> {
+        self.bucket_log.get().map(|draft| &**draft)
     }
 
     /// What has been noted so far. Whoever notes something waits while it is being read.

@@ -16,7 +16,7 @@ use crate::connection::{self, ConnectionTimeouts};
 use crate::front::Front;
 use crate::in_flight::InFlightRequests;
 use crate::progress_guard::ProgressGuard;
-use crate::tls::CertificateStore;
+use crate::tls::{self, CertificateStore};
 use crate::{Peer, Service};
 
 /// How long a runtime waits at its end for blocking calls (file reads) that are still running.
@@ -197,7 +197,7 @@ async fn serve_accepted<S: Service>(
     };
     let stream = ProgressGuard::new(stream, timeouts.write_stall);
     let Some(certificates) = certificates else {
-        connection::serve(stream, peer, false, front, registry, timeouts, drain).await;
+        connection::serve(stream, peer, None, front, registry, timeouts, drain).await;
         drop(slot);
         return;
     };
@@ -209,7 +209,8 @@ async fn serve_accepted<S: Service>(
     };
     let reason = match outcome {
         Ok(Ok(stream)) => {
-            connection::serve(stream, peer, true, front, registry, timeouts, drain).await;
+            let session = tls::session(stream.get_ref().1);
+            connection::serve(stream, peer, session, front, registry, timeouts, drain).await;
             drop(slot);
             return;
         }

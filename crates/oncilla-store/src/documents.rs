@@ -13,7 +13,8 @@ use crate::fault::Fault;
 use crate::rows::bucket::{BucketRecord, bucket_key};
 use crate::rows::codec::UnknownFields;
 use crate::rows::document::{
-    DocumentKind, DocumentRecord, document_key, documents_of_bucket, split_document_key,
+    DocumentKind, DocumentRecord, all_documents, document_key, documents_of_bucket,
+    split_document_key,
 };
 use crate::rows::key::BucketId;
 use crate::store::{CONFLICT_RETRIES_MAX, Store, scan};
@@ -138,6 +139,15 @@ impl Documents {
     }
 }
 
+/// Which document, of kinds that have names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentPlace {
+    /// Id of the bucket.
+    pub bucket: BucketId,
+    /// The document's name.
+    pub name: String,
+}
+
 /// What a document is to be.
 #[derive(Clone, Debug, Default)]
 pub struct NewDocument {
@@ -171,6 +181,74 @@ impl From<BucketError> for PutDocumentError {
 }
 
 impl Store {
+    /// The documents of one kind, of all buckets, at most `limit`, in the order of buckets' ids and
+    /// documents' names: for jobs, which look at them one after the other. `after` is where an
+    /// earlier page ended.
+    pub async fn documents_of_kind(
+        &self,
+        kind: DocumentKind,
+        after: Option<&DocumentPlace>,
+        limit: usize,
+    ) -> Result<Vec<DocumentPlace>, Fault> {
+        let (mut start, end) = all_documents();
+        if let Some(after) = after {
+            start = crate::bucket::next_key(&document_key(after.bucket, kind, &after.name));
+        }
+        let mut places = Vec::new();
+        loop {
+            let page = scan(start, end.clone(), PAGE_ROWS);
+            let page = self.inner.engine.scan(page).await?;
+            let last = page.rows.last().map(|row| row.key.clone());
+            for row in page.rows {
+                let (bucket, found, name) = split_document_key(&row.key)?;
+                if found == Some(kind) {
+                    places.push(DocumentPlace { bucket, name });
+                }
+                if places.len() == limit {
+                    return Ok(places);
+                }
+            }
+            match last.filter(|_| page.more) {
+                Some(last) => start = crate::bucket::next_key(&last),
+                None => return Ok(places),
+            }
+        }
+    }
+
+    /// Sets what the server keeps with a document, if that still says `text`. Says whether it did.
+    pub async fn set_document_detail(
+        &self,
+        bucket: &Bucket,
+        kind: DocumentKind,
+        name: &str,
+        text: &[u8],
+        detail: Bytes,
+    ) -> Result<bool, Fault> {
+        let _forget_when_dropped = self.inner.buckets.forget_when_dropped();
+        let key = document_key(bucket.id(), kind, name);
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let Some(row) = self.get(&key).await? else {
+                return Ok(false);
+            };
+            let mut record = DocumentRecord::decode(row.clone())?;
+            if record.text != text {
+                return Ok(false);
+            }
+            record.detail = detail.clone();
+            let mut mutation = Mutation::new();
+            mutation
+                .require(Precondition::Equals(key.clone(), row))
+                .put(Space::Records, key.clone(), record.encode());
+            let time = self.inner.clock.tick();
+            if let CommitOutcome::Committed { .. } = self.commit(mutation, time).await? {
+                return Ok(true);
+            }
+        }
+        Err(Fault::Unavailable(
+            "too many concurrent changes of one document".to_owned(),
+        ))
+    }
+
     /// Sets a document of a bucket, or removes it with `None`; `name` is empty for kinds of which
     /// there is one. Readers see it at once, those of other processes after
     /// [`BUCKET_CACHED_FOR`](crate::bucket::BUCKET_CACHED_FOR).

@@ -16,8 +16,10 @@ pub mod collector;
 pub mod content;
 pub mod documents;
 pub mod etag;
+pub mod events;
 mod fault;
 pub mod history;
+pub mod inventory;
 pub mod list;
 mod locks;
 pub mod multipart;
@@ -34,6 +36,7 @@ pub use content::{
 };
 pub use documents::{Document, Documents, NewDocument};
 pub use etag::ETag;
+pub use events::{Cause, Origin};
 pub use fault::Fault;
 pub use rows::document::DocumentKind;
 pub use rows::history::DeleteMarker;

@@ -15,6 +15,7 @@ use crate::bucket::{BUCKET_CACHED_FOR, BUCKETS_CACHED_MAX, Bucket};
 use crate::clock::{Clock, WallClock};
 use crate::collector::CollectorState;
 use crate::content::{BodySource, ContentLimits, ContentWriter, HashThreads, hash_threads_default};
+use crate::events::Origin;
 use crate::fault::Fault;
 use crate::locks::KeyLocks;
 use crate::pins::UploadPins;
@@ -67,6 +68,8 @@ pub(crate) const CONFLICT_RETRIES_MAX: usize = 64;
 #[derive(Clone)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
+    /// Who causes the changes made through this handle; `None` if nobody asked.
+    pub(crate) origin: Option<Arc<Origin>>,
 }
 
 pub(crate) struct Inner {
@@ -108,6 +111,7 @@ impl Store {
         };
         Ok(Self {
             inner: Arc::new(inner),
+            origin: None,
         })
     }
 

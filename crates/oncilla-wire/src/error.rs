@@ -64,7 +64,9 @@ error_codes! {
     InvalidPartOrder, 400, "The list of parts was not in ascending order. The parts list must be specified in order by part number.";
     InvalidRange, 416, "The requested range is not satisfiable.";
     InvalidRequest, 400, "Invalid Request";
+    InvalidS3DestinationBucket, 400, "The S3 destination bucket is not valid.";
     InvalidStorageClass, 400, "The storage class that you specified is not valid.";
+    InvalidTargetBucketForLogging, 400, "The target bucket for logging does not exist, is not owned by you, or does not have the appropriate grants for the log-delivery group.";
     InvalidTag, 400, "The tag provided was not a valid tag.";
     InvalidToken, 400, "The provided token is malformed or otherwise not valid.";
     InvalidURI, 400, "The specified URI could not be parsed.";
@@ -76,6 +78,7 @@ error_codes! {
     MissingContentLength, 411, "You must provide the Content-Length HTTP header.";
     MissingSecurityHeader, 400, "Your request is missing a required header.";
     NoSuchBucket, 404, "The specified bucket does not exist.";
+    NoSuchConfiguration, 404, "The specified configuration does not exist.";
     NoSuchKey, 404, "The specified key does not exist.";
     NoSuchTagSet, 404, "The TagSet does not exist.";
     NoSuchUpload, 404, "The specified multipart upload does not exist. The upload ID might be invalid, or the multipart upload might have been aborted or completed.";
@@ -90,6 +93,7 @@ error_codes! {
     ServiceUnavailable, 503, "Service is unable to handle request.";
     SignatureDoesNotMatch, 403, "The request signature that the server calculated does not match the signature that you provided. Check your secret access key and signing method.";
     SlowDown, 503, "Please reduce your request rate.";
+    TooManyConfigurations, 400, "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.";
     TooManyBuckets, 400, "You have attempted to create more buckets than are allowed for this account.";
     UnexpectedContent, 400, "This request contains unsupported content.";
     XAmzContentChecksumMismatch, 400, "The checksum value that you specified did not match what the server received.";

@@ -147,6 +147,11 @@ pub const X_AMZ_TAGGING_DIRECTIVE: HeaderName = name("x-amz-tagging-directive");
 /// The object to rename.
 pub const X_AMZ_RENAME_SOURCE: HeaderName = name("x-amz-rename-source");
 
+// Configuration of buckets.
+
+/// Whether destinations of event notifications are taken as they are.
+pub const X_AMZ_SKIP_DESTINATION_VALIDATION: HeaderName = name("x-amz-skip-destination-validation");
+
 // Multipart uploads.
 
 /// When an unfinished upload will be removed.

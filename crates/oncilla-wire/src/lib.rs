@@ -10,6 +10,7 @@ pub mod chunked;
 pub mod conditions;
 pub mod copy_source;
 pub mod error;
+pub mod event;
 pub mod header;
 pub mod names;
 pub mod operation;

@@ -121,10 +121,10 @@ operations! {
     ListBucketIntelligentTieringConfigurations: GET Bucket ["intelligent-tiering"] => "s3:GetIntelligentTieringConfiguration", planned;
     PutBucketIntelligentTieringConfiguration: PUT Bucket ["intelligent-tiering"] => "s3:PutIntelligentTieringConfiguration", planned;
     DeleteBucketIntelligentTieringConfiguration: DELETE Bucket ["intelligent-tiering"] => "s3:PutIntelligentTieringConfiguration", planned;
-    GetBucketInventoryConfiguration: GET Bucket ["inventory", "id"] => "s3:GetInventoryConfiguration", planned;
-    ListBucketInventoryConfigurations: GET Bucket ["inventory"] => "s3:GetInventoryConfiguration", planned;
-    PutBucketInventoryConfiguration: PUT Bucket ["inventory"] => "s3:PutInventoryConfiguration", planned;
-    DeleteBucketInventoryConfiguration: DELETE Bucket ["inventory"] => "s3:PutInventoryConfiguration", planned;
+    GetBucketInventoryConfiguration: GET Bucket ["inventory", "id"] => "s3:GetInventoryConfiguration", implemented;
+    ListBucketInventoryConfigurations: GET Bucket ["inventory"] => "s3:GetInventoryConfiguration", implemented;
+    PutBucketInventoryConfiguration: PUT Bucket ["inventory"] => "s3:PutInventoryConfiguration", implemented;
+    DeleteBucketInventoryConfiguration: DELETE Bucket ["inventory"] => "s3:PutInventoryConfiguration", implemented;
     GetBucketMetricsConfiguration: GET Bucket ["metrics", "id"] => "s3:GetMetricsConfiguration", planned;
     ListBucketMetricsConfigurations: GET Bucket ["metrics"] => "s3:GetMetricsConfiguration", planned;
     PutBucketMetricsConfiguration: PUT Bucket ["metrics"] => "s3:PutMetricsConfiguration", planned;
@@ -139,8 +139,8 @@ operations! {
     PutBucketLifecycleConfiguration: PUT Bucket ["lifecycle"] => "s3:PutLifecycleConfiguration", planned;
     DeleteBucketLifecycle: DELETE Bucket ["lifecycle"] => "s3:PutLifecycleConfiguration", planned;
     GetBucketLocation: GET Bucket ["location"] => "s3:GetBucketLocation", implemented;
-    GetBucketLogging: GET Bucket ["logging"] => "s3:GetBucketLogging", planned;
-    PutBucketLogging: PUT Bucket ["logging"] => "s3:PutBucketLogging", planned;
+    GetBucketLogging: GET Bucket ["logging"] => "s3:GetBucketLogging", implemented;
+    PutBucketLogging: PUT Bucket ["logging"] => "s3:PutBucketLogging", implemented;
     CreateBucketMetadataConfiguration: POST Bucket ["metadataConfiguration"] => "s3:CreateBucketMetadataTableConfiguration", planned;
     GetBucketMetadataConfiguration: GET Bucket ["metadataConfiguration"] => "s3:GetBucketMetadataTableConfiguration", planned;
     DeleteBucketMetadataConfiguration: DELETE Bucket ["metadataConfiguration"] => "s3:DeleteBucketMetadataTableConfiguration", planned;
@@ -149,8 +149,8 @@ operations! {
     CreateBucketMetadataTableConfiguration: POST Bucket ["metadataTable"] => "s3:CreateBucketMetadataTableConfiguration", planned;
     GetBucketMetadataTableConfiguration: GET Bucket ["metadataTable"] => "s3:GetBucketMetadataTableConfiguration", planned;
     DeleteBucketMetadataTableConfiguration: DELETE Bucket ["metadataTable"] => "s3:DeleteBucketMetadataTableConfiguration", planned;
-    GetBucketNotificationConfiguration: GET Bucket ["notification"] => "s3:GetBucketNotification", planned;
-    PutBucketNotificationConfiguration: PUT Bucket ["notification"] => "s3:PutBucketNotification", planned;
+    GetBucketNotificationConfiguration: GET Bucket ["notification"] => "s3:GetBucketNotification", implemented;
+    PutBucketNotificationConfiguration: PUT Bucket ["notification"] => "s3:PutBucketNotification", implemented;
     GetObjectLockConfiguration: GET Bucket ["object-lock"] => "s3:GetBucketObjectLockConfiguration", planned;
     PutObjectLockConfiguration: PUT Bucket ["object-lock"] => "s3:PutBucketObjectLockConfiguration", planned;
     GetBucketOwnershipControls: GET Bucket ["ownershipControls"] => "s3:GetBucketOwnershipControls", planned;

@@ -1,8 +1,8 @@
 //! The way every S3 request takes.
 
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, HOST, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use oncilla_store::Bucket;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use oncilla_store::{Bucket, DocumentKind};
 use oncilla_wire::address::Address;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{X_AMZ_EXPECTED_BUCKET_OWNER, refuse_not_implemented};
@@ -11,6 +11,7 @@ use oncilla_wire::operation::{self, Level, Operation};
 use oncilla_wire::query::Query;
 use oncilla_wire::sigv4::RequestView;
 
+use crate::bucket_logs::Draft;
 use crate::s3::answer::Answer;
 use crate::s3::authorize::ObjectTarget;
 use crate::s3::errors::ACTUAL_OBJECT_SIZE;
@@ -26,13 +27,17 @@ impl Service for S3Service {
     ) -> Response<ResponseBody> {
         let is_head = request.method() == Method::HEAD;
         let uri = request.uri().clone();
-        match self.answer(request, context.clone()).await {
+        let answer = match self.answer(request, context.clone()).await {
             Ok(answer) => answer,
             Err(error) => {
                 context.facts.note_error_code(error.code.as_str());
                 error_answer(&error, uri.path(), &context, is_head)
             }
+        };
+        if let Some(log) = context.facts.bucket_log() {
+            log.answered(&answer);
         }
+        answer
     }
 }
 
@@ -67,7 +72,14 @@ impl S3Service {
             raw_query: head.uri.query().unwrap_or_default(),
             headers: &head.headers,
         };
-        let sender = self.authenticate(&view, &context).await?;
+        let sender = match self.authenticate(&view, &context).await {
+            Ok(sender) => sender,
+            Err(error) => {
+                self.log_unauthenticated(&bucket, &head.headers, &query, &context)
+                    .await;
+                return Err(error);
+            }
+        };
         // What does not exist is told to whoever proved who they are, and to nobody before.
         let operation = operation?;
         let request = S3Request {
@@ -107,6 +119,7 @@ impl S3Service {
         let bucket = self.store.bucket(&request.bucket).await;
         let bucket = bucket
             .map_err(|error| errors::bucket(error).detail("BucketName", request.bucket.clone()))?;
+        self.log_request(&bucket, request);
         let version = match operation.level() {
             Level::Object => request.version_id()?,
             Level::Bucket | Level::Service => None,
@@ -118,13 +131,77 @@ impl S3Service {
         self.authorize_in_bucket(&request.principal, operation, &bucket, target)
             .await?;
         check_expected_owner(request, &X_AMZ_EXPECTED_BUCKET_OWNER, &bucket)?;
-        let bucket = &bucket;
+        // Only then do events have to know who caused them.
+        if bucket.documents.get(DocumentKind::Notification).is_some() {
+            return self.acting_for(request).perform(request, &bucket).await;
+        }
+        self.perform(request, &bucket).await
+    }
+
+    /// Begins the request's line in its bucket's log, if the bucket has one.
+    fn log_request(&self, bucket: &Bucket, request: &S3Request) {
+        let S3Request {
+            headers,
+            query,
+            context,
+            ..
+        } = request;
+        let logs = self.bucket_logs.as_ref();
+        let draft = logs.and_then(|logs| Draft::begin(logs, bucket, headers, query, context));
+        if let Some(draft) = draft {
+            let draft = draft.of(request.operation, request.account_id(), headers);
+            context.facts.note_bucket_log(draft);
+        }
+    }
+
+    /// As [`S3Service::log_request`] for a request whose sender is not known.
+    async fn log_unauthenticated(
+        &self,
+        bucket: &str,
+        headers: &HeaderMap,
+        query: &Query,
+        context: &RequestContext,
+    ) {
+        let Some(logs) = &self.bucket_logs else {
+            return;
+        };
+        if bucket.is_empty() {
+            return;
+        }
+        // A line that is missing is as good as one that was lost.
+        let Ok(bucket) = self.store.bucket(bucket).await else {
+            return;
+        };
+        if let Some(draft) = Draft::begin(logs, &bucket, headers, query, context) {
+            context.facts.note_bucket_log(draft);
+        }
+    }
+
+    /// Hands a request that is authorized to its handler.
+    async fn perform(&self, request: &mut S3Request, bucket: &Bucket) -> Answer {
+        let operation = request.operation;
         match operation {
             Operation::HeadBucket => bucket::head(self, bucket),
             Operation::DeleteBucket => bucket::delete(self, bucket).await,
             Operation::GetBucketLocation => bucket::location(self, bucket),
             Operation::GetBucketVersioning => bucket::get_versioning(bucket),
             Operation::PutBucketVersioning => bucket::put_versioning(self, request, bucket).await,
+            Operation::GetBucketNotificationConfiguration => bucket::get_notification(bucket),
+            Operation::PutBucketNotificationConfiguration => {
+                bucket::put_notification(self, request, bucket).await
+            }
+            Operation::GetBucketInventoryConfiguration => bucket::get_inventory(request, bucket),
+            Operation::ListBucketInventoryConfigurations => {
+                bucket::list_inventories(request, bucket)
+            }
+            Operation::PutBucketInventoryConfiguration => {
+                bucket::put_inventory(self, request, bucket).await
+            }
+            Operation::DeleteBucketInventoryConfiguration => {
+                bucket::delete_inventory(self, request, bucket).await
+            }
+            Operation::GetBucketLogging => bucket::get_logging(bucket),
+            Operation::PutBucketLogging => bucket::put_logging(self, request, bucket).await,
             Operation::GetBucketAcl => bucket::get_acl(self, bucket).await,
             Operation::PutBucketAcl => bucket::put_acl(self, request, bucket).await,
             Operation::GetBucketTagging => bucket::get_tagging(bucket),

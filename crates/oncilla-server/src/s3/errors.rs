@@ -4,6 +4,7 @@
 use http::HeaderValue;
 use http::header::{ALLOW, LAST_MODIFIED};
 use oncilla_store::bucket::{BucketError, CreateBucketError, DeleteBucketError};
+use oncilla_store::documents::PutDocumentError;
 use oncilla_store::multipart::{CompleteError, PART_BYTES_MIN, UploadError};
 use oncilla_store::object::{CopyError, DeleteObjectError, GetObjectError, PutObjectError};
 use oncilla_store::{DeleteMarker, DigestMismatch, Fault, WriteContentError};
@@ -81,6 +82,14 @@ pub fn bucket(error: BucketError) -> S3Error {
     match error {
         BucketError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
         BucketError::Fault(inner) => fault(inner),
+    }
+}
+
+pub fn put_document(error: PutDocumentError) -> S3Error {
+    match error {
+        PutDocumentError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
+        PutDocumentError::TooMany => S3ErrorCode::TooManyConfigurations.into(),
+        PutDocumentError::Fault(inner) => fault(inner),
     }
 }
 

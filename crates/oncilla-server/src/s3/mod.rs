@@ -23,12 +23,17 @@ mod tags;
 use std::sync::Arc;
 
 use oncilla_iam::Iam;
-use oncilla_store::Store;
+use oncilla_store::{Cause, Origin, Store};
 use oncilla_wire::address::Addressing;
+use oncilla_wire::operation::Operation;
 use oncilla_wire::sigv4::SigningKey;
 use quick_cache::sync::Cache;
 
+use crate::Peer;
+use crate::bucket_logs::BucketLogs;
+use crate::notifications::Targets;
 use authenticate::SigningKeyName;
+use request::S3Request;
 
 /// Settings of the S3 API.
 #[derive(Clone, Debug)]
@@ -51,6 +56,10 @@ pub struct S3Service {
     iam: Iam,
     addressing: Arc<Addressing>,
     options: Arc<S3Options>,
+    /// Where event notifications may go.
+    targets: Arc<Targets>,
+    /// Access logs of buckets.
+    bucket_logs: Option<BucketLogs>,
     /// Deriving a signing key takes four HMACs, and the same one serves for a day.
     signing_keys: Arc<Cache<SigningKeyName, SigningKey>>,
 }
@@ -63,7 +72,45 @@ impl S3Service {
             iam,
             addressing: Arc::new(Addressing::new(&options.domains)),
             options: Arc::new(options),
+            targets: Arc::default(),
+            bucket_logs: None,
             signing_keys: Arc::new(Cache::new(SIGNING_KEYS_MAX)),
+        }
+    }
+
+    /// The same service with targets for event notifications.
+    #[must_use]
+    pub fn with_targets(mut self, targets: Targets) -> Self {
+        self.targets = Arc::new(targets);
+        self
+    }
+
+    /// The same service, which writes lines into the logs of buckets.
+    #[must_use]
+    pub fn with_bucket_logs(mut self, logs: BucketLogs) -> Self {
+        self.bucket_logs = Some(logs);
+        self
+    }
+
+    /// The same service for one request: events tell that its sender caused them.
+    fn acting_for(&self, request: &S3Request) -> Self {
+        let context = &request.context;
+        let origin = Origin {
+            cause: match request.operation {
+                Operation::PostObject => Cause::Form,
+                _ => Cause::Request,
+            },
+            principal: request.account_id().to_owned(),
+            source_ip: match context.peer {
+                Peer::Tcp(address) => address.ip().to_canonical().to_string(),
+                Peer::LocalSocket => String::new(),
+            },
+            request_id: context.request_id.to_string(),
+            host_id: context.request_id.host_id(),
+        };
+        Self {
+            store: self.store.acting_for(origin),
+            ..self.clone()
         }
     }
 }

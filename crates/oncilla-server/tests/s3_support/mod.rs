@@ -190,8 +190,8 @@ impl World {
         }
     }
 
-    /// Sends a call, anonymous without a sender.
-    pub async fn send_by(&self, sender: Option<&User>, call: Call) -> Reply {
+    /// A call as the server gets it, signed by a sender if there is one.
+    pub fn request(&self, sender: Option<&User>, call: Call) -> Request<Bytes> {
         let mut headers = call.headers;
         headers.insert("host", HeaderValue::from_static(HOST));
         if call.announces_length {
@@ -215,13 +215,20 @@ impl World {
         let mut request = Request::builder()
             .method(call.method)
             .uri(&call.target)
-            .body(RequestBody::from_bytes(call.body))
+            .body(call.body)
             .unwrap();
         *request.headers_mut() = headers;
+        request
+    }
+
+    /// Sends a call, anonymous without a sender.
+    pub async fn send_by(&self, sender: Option<&User>, call: Call) -> Reply {
+        let request = self.request(sender, call).map(RequestBody::from_bytes);
         let context = RequestContext {
             request_id: RequestId::next(),
             peer: Peer::LocalSocket,
             tls: false,
+            tls_session: None,
             arrived: Instant::now(),
             facts: Arc::default(),
             memory: self.memory.clone(),

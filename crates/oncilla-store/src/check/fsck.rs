@@ -13,6 +13,7 @@ use crate::rows::bucket::{
     BucketRecord, all_buckets, bucket_by_owner_key, bucket_name, bucket_name_key,
 };
 use crate::rows::document::{DocumentRecord, all_documents, split_document_key};
+use crate::rows::event::{EventRecord, all_events, split_event_key};
 use crate::rows::garbage::{Garbage, all_garbage};
 use crate::rows::key::{BucketId, UniqueId};
 use crate::rows::layout::{Layout, layout_key};
@@ -96,6 +97,7 @@ impl Store {
         };
         fsck.buckets().await?;
         fsck.documents().await?;
+        fsck.events().await?;
         fsck.garbage().await?;
         fsck.uploads().await?;
         fsck.objects().await?;
@@ -166,6 +168,18 @@ impl Fsck<'_> {
             };
             if let Err(error) = DocumentRecord::decode(row.value) {
                 let detail = format!("bucket {name}, {kind:?}: {error}");
+                self.find(Finding::damage(detail));
+            }
+        }
+        Ok(())
+    }
+
+    async fn events(&mut self) -> Result<(), Fault> {
+        let mut rows = Rows::new(self.reader, all_events());
+        while let Some(row) = rows.next().await? {
+            let (target, _) = split_event_key(&row.key)?;
+            if let Err(error) = EventRecord::decode(row.value) {
+                let detail = format!("an event for {target}: {error}");
                 self.find(Finding::damage(detail));
             }
         }

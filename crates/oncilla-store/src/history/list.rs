@@ -151,7 +151,7 @@ impl<'a> Cursor<'a> {
 }
 
 /// The present and the history of a bucket, merged.
-struct Merge<'a> {
+pub(crate) struct Merge<'a> {
     bucket: BucketId,
     present: Cursor<'a>,
     past: Cursor<'a>,
@@ -192,6 +192,49 @@ impl<'a> Merge<'a> {
             past: Cursor::new(reader, begin.1.max(first.1), end.1),
             newer_listed,
         })
+    }
+
+    /// The rows of a bucket whose keys have a prefix, behind those of `after` and, with a time, behind the
+    /// version of that key which was written then.
+    pub(crate) fn rows(
+        reader: &'a dyn Reader,
+        bucket: BucketId,
+        prefix: &[u8],
+        after: Option<(&[u8], Option<u64>)>,
+    ) -> Self {
+        let (objects_end, history_end) = (objects_of_bucket(bucket).1, history_of_bucket(bucket).1);
+        let end = match successor(prefix) {
+            Some(next) => (object_key(bucket, &next), history_from_key(bucket, &next)),
+            None => (objects_end, history_end),
+        };
+        let first = (object_key(bucket, prefix), history_from_key(bucket, prefix));
+        let begin = after.map(|(key, time)| {
+            let next = next_key(key);
+            let past = match time {
+                Some(time) => next_key(&history_key(bucket, key, time)),
+                None => history_from_key(bucket, &next),
+            };
+            (object_key(bucket, &next), past)
+        });
+        let begin = begin.unwrap_or_else(|| first.clone());
+        Self {
+            bucket,
+            present: Cursor::new(reader, begin.0.max(first.0), end.0),
+            past: Cursor::new(reader, begin.1.max(first.1), end.1),
+            newer_listed: None,
+        }
+    }
+
+    /// The next row in the order of a listing, with its key, and whether it is the key's present.
+    pub(crate) async fn next_row(&mut self) -> Result<Option<(Bytes, Row, bool)>, Fault> {
+        let Some((key, is_present)) = self.next_key().await? else {
+            return Ok(None);
+        };
+        let cursor = match is_present {
+            true => &mut self.present,
+            false => &mut self.past,
+        };
+        Ok(cursor.next().map(|row| (key, row, is_present)))
     }
 
     async fn page(&mut self, query: &ListQuery) -> Result<Page<ListedVersion>, Fault> {

@@ -13,6 +13,7 @@
 
 mod list;
 
+pub(crate) use list::Merge;
 pub use list::{ListVersionsQuery, ListedVersion, VersionEntry, VersionMarker};
 
 use bytes::Bytes;

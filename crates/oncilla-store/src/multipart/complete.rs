@@ -4,6 +4,7 @@ use bytes::Bytes;
 use oncilla_hash::{Checksum, Md5, combine, composite};
 use oncilla_meta::{Mutation, Precondition, Space};
 use oncilla_wire::conditions::{ConditionFailure, Conditions};
+use oncilla_wire::event::EventKind;
 
 use crate::bucket::Bucket;
 use crate::etag::ETag;
@@ -165,8 +166,9 @@ impl Store {
             if chosen.len() < stored.len() {
                 self.note_garbage(&mut mutation, Garbage::UnusedParts(upload.id))?;
             }
+            let created = EventKind::CreatedMultipart;
             match self
-                .replace(&bucket, present, &mut record, mutation)
+                .replace(&bucket, present, &mut record, mutation, created)
                 .await?
             {
                 Replaced::Done => return Ok(record),

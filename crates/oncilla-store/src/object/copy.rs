@@ -5,6 +5,7 @@ use bytes::Bytes;
 use oncilla_hash::{ChecksumAlgorithm, ChecksumHasher};
 use oncilla_meta::{Mutation, Space};
 use oncilla_wire::conditions::{ConditionFailure, Conditions};
+use oncilla_wire::event::EventKind;
 
 use crate::bucket::Bucket;
 use crate::fault::Fault;
@@ -145,8 +146,9 @@ impl Store {
                 continue;
             };
             record.placement = placement;
+            let created = EventKind::CreatedCopy;
             match self
-                .replace(&to_bucket, present, &mut record, mutation)
+                .replace(&to_bucket, present, &mut record, mutation, created)
                 .await?
             {
                 Replaced::Done => {

@@ -3,8 +3,10 @@
 
 use oncilla_meta::{CommitOutcome, Mutation, Precondition, Space};
 use oncilla_wire::conditions::{ConditionFailure, Conditions, Existing};
+use oncilla_wire::event::EventKind;
 
 use crate::bucket::Bucket;
+use crate::events::Event;
 use crate::fault::Fault;
 use crate::history::{FoundVersion, Newcomer, find_version, newest_past};
 use crate::object::put::{Present, too_many_writers};
@@ -90,6 +92,12 @@ impl Store {
                 mutation.delete(Space::Records, row_key);
             }
             counts.apply(&mut mutation, bucket.id());
+            let (kind, version) = match &marker {
+                Some(marker) => (EventKind::RemovedMarker, marker.version_id()),
+                None => (EventKind::RemovedDelete, VersionId::Null),
+            };
+            let event = Event::of_version(kind, key, time, version);
+            self.announce(&mut mutation, bucket, &event)?;
             match self.commit(mutation, time).await? {
                 CommitOutcome::Committed { .. } => {
                     return Ok(Deleted {
@@ -198,6 +206,8 @@ impl Store {
             }
             counts.apply(&mut mutation, bucket.id());
             let time = self.inner.clock.tick();
+            let event = Event::of_version(EventKind::RemovedDelete, key, time, version);
+            self.announce(&mut mutation, bucket, &event)?;
             if let CommitOutcome::Committed { .. } = self.commit(mutation, time).await? {
                 let (record, delete_marker) = match found.version {
                     Past::Object(record) => (Some(*record), false),

@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use oncilla_meta::{CommitOutcome, Mutation, Space};
 use oncilla_wire::conditions::{ConditionFailure, Conditions, Existing};
+use oncilla_wire::event::EventKind;
 
 use crate::bucket::Bucket;
 use crate::content::WrittenContent;
 use crate::etag::ETag;
+use crate::events::Event;
 use crate::fault::Fault;
 use crate::history::Newcomer;
 use crate::rows::codec::UnknownFields;
@@ -129,7 +131,10 @@ impl Store {
             let mut mutation = Mutation::new();
             content.refer(&mut mutation, id);
             content.commit_begins();
-            let outcome = self.replace(&bucket, present, &mut record, mutation).await;
+            let created = EventKind::CreatedPut;
+            let outcome = self
+                .replace(&bucket, present, &mut record, mutation, created)
+                .await;
             match outcome {
                 Ok(Replaced::Done) => return Ok(record),
                 Ok(Replaced::ChangedMeanwhile) => content.commit_refused(),
@@ -163,13 +168,15 @@ impl Store {
     }
 
     /// Commits `mutation` together with what makes `record` the present of a key; its times and
-    /// whether it has a version id are set here. The caller holds the key's lock.
+    /// whether it has a version id are set here, and that it is there is told as `created`. The
+    /// caller holds the key's lock.
     pub(crate) async fn replace(
         &self,
         bucket: &Bucket,
         present: Present,
         record: &mut ObjectRecord,
         mut mutation: Mutation,
+        created: EventKind,
     ) -> Result<Replaced, Fault> {
         record.time = self.inner.clock.tick();
         record.last_modified_ms = self.inner.clock.now_ms();
@@ -183,6 +190,8 @@ impl Store {
         let mut counts = way.await?;
         counts.add_object(record.size);
         counts.apply(&mut mutation, bucket.id());
+        let event = Event::of_object(created, &key, record.time, record);
+        self.announce(&mut mutation, bucket, &event)?;
         mutation.put(Space::Records, present.row_key, record.encode());
         match self.commit(mutation, record.time).await? {
             CommitOutcome::Committed { .. } => Ok(Replaced::Done),

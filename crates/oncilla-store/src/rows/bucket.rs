@@ -174,6 +174,16 @@ pub fn bucket_name_value(name: &str, versioning: VersioningStatus) -> Bytes {
     value.freeze()
 }
 
+/// The name in such a value.
+pub fn bucket_of_name_row(value: &[u8]) -> Result<String, DecodeError> {
+    let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
+    let name = std::str::from_utf8(name).map_err(|_| DecodeError {
+        record: RECORD,
+        detail: "a name is not UTF-8",
+    })?;
+    Ok(name.to_owned())
+}
+
 /// Key of the row that lists a bucket under its owner.
 pub fn bucket_by_owner_key(owner: &str, name: &str) -> Bytes {
     join(

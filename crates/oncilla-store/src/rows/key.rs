@@ -22,6 +22,7 @@ pub mod prefix {
     pub const GARBAGE: u8 = b'g';
     pub const VOLUME_SWEPT: u8 = b's';
     pub const DOCUMENT: u8 = b'd';
+    pub const EVENT: u8 = b'q';
     pub const CLOCK: u8 = b't';
 }
 

@@ -20,6 +20,7 @@
 //! | `r` | upload id (16), object id (16) | empty: an object uses this upload's parts | `reference.rs` |
 //! | `e` | volume (8), offset (8), referrer (16) | length: who uses this extent | `reference.rs` |
 //! | `g` | time (8), random (8) | what may have become garbage | `garbage.rs` |
+//! | `q` | target, ordered, time (8), random (8) | event that waits for its delivery | `event.rs` |
 //! | `s` | volume (8) | empty: searched for orphans, nothing released since | `reference.rs` |
 //! | `t` | | highest hybrid-logical time ever given | `clock.rs` |
 //!
@@ -31,6 +32,7 @@ pub mod body;
 pub mod bucket;
 pub mod codec;
 pub mod document;
+pub mod event;
 pub mod garbage;
 pub mod history;
 pub mod key;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::options::{ServerArgs, Slot};
 use super::settings::SettingError;
+use super::targets;
 
 /// A configuration is a page of text; what is larger was named by mistake.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -34,6 +35,10 @@ fn overlay_text(args: &mut ServerArgs, text: &str) -> Result<(), String> {
         )
     })?;
     for (key, value) in table {
+        if key == targets::TABLE {
+            args.notification_targets = targets::tables(&value)?;
+            continue;
+        }
         let mut slots = args.slots();
         let Some((name, slot)) = slots.iter_mut().find(|(name, _)| *name == key) else {
             let known: Vec<_> = slots.iter().map(|(name, _)| *name).collect();

@@ -8,6 +8,7 @@ mod options;
 mod serve;
 mod settings;
 mod start;
+mod targets;
 mod units;
 
 pub use foundation::Foundation;

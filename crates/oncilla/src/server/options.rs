@@ -3,6 +3,8 @@
 
 use clap::Args;
 
+use super::targets::TargetTable;
+
 /// Serve S3 on this machine.
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = AFTER_HELP)]
@@ -158,6 +160,21 @@ pub struct ServerArgs {
     )]
     pub metrics_public: Option<String>,
 
+    /// Whether bucket notifications may name any http or https URL instead of a target of the file.
+    /// Then whoever may configure a bucket can make this server send requests to any address that it
+    /// reaches [default: false]
+    #[arg(
+        long,
+        value_name = "true|false",
+        env = "ONCILLA_NOTIFICATION_URLS",
+        help_heading = "Access"
+    )]
+    pub notification_urls: Option<String>,
+
+    /// Targets of event notifications, in the file only.
+    #[arg(skip)]
+    pub notification_targets: Vec<TargetTable>,
+
     /// Open client connections at most; more get 503 SlowDown [default: 10000]
     #[arg(
         long,
@@ -211,6 +228,24 @@ pub struct ServerArgs {
         help_heading = "Limits"
     )]
     pub threads: Option<String>,
+
+    /// Access logs of buckets (PutBucketLogging) are delivered after so long [default: 5m]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "ONCILLA_BUCKET_LOG_INTERVAL",
+        help_heading = "Log"
+    )]
+    pub bucket_log_interval: Option<String>,
+
+    /// Access logs of a bucket that are as long as this are delivered at once [default: 1MiB]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "ONCILLA_BUCKET_LOG_SIZE",
+        help_heading = "Log"
+    )]
+    pub bucket_log_size: Option<String>,
 
     /// Form of the log on standard error [default: text]
     #[arg(
@@ -277,12 +312,15 @@ impl ServerArgs {
             ("presign_expiry_max", One(&mut self.presign_expiry_max)),
             ("region", One(&mut self.region)),
             ("metrics_public", One(&mut self.metrics_public)),
+            ("notification_urls", One(&mut self.notification_urls)),
             ("max_connections", One(&mut self.max_connections)),
             ("max_in_flight", One(&mut self.max_in_flight)),
             ("memory_limit", One(&mut self.memory_limit)),
             ("idle_timeout", One(&mut self.idle_timeout)),
             ("shutdown_grace", One(&mut self.shutdown_grace)),
             ("threads", One(&mut self.threads)),
+            ("bucket_log_interval", One(&mut self.bucket_log_interval)),
+            ("bucket_log_size", One(&mut self.bucket_log_size)),
             ("log_format", One(&mut self.log_format)),
             ("log_level", One(&mut self.log_level)),
         ]

@@ -6,7 +6,10 @@ use std::time::Instant;
 
 use oncilla_iam::{Iam, Root, Secret};
 use oncilla_server::admin::api::{self, AdminApi, ServerFacts};
+use oncilla_server::bucket_logs::{BucketLogs, LogOptions};
+use oncilla_server::inventories::{Inventories, InventoryOptions};
 use oncilla_server::jobs::Jobs;
+use oncilla_server::notifications::{Deliverer, DeliveryOptions};
 use oncilla_server::s3::{S3Options, S3Service};
 
 use super::banner::NewCredentials;
@@ -46,7 +49,18 @@ async fn assemble(
         region: settings.region.clone(),
         presign_expiry_max_s: settings.presign_expiry_max.as_secs(),
     };
-    let service = S3Service::new(foundation.store.clone(), iam.clone(), options);
+    let bucket_logs = BucketLogs::new(
+        foundation.store.clone(),
+        LogOptions {
+            region: settings.region.clone(),
+            interval: settings.bucket_log_interval,
+            object_bytes: settings.bucket_log_bytes,
+            ..LogOptions::default()
+        },
+    );
+    let service = S3Service::new(foundation.store.clone(), iam.clone(), options)
+        .with_targets(settings.notification_targets.clone())
+        .with_bucket_logs(bucket_logs.clone());
     let endpoint_url = Arc::new(OnceLock::new());
     let own_routes = api::routes(AdminApi {
         store: foundation.store.clone(),
@@ -72,12 +86,42 @@ async fn assemble(
         let store = store.clone();
         async move { store.run_collector().await }
     });
+    let inventories = Inventories::new(foundation.store.clone(), InventoryOptions::default());
+    let inventory_figures = inventories.collectors();
+    jobs.spawn("inventories", move || {
+        let inventories = inventories.clone();
+        async move { inventories.run().await }
+    });
+    let log_deliveries = bucket_logs.clone();
+    jobs.spawn("bucket logs", move || {
+        let logs = log_deliveries.clone();
+        async move { logs.run().await }
+    });
+    let last_logs = bucket_logs.clone();
+    jobs.at_last("bucket logs", async move { last_logs.deliver_rest().await });
+    let deliverer = Deliverer::new(
+        foundation.store.clone(),
+        settings.notification_targets.clone(),
+        DeliveryOptions {
+            region: settings.region.clone(),
+            ..DeliveryOptions::default()
+        },
+    );
+    let deliverer = deliverer.map_err(|error| format!("notification targets: {error}"))?;
+    let mut collectors = deliverer.collectors();
+    collectors.extend(bucket_logs.collectors());
+    collectors.extend(inventory_figures);
+    jobs.spawn("notifications", move || {
+        let deliverer = deliverer.clone();
+        async move { deliverer.run().await }
+    });
     Ok(Assembly {
         service,
         own_routes,
         endpoint_url,
         new_credentials,
         jobs,
+        collectors,
     })
 }
 

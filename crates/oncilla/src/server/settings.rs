@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use oncilla_server::bucket_logs;
 use oncilla_server::connection::ConnectionTimeouts;
 use oncilla_server::front::{IN_FLIGHT_MAX_DEFAULT, MEMORY_BYTES_DEFAULT};
+use oncilla_server::notifications::Targets;
 use oncilla_server::server::{CONNECTIONS_MAX_DEFAULT, SHUTDOWN_GRACE_DEFAULT};
 use oncilla_server::tls::CertificateFiles;
 use tracing_subscriber::EnvFilter;
 
 use super::config_file;
 use super::options::ServerArgs;
+use super::targets::targets;
 use super::units::{BYTES_ALLOWED, DURATION_ALLOWED, parse_bytes, parse_duration};
 
 /// Base domains that always are: browsers and most resolvers send what lies below to this machine.
@@ -30,6 +33,12 @@ const INLINE_THRESHOLD_LIMIT_BYTES: u64 = 1 << 20;
 
 /// The smallest memory limit with which an upload can run.
 const MEMORY_LIMIT_MIN_BYTES: u64 = 16 << 20;
+
+/// The smallest log object of a bucket: a few lines.
+const BUCKET_LOG_MIN_BYTES: u64 = 1 << 10;
+
+/// The largest one: it is in memory until it is delivered.
+const BUCKET_LOG_LIMIT_BYTES: u64 = 16 << 20;
 
 /// A setting that is not allowed: one line.
 #[derive(Debug, PartialEq, Eq)]
@@ -116,12 +125,15 @@ pub struct Settings {
     pub presign_expiry_max: Duration,
     pub region: String,
     pub metrics_public: bool,
+    pub notification_targets: Targets,
     pub max_connections: usize,
     pub max_in_flight: usize,
     pub memory_limit_bytes: usize,
     pub idle_timeout: Duration,
     pub shutdown_grace: Duration,
     pub threads: Option<usize>,
+    pub bucket_log_interval: Duration,
+    pub bucket_log_bytes: usize,
     pub log_format: LogFormat,
     pub log_level: String,
 }
@@ -169,6 +181,14 @@ impl Settings {
             MEMORY_BYTES_DEFAULT as u64,
             &format!("{BYTES_ALLOWED}, at least 16MiB"),
         )?;
+        let bucket_log_bytes = number_in(
+            "bucket-log-size",
+            optional(&args.bucket_log_size),
+            parse_bytes,
+            BUCKET_LOG_MIN_BYTES..=BUCKET_LOG_LIMIT_BYTES,
+            bucket_logs::OBJECT_BYTES_DEFAULT as u64,
+            &format!("{BYTES_ALLOWED}, from 1KiB to 16MiB"),
+        )?;
         Ok(Self {
             data: PathBuf::from(optional(&args.data).unwrap_or("./oncilla-data")),
             durability: choice(
@@ -203,6 +223,14 @@ impl Settings {
                 optional(&args.metrics_public),
                 &[("false", false), ("true", true)],
             )?,
+            notification_targets: targets(
+                &args.notification_targets,
+                choice(
+                    "notification-urls",
+                    optional(&args.notification_urls),
+                    &[("false", false), ("true", true)],
+                )?,
+            )?,
             max_connections: optional(&args.max_connections)
                 .map_or(Ok(CONNECTIONS_MAX_DEFAULT), |text| {
                     whole_number("max-connections", text, 1, 1_000_000)
@@ -227,6 +255,14 @@ impl Settings {
                 "up to 1d",
             )?,
             threads,
+            bucket_log_interval: duration_in(
+                "bucket-log-interval",
+                optional(&args.bucket_log_interval),
+                Duration::from_secs(1)..=Duration::from_secs(86_400),
+                bucket_logs::INTERVAL_DEFAULT,
+                "from 1s to 1d",
+            )?,
+            bucket_log_bytes: usize::try_from(bucket_log_bytes).unwrap_or(usize::MAX),
             log_format: choice(
                 "log-format",
                 optional(&args.log_format),

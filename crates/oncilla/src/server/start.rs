@@ -12,7 +12,7 @@ use oncilla_server::admin::{self, OwnPages, OwnRoutes};
 use oncilla_server::connection::ConnectionTimeouts;
 use oncilla_server::front::{Front, FrontOptions};
 use oncilla_server::jobs::Jobs;
-use oncilla_server::metrics::Metrics;
+use oncilla_server::metrics::{Collectors, Metrics};
 use oncilla_server::server::{Server, ServerOptions, ShutdownOutcome};
 use oncilla_server::tls::{CertificateFiles, CertificateStore};
 use oncilla_server::{MemoryBudget, Service, metrics_collectors, self_signed};
@@ -42,6 +42,8 @@ pub struct Assembly<S> {
     pub new_credentials: Option<NewCredentials>,
     /// Background work, which has begun.
     pub jobs: Jobs,
+    /// Figures of that work for the metrics page.
+    pub collectors: Collectors,
 }
 
 /// Runs a server until it is told to end. `assemble` makes the handlers on the opened foundation.
@@ -96,6 +98,9 @@ where
     let mut metrics = Metrics::new();
     foundation.register_metrics(&mut metrics);
     metrics.register_collector(metrics_collectors::process(env!("CARGO_PKG_VERSION")));
+    for collector in assembly.collectors {
+        metrics.register_collector(collector);
+    }
     let metrics = Arc::new(metrics);
     let memory = MemoryBudget::new(settings.memory_limit_bytes);
     let readiness = Readiness::of_store(&foundation.store, foundation.directory.volumes());

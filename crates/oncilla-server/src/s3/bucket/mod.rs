@@ -5,10 +5,13 @@ mod continuation_token;
 mod create;
 mod delete;
 mod head;
+mod inventory;
 mod list_objects;
 mod list_versions;
 pub mod listing;
 mod location;
+mod logging;
+mod notification;
 mod tagging;
 mod versioning;
 
@@ -16,9 +19,12 @@ pub use acl::{get_acl, put_acl};
 pub use create::create;
 pub use delete::delete;
 pub use head::head;
+pub use inventory::{delete_inventory, get_inventory, list_inventories, put_inventory};
 pub use list_objects::{list_objects, list_objects_v2};
 pub use list_versions::list_versions;
 pub use location::location;
+pub use logging::{get_logging, put_logging};
+pub use notification::{get_notification, put_notification};
 pub use tagging::{delete_tagging, get_tagging, put_tagging};
 pub use versioning::{get_versioning, put_versioning};
 

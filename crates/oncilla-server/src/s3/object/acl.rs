@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use oncilla_store::Bucket;
+use oncilla_wire::event::EventKind;
 use oncilla_wire::xml::acl;
 
 use crate::s3::acl::requested_acl;
@@ -30,9 +31,13 @@ pub async fn put_acl(service: &S3Service, request: &mut S3Request, bucket: &Buck
     let acl = requested_acl(request, &record.owner).await?;
     let changed = service
         .store
-        .update_object(bucket, request.key.as_bytes(), version, |record| {
-            record.acl = acl;
-        })
+        .update_object_and_tell(
+            bucket,
+            request.key.as_bytes(),
+            version,
+            |record| record.acl = acl,
+            Some(EventKind::AclPut),
+        )
         .await;
     let record = changed.map_err(|error| errors::get_object(&request.key, error))?;
     let mut response = empty(StatusCode::OK);

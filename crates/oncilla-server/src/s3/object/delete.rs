@@ -63,6 +63,10 @@ pub async fn delete_many(service: &S3Service, request: &mut S3Request, bucket: &
         .await;
     let mut result = DeleteResult::default();
     for (object, outcome) in delete.objects.into_iter().zip(outcomes) {
+        if let Some(log) = request.context.facts.bucket_log() {
+            let version = object.version_id.as_deref().filter(|id| !id.is_empty());
+            log.deleted(&object.key, version, outcome.as_ref().err());
+        }
         match outcome {
             Ok(_) if delete.quiet => {}
             Ok(deleted) => result.deleted.push(deleted_object(object, &deleted)),

@@ -1,7 +1,8 @@
 //! GetObjectTagging, PutObjectTagging and DeleteObjectTagging.
 
 use http::StatusCode;
-use oncilla_store::Bucket;
+use oncilla_store::{Bucket, ObjectRecord};
+use oncilla_wire::event::EventKind;
 use oncilla_wire::tagging::TagTarget;
 use oncilla_wire::xml::tagging::{self, MAX_TAGGING_BODY_BYTES};
 
@@ -25,7 +26,8 @@ pub async fn get_tagging(service: &S3Service, request: &mut S3Request, bucket: &
 pub async fn put_tagging(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let document = read_document(request, MAX_TAGGING_BODY_BYTES as u64).await?;
     let tags = pairs_of(tagging::parse(&document, TagTarget::Object)?);
-    set_tags(service, request, bucket, tags, StatusCode::OK).await
+    let (status, event) = (StatusCode::OK, EventKind::TaggingPut);
+    set_tags(service, request, bucket, tags, status, event).await
 }
 
 pub async fn delete_tagging(
@@ -33,7 +35,8 @@ pub async fn delete_tagging(
     request: &mut S3Request,
     bucket: &Bucket,
 ) -> Answer {
-    set_tags(service, request, bucket, Vec::new(), StatusCode::NO_CONTENT).await
+    let (status, event) = (StatusCode::NO_CONTENT, EventKind::TaggingDelete);
+    set_tags(service, request, bucket, Vec::new(), status, event).await
 }
 
 async fn set_tags(
@@ -42,12 +45,14 @@ async fn set_tags(
     bucket: &Bucket,
     tags: Vec<(String, String)>,
     status: StatusCode,
+    event: EventKind,
 ) -> Answer {
     let version = request.version_id()?;
     let key = request.key.as_bytes();
+    let change = |record: &mut ObjectRecord| record.tags.clone_from(&tags);
     let changed = service
         .store
-        .update_object(bucket, key, version, |record| record.tags.clone_from(&tags))
+        .update_object_and_tell(bucket, key, version, change, Some(event))
         .await;
     let record = changed.map_err(|error| errors::get_object(&request.key, error))?;
     let mut response = empty(status);

@@ -1,0 +1,241 @@
+//! A line in the making: what is known of a request when it reaches its bucket, and what is only known
+//! when its answer is complete.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, HOST, REFERER};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
+use http_body::Body;
+use oncilla_store::Bucket;
+use oncilla_wire::error::S3Error;
+use oncilla_wire::header::X_AMZ_DECODED_CONTENT_LENGTH;
+use oncilla_wire::operation::Operation;
+use oncilla_wire::query::Query;
+use oncilla_wire::xml::logging::BucketLoggingStatus;
+use parking_lot::Mutex;
+
+use super::buffer::Group;
+use super::{BucketLogs, LogLine, log_name};
+use crate::access_log::{header_text, redacted_target};
+use crate::request_context::{Facts, TlsSession};
+use crate::{Peer, RequestContext, RequestId, ResponseBody};
+
+/// The operation of one deletion among several.
+const BATCH_DELETE: &str = "BATCH.DELETE.OBJECT";
+
+/// What is known of a request when it reaches its bucket.
+#[derive(Debug)]
+pub struct Draft {
+    logs: BucketLogs,
+    group: Group,
+    time_ms: u64,
+    operation: Option<Operation>,
+    requester: Option<String>,
+    referer: Option<HeaderValue>,
+    host: Option<HeaderValue>,
+    authentication: Authentication,
+    tls: Option<TlsSession>,
+    /// The length of the object, once it is known.
+    object_size: OnceLock<u64>,
+    /// What a request did to several objects, each with a line of its own.
+    deletions: Mutex<Vec<Deletion>>,
+}
+
+/// The deletion of one object among several.
+#[derive(Debug)]
+struct Deletion {
+    key: String,
+    version_id: Option<String>,
+    /// The status that it would have been answered alone.
+    status: u16,
+    error_code: Option<&'static str>,
+}
+
+/// How a request said who sent it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Authentication {
+    signature_version: Option<&'static str>,
+    kind: Option<&'static str>,
+}
+
+/// What is known of a request when its answer is complete.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended<'a> {
+    /// The request's id.
+    pub request_id: RequestId,
+    /// The client.
+    pub peer: Peer,
+    /// The method.
+    pub method: &'a http::Method,
+    /// Path and query.
+    pub uri: &'a Uri,
+    /// The client's own description of itself.
+    pub user_agent: Option<&'a HeaderValue>,
+    /// What the handler noted.
+    pub facts: &'a Facts,
+    /// The status answered.
+    pub status: Option<u16>,
+    /// Bytes of the answer's body.
+    pub sent_bytes: u64,
+    /// From the head of the request to the head of the answer.
+    pub first_byte: Option<Duration>,
+    /// From the head of the request to the end of the answer.
+    pub total: Duration,
+}
+
+impl Draft {
+    /// Begins the line of a request to a bucket that has logs; `None` for other buckets.
+    pub fn begin(
+        logs: &BucketLogs,
+        bucket: &Bucket,
+        headers: &HeaderMap,
+        query: &Query,
+        context: &RequestContext,
+    ) -> Option<Self> {
+        let status: Arc<BucketLoggingStatus> = BucketLogs::destination(bucket)?;
+        let time_ms = logs.inner.store.clock().now_ms();
+        Some(Self {
+            logs: logs.clone(),
+            group: Group::new(bucket, &status, time_ms)?,
+            time_ms,
+            operation: None,
+            requester: None,
+            referer: headers.get(REFERER).cloned(),
+            host: headers.get(HOST).cloned(),
+            authentication: Authentication::of(headers, query),
+            tls: context.tls_session,
+            object_size: OnceLock::new(),
+            deletions: Mutex::default(),
+        })
+    }
+
+    /// Adds what is known of a request whose signature holds.
+    #[must_use]
+    pub fn of(mut self, operation: Operation, requester: &str, headers: &HeaderMap) -> Self {
+        self.operation = Some(operation);
+        self.requester = Some(requester.to_owned()).filter(|id| !id.is_empty());
+        if matches!(operation, Operation::PutObject | Operation::UploadPart) {
+            let declared = number(headers, &X_AMZ_DECODED_CONTENT_LENGTH)
+                .or_else(|| number(headers, &CONTENT_LENGTH));
+            if let Some(size) = declared {
+                // Nothing else has set it yet.
+                let _ = self.object_size.set(size);
+            }
+        }
+        self
+    }
+
+    /// Learns the length of the object from the answer's head.
+    pub fn answered(&self, answer: &Response<ResponseBody>) {
+        let reads = matches!(
+            self.operation,
+            Some(Operation::GetObject | Operation::HeadObject)
+        );
+        if !reads || !answer.status().is_success() {
+            return;
+        }
+        let of_range = answer
+            .headers()
+            .get(CONTENT_RANGE)
+            .and_then(|range| range.to_str().ok()?.rsplit_once('/')?.1.parse().ok());
+        let size = of_range
+            .or_else(|| number(answer.headers(), &CONTENT_LENGTH))
+            .or_else(|| answer.body().size_hint().exact());
+        if let Some(size) = size {
+            let _ = self.object_size.set(size);
+        }
+    }
+
+    /// Learns what became of one of several objects that the request deletes.
+    pub fn deleted(&self, key: &str, version_id: Option<&str>, error: Option<&S3Error>) {
+        let status = error.map_or(StatusCode::NO_CONTENT, |error| error.code.status());
+        self.deletions.lock().push(Deletion {
+            key: key.to_owned(),
+            version_id: version_id.map(str::to_owned),
+            status: status.as_u16(),
+            error_code: error.map(|error| error.code.as_str()),
+        });
+    }
+
+    /// Completes the line.
+    pub fn end(&self, ended: Ended<'_>) {
+        let remote_ip = match ended.peer {
+            Peer::Tcp(address) => address.ip().to_canonical().to_string(),
+            Peer::LocalSocket => String::new(),
+        };
+        let request_uri = format!("{} {} HTTP/1.1", ended.method, redacted_target(ended.uri));
+        let referer = self.referer.as_ref().map(header_text);
+        let host = self.host.as_ref().map(header_text);
+        let user_agent = ended.user_agent.map(header_text);
+        let version_id = Query::parse(ended.uri.query()).ok();
+        let version_id = version_id.as_ref().and_then(|query| query.get("versionId"));
+        let line = LogLine {
+            bucket_owner: &self.group.owner,
+            bucket: &self.group.bucket,
+            time_ms: i64::try_from(self.time_ms).unwrap_or(i64::MAX),
+            remote_ip: &remote_ip,
+            requester: self.requester.as_deref(),
+            request_id: &ended.request_id.to_string(),
+            operation: self.operation.map_or("-", log_name),
+            key: ended.facts.key.as_deref(),
+            request_uri: Some(&request_uri),
+            status: ended.status,
+            error_code: ended.facts.error_code,
+            sent_bytes: ended.sent_bytes,
+            object_size: self.object_size.get().copied(),
+            total_ms: Some(milliseconds(ended.total)),
+            turn_around_ms: ended.first_byte.map(milliseconds),
+            referer: referer.as_deref(),
+            user_agent: user_agent.as_deref(),
+            version_id,
+            host_id: &ended.request_id.host_id(),
+            signature_version: self.authentication.signature_version,
+            cipher_suite: self.tls.map(|tls| tls.cipher_suite),
+            authentication: self.authentication.kind,
+            host: host.as_deref(),
+            tls_version: self.tls.map(|tls| tls.version),
+            acl_required: None,
+        };
+        self.logs.push(self.group.clone(), &line);
+        for deletion in self.deletions.lock().drain(..) {
+            let line = LogLine {
+                operation: BATCH_DELETE,
+                key: Some(&deletion.key),
+                version_id: deletion.version_id.as_deref(),
+                status: Some(deletion.status),
+                error_code: deletion.error_code,
+                sent_bytes: 0,
+                ..line.clone()
+            };
+            self.logs.push(self.group.clone(), &line);
+        }
+    }
+}
+
+impl Authentication {
+    fn of(headers: &HeaderMap, query: &Query) -> Self {
+        let (version, kind) = if let Some(value) = headers.get(AUTHORIZATION) {
+            let is_v4 = value.as_bytes().starts_with(b"AWS4-");
+            (if is_v4 { "SigV4" } else { "SigV2" }, "AuthHeader")
+        } else if query.has("X-Amz-Signature") {
+            ("SigV4", "QueryString")
+        } else if query.has("Signature") {
+            ("SigV2", "QueryString")
+        } else {
+            return Self::default();
+        };
+        Self {
+            signature_version: Some(version),
+            kind: Some(kind),
+        }
+    }
+}
+
+fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

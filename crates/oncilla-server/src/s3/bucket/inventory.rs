@@ -1,0 +1,137 @@
+//! GetBucketInventoryConfiguration, ListBucketInventoryConfigurations,
+//! PutBucketInventoryConfiguration and DeleteBucketInventoryConfiguration.
+
+use http::StatusCode;
+use oncilla_store::{Bucket, Document, DocumentKind, NewDocument};
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::xml::inventory::{
+    InventoryConfiguration, InventoryField, InventoryFormat, ListInventoryConfigurations,
+    MAX_INVENTORY_BODY_BYTES, check_id,
+};
+
+use crate::s3::answer::{Answer, empty, xml};
+use crate::s3::body::read_document;
+use crate::s3::request::S3Request;
+use crate::s3::{S3Service, errors};
+
+/// Configurations in a page. Source: S3 API reference, ListBucketInventoryConfigurations.
+const PAGE_MAX: usize = 100;
+
+/// What cannot be listed here yet.
+const FIELDS_NOT_IMPLEMENTED: [InventoryField; 2] = [
+    InventoryField::ObjectAccessControlList,
+    InventoryField::LifecycleExpirationDate,
+];
+
+pub fn get_inventory(request: &S3Request, bucket: &Bucket) -> Answer {
+    let id = asked_id(request)?;
+    let document = bucket.documents.named(DocumentKind::Inventory, id);
+    match document {
+        Some(document) => Ok(xml(document.text().to_vec())),
+        None => Err(S3ErrorCode::NoSuchConfiguration.into()),
+    }
+}
+
+/// Lists the configurations. A continuation token is the id before the page.
+pub fn list_inventories(request: &S3Request, bucket: &Bucket) -> Answer {
+    let token = request.query.get("continuation-token");
+    let after = |id: &str| token.is_none_or(|token| id > token);
+    let mut documents = bucket
+        .documents
+        .all(DocumentKind::Inventory)
+        .filter(|(id, _)| after(id))
+        .peekable();
+    let mut list = ListInventoryConfigurations {
+        continuation_token: token.map(str::to_owned),
+        ..ListInventoryConfigurations::default()
+    };
+    while list.configurations.len() < PAGE_MAX
+        && let Some((_, document)) = documents.next()
+    {
+        list.configurations.push(stored(document)?);
+    }
+    if documents.peek().is_some() {
+        let last = list.configurations.last();
+        list.next_continuation_token = last.map(|configuration| configuration.id.clone());
+    }
+    Ok(xml(list.to_xml()))
+}
+
+/// Sets a configuration. It is made for the first time within minutes. The destination is looked at
+/// when it is made, as with S3.
+pub async fn put_inventory(
+    service: &S3Service,
+    request: &mut S3Request,
+    bucket: &Bucket,
+) -> Answer {
+    let id = asked_id(request)?.to_owned();
+    let document = read_document(request, MAX_INVENTORY_BODY_BYTES as u64).await?;
+    let configuration = InventoryConfiguration::parse(&document)?;
+    if configuration.id != id {
+        let message = "The ID of the configuration differs from the one in the query.";
+        return Err(S3Error::invalid_argument("Id", &configuration.id, message));
+    }
+    refuse_what_is_not_made(&configuration)?;
+    let new = NewDocument {
+        text: configuration.to_xml().into(),
+        ..NewDocument::default()
+    };
+    set(service, bucket, &id, Some(new)).await?;
+    Ok(empty(StatusCode::OK))
+}
+
+pub async fn delete_inventory(service: &S3Service, request: &S3Request, bucket: &Bucket) -> Answer {
+    let id = asked_id(request)?;
+    if bucket
+        .documents
+        .named(DocumentKind::Inventory, id)
+        .is_none()
+    {
+        return Err(S3ErrorCode::NoSuchConfiguration.into());
+    }
+    set(service, bucket, id, None).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+async fn set(
+    service: &S3Service,
+    bucket: &Bucket,
+    id: &str,
+    new: Option<NewDocument>,
+) -> Result<(), S3Error> {
+    let kind = DocumentKind::Inventory;
+    let set = service.store.put_document(bucket, kind, id, new).await;
+    set.map_err(errors::put_document)
+}
+
+fn asked_id(request: &S3Request) -> Result<&str, S3Error> {
+    let id = request.query.get("id").unwrap_or_default();
+    check_id(id)?;
+    Ok(id)
+}
+
+fn stored(document: &Document) -> Result<InventoryConfiguration, S3Error> {
+    InventoryConfiguration::parse(document.text()).map_err(|error| {
+        tracing::error!(%error, "a stored inventory configuration is unreadable");
+        S3ErrorCode::InternalError.into()
+    })
+}
+
+fn refuse_what_is_not_made(configuration: &InventoryConfiguration) -> Result<(), S3Error> {
+    let refused = |what: &str| {
+        let message = format!("{what} in inventories is not implemented. Nothing was changed.");
+        Err(S3Error::with_message(S3ErrorCode::NotImplemented, message))
+    };
+    let destination = &configuration.destination;
+    if destination.format != InventoryFormat::Csv {
+        return refused(&format!("The format {}", destination.format.as_str()));
+    }
+    if destination.encryption.is_some() {
+        return refused("Encryption");
+    }
+    let mut fields = configuration.fields.iter();
+    match fields.find(|field| FIELDS_NOT_IMPLEMENTED.contains(field)) {
+        Some(field) => refused(&format!("The field {}", field.name())),
+        None => Ok(()),
+    }
+}

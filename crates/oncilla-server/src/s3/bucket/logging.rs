@@ -1,0 +1,41 @@
+//! GetBucketLogging and PutBucketLogging.
+
+use http::StatusCode;
+use oncilla_store::{Bucket, DocumentKind, NewDocument};
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::xml::logging::{BucketLoggingStatus, MAX_LOGGING_BODY_BYTES};
+
+use crate::bucket_logs::check_target;
+use crate::s3::answer::{Answer, empty, xml};
+use crate::s3::body::read_document;
+use crate::s3::request::S3Request;
+use crate::s3::{S3Service, errors};
+
+pub fn get_logging(bucket: &Bucket) -> Answer {
+    let document = bucket.documents.get(DocumentKind::Logging);
+    Ok(xml(match document {
+        Some(document) => document.text().to_vec(),
+        None => BucketLoggingStatus::default().to_xml(),
+    }))
+}
+
+/// Sets where access logs go, or nowhere with an empty document.
+pub async fn put_logging(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
+    let document = read_document(request, MAX_LOGGING_BODY_BYTES as u64).await?;
+    let status = BucketLoggingStatus::parse(&document)?;
+    if let Some(enabled) = &status.enabled {
+        if !enabled.target_grants.is_empty() {
+            let message = "TargetGrants are not implemented. Nothing was changed.";
+            return Err(S3Error::with_message(S3ErrorCode::NotImplemented, message));
+        }
+        check_target(&service.store, bucket, enabled).await?;
+    }
+    let new = status.enabled.is_some().then(|| NewDocument {
+        text: status.to_xml().into(),
+        ..NewDocument::default()
+    });
+    let store = &service.store;
+    let set = store.put_document(bucket, DocumentKind::Logging, "", new);
+    set.await.map_err(errors::put_document)?;
+    Ok(empty(StatusCode::OK))
+}

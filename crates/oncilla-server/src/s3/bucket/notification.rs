@@ -1,0 +1,70 @@
+//! GetBucketNotificationConfiguration and PutBucketNotificationConfiguration.
+
+use http::StatusCode;
+use oncilla_hash::hex;
+use oncilla_store::{Bucket, DocumentKind, NewDocument};
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::header::X_AMZ_SKIP_DESTINATION_VALIDATION;
+use oncilla_wire::xml::notification::{MAX_NOTIFICATION_BODY_BYTES, NotificationConfiguration};
+
+use crate::s3::answer::{Answer, empty, xml};
+use crate::s3::body::read_document;
+use crate::s3::request::S3Request;
+use crate::s3::{S3Service, errors};
+
+/// Random bytes of an id that is made for a configuration without one.
+const ID_BYTES: usize = 18;
+
+pub fn get_notification(bucket: &Bucket) -> Answer {
+    let document = bucket.documents.get(DocumentKind::Notification);
+    Ok(xml(match document {
+        Some(document) => document.text().to_vec(),
+        None => NotificationConfiguration::default().to_xml(),
+    }))
+}
+
+/// Sets where events go, or nowhere with an empty document. Every destination has to be a target of
+/// this server, unless the client asks not to look; what is sent to one that is none waits for it as
+/// for one that is down. As with S3, each is told by a test event, which no configuration that was
+/// not looked at gets.
+pub async fn put_notification(
+    service: &S3Service,
+    request: &mut S3Request,
+    bucket: &Bucket,
+) -> Answer {
+    let document = read_document(request, MAX_NOTIFICATION_BODY_BYTES as u64).await?;
+    let mut configuration = NotificationConfiguration::parse(&document)?;
+    let skips = request.header(&X_AMZ_SKIP_DESTINATION_VALIDATION);
+    let is_validated = !skips.is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    for destination in &mut configuration.destinations {
+        if is_validated && service.targets.resolve(&destination.arn).is_none() {
+            let message = "Unable to validate the following destination configurations";
+            let reason = "This server has no such target";
+            return Err(S3Error::with_message(S3ErrorCode::InvalidArgument, message)
+                .detail("ArgumentName", destination.arn.clone())
+                .detail("ArgumentValue", reason));
+        }
+        if destination.id.is_empty() {
+            destination.id = new_id()?;
+        }
+    }
+    let new = (!configuration.is_empty()).then(|| NewDocument {
+        text: configuration.to_xml().into(),
+        ..NewDocument::default()
+    });
+    let store = &service.store;
+    let set = store.put_document(bucket, DocumentKind::Notification, "", new);
+    set.await.map_err(errors::put_document)?;
+    if is_validated {
+        let acting = service.acting_for(request);
+        let told = acting.store.announce_test(bucket, &configuration);
+        told.await.map_err(errors::fault)?;
+    }
+    Ok(empty(StatusCode::OK))
+}
+
+fn new_id() -> Result<String, S3Error> {
+    let mut random = [0; ID_BYTES];
+    getrandom::fill(&mut random).map_err(|_| S3Error::new(S3ErrorCode::InternalError))?;
+    Ok(hex::encode(&random))
+}

@@ -1,0 +1,523 @@
+//! Event notifications: configured over the API, told in the commit of the change, delivered to a web
+//! hook that may be slow, broken or away.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should fail there"
+)]
+
+mod receiver;
+mod s3_support;
+
+use std::time::Duration;
+
+use oncilla_server::jobs::Jobs;
+use oncilla_server::notifications::{Deliverer, DeliveryOptions, MessageFormat, Target, Targets};
+use receiver::{Behaviour, Receiver};
+use s3_support::{World, delete, get, post, put};
+use serde_json::Value;
+
+const ARN: &str = "arn:oncilla:sqs::hook:webhook";
+
+fn targets(receiver: &Receiver, change: impl Fn(&mut Target)) -> Targets {
+    let mut target = Target::new(&receiver.url).unwrap();
+    target.timeout = Duration::from_millis(300);
+    change(&mut target);
+    let mut targets = Targets::default();
+    targets.by_name.insert("hook".to_owned(), target);
+    targets
+}
+
+fn fast() -> DeliveryOptions {
+    DeliveryOptions {
+        retry_first: Duration::from_millis(5),
+        retry_max: Duration::from_millis(40),
+        trim_interval: Duration::from_millis(20),
+        ..DeliveryOptions::default()
+    }
+}
+
+fn deliver(world: &World, targets: Targets, options: DeliveryOptions) -> Jobs {
+    let deliverer = Deliverer::new(world.store.clone(), targets, options).unwrap();
+    let mut jobs = Jobs::default();
+    jobs.spawn("notifications", move || {
+        let deliverer = deliverer.clone();
+        async move { deliverer.run().await }
+    });
+    jobs
+}
+
+/// A world with a bucket `bkt` and a receiver that is a target.
+async fn world_with(receiver: &Receiver) -> World {
+    let mut world = World::new().await;
+    world.service = world.service.with_targets(targets(receiver, |_| {}));
+    world.succeed(put("/bkt", "")).await;
+    world
+}
+
+fn queue(arn: &str, events: &[&str], filter: &str) -> String {
+    let events: String = events
+        .iter()
+        .map(|event| format!("<Event>{event}</Event>"))
+        .collect();
+    format!(
+        "<QueueConfiguration><Id>c</Id><Queue>{arn}</Queue>{events}{filter}</QueueConfiguration>"
+    )
+}
+
+fn configuration(content: &str) -> String {
+    format!("<NotificationConfiguration>{content}</NotificationConfiguration>")
+}
+
+async fn configure(world: &World, events: &[&str], filter: &str) {
+    let document = configuration(&queue(ARN, events, filter));
+    world.succeed(put("/bkt?notification", document)).await;
+}
+
+fn names(records: &[Value]) -> Vec<String> {
+    let text =
+        |record: &Value, path: &str| record.pointer(path).unwrap().as_str().unwrap().to_owned();
+    let name = |record| {
+        format!(
+            "{} {}",
+            text(record, "/eventName"),
+            text(record, "/s3/object/key")
+        )
+    };
+    records.iter().map(name).collect()
+}
+
+#[tokio::test]
+async fn a_configuration_is_given_back_as_s3_has_it() {
+    let receiver = Receiver::start().await;
+    let world = world_with(&receiver).await;
+    let none = world.succeed(get("/bkt?notification")).await;
+    assert!(none.text().contains("<NotificationConfiguration xmlns="));
+    assert_eq!(none.element("QueueConfiguration"), None);
+
+    let filter = "<Filter><S3Key><FilterRule><Name>prefix</Name><Value>a/</Value></FilterRule>\
+                  </S3Key></Filter>";
+    let mut document = queue(ARN, &["s3:ObjectCreated:*"], filter).replace("<Id>c</Id>", "");
+    document.push_str("<EventBridgeConfiguration/>");
+    world
+        .succeed(put("/bkt?notification", configuration(&document)))
+        .await;
+    let answer = world.succeed(get("/bkt?notification")).await;
+    assert_eq!(answer.element("Queue").as_deref(), Some(ARN));
+    assert_eq!(
+        answer.element("Event").as_deref(),
+        Some("s3:ObjectCreated:*")
+    );
+    assert_eq!(answer.element("Name").as_deref(), Some("Prefix"));
+    assert!(answer.element("EventBridgeConfiguration").is_some());
+    assert!(answer.element("Id").unwrap().len() >= 20);
+
+    world
+        .succeed(put("/bkt?notification", configuration("")))
+        .await;
+    let emptied = world.succeed(get("/bkt?notification")).await;
+    assert_eq!(emptied.element("QueueConfiguration"), None);
+}
+
+#[tokio::test]
+async fn what_s3_refuses_is_refused_and_changes_nothing() {
+    let receiver = Receiver::start().await;
+    let world = world_with(&receiver).await;
+    configure(&world, &["s3:ObjectRemoved:*"], "").await;
+    let created = &["s3:ObjectCreated:*"][..];
+    let unknown = "arn:aws:sqs:us-east-1:123456789012:other";
+    let cases = [
+        ("<NotificationConfiguration", "MalformedXML"),
+        (
+            &configuration(&queue(ARN, &["s3:Everything"], "")),
+            "InvalidArgument",
+        ),
+        (&configuration(&queue(ARN, &[], "")), "MalformedXML"),
+        (
+            &configuration(&queue(unknown, created, "")),
+            "InvalidArgument",
+        ),
+        (
+            &configuration(&queue(&receiver.url, created, "")),
+            "InvalidArgument",
+        ),
+        (
+            &configuration(
+                &(queue(ARN, created, "") + &queue(ARN, created, "").replace(">c<", ">d<")),
+            ),
+            "InvalidArgument",
+        ),
+    ];
+    for (document, code) in cases {
+        let reply = world
+            .send(put("/bkt?notification", document.to_owned()))
+            .await;
+        reply.refused(400, code);
+    }
+    let unreached = configuration(&queue(unknown, created, ""));
+    let message = world
+        .send(put("/bkt?notification", unreached.clone()))
+        .await;
+    assert!(
+        message
+            .text()
+            .contains("Unable to validate the following destination configurations")
+    );
+    assert_eq!(message.element("ArgumentName").as_deref(), Some(unknown));
+    let kept = world.succeed(get("/bkt?notification")).await;
+    assert_eq!(kept.element("Event").as_deref(), Some("s3:ObjectRemoved:*"));
+
+    let skipping =
+        put("/bkt?notification", unreached).header("x-amz-skip-destination-validation", "true");
+    world.succeed(skipping).await;
+    let stored = world.succeed(get("/bkt?notification")).await;
+    assert_eq!(stored.element("Queue").as_deref(), Some(unknown));
+
+    let stranger = world.stranger().await;
+    for call in [
+        get("/bkt?notification"),
+        put("/bkt?notification", configuration("")),
+    ] {
+        world
+            .send_by(Some(&stranger), call)
+            .await
+            .refused(403, "AccessDenied");
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_change_is_told() {
+    let receiver = Receiver::start().await;
+    let world = world_with(&receiver).await;
+    let all = [
+        "s3:ObjectCreated:*",
+        "s3:ObjectRemoved:*",
+        "s3:ObjectTagging:*",
+        "s3:ObjectAcl:Put",
+    ];
+    configure(&world, &all, "").await;
+    let tagging = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>";
+    let first = world.succeed(put("/bkt/a%20b", "12345")).await;
+    world
+        .succeed(put("/bkt/copy", "").header("x-amz-copy-source", "/bkt/a%20b"))
+        .await;
+    world.upload("/bkt/parts", &[], &[b"part"]).await;
+    world.succeed(put("/bkt/copy?tagging", tagging)).await;
+    world.succeed(delete("/bkt/copy?tagging")).await;
+    world
+        .succeed(put("/bkt/copy?acl", "").header("x-amz-acl", "public-read"))
+        .await;
+    world.succeed(delete("/bkt/copy")).await;
+    world.succeed(delete("/bkt/never-was")).await;
+    let versioning = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    world.succeed(put("/bkt?versioning", versioning)).await;
+    let version = world.succeed(put("/bkt/v", "1")).await;
+    let version = version.header("x-amz-version-id").unwrap().to_owned();
+    let marker = world.succeed(delete("/bkt/v")).await;
+    let marker = marker.header("x-amz-version-id").unwrap().to_owned();
+    let two = format!(
+        "<Delete><Object><Key>v</Key><VersionId>{version}</VersionId></Object>\
+         <Object><Key>parts</Key></Object></Delete>"
+    );
+    world.succeed(post("/bkt?delete", two)).await;
+    world
+        .send(put("/bkt/a%20b", "x").header("if-none-match", "*"))
+        .await
+        .is(412);
+
+    let _jobs = deliver(&world, targets(&receiver, |_| {}), fast());
+    receiver
+        .until(|receiver| receiver.records().len() == 11)
+        .await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let taken = receiver.taken();
+    assert_eq!(taken.len(), 12);
+    let test = taken
+        .iter()
+        .find(|message| message["Event"] == "s3:TestEvent")
+        .unwrap();
+    assert_eq!(test["Bucket"], "bkt");
+
+    let records = receiver.records();
+    let mut told = names(&records);
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "ObjectAcl:Put copy",
+            "ObjectCreated:CompleteMultipartUpload parts",
+            "ObjectCreated:Copy copy",
+            "ObjectCreated:Put a+b",
+            "ObjectCreated:Put v",
+            "ObjectRemoved:Delete copy",
+            "ObjectRemoved:Delete v",
+            "ObjectRemoved:DeleteMarkerCreated parts",
+            "ObjectRemoved:DeleteMarkerCreated v",
+            "ObjectTagging:Delete copy",
+            "ObjectTagging:Put copy",
+        ]
+        .into_iter()
+        .map(str::to_owned)
+        .collect::<Vec<_>>()
+    );
+    let found = |name: &str| {
+        let place = names(&records)
+            .iter()
+            .position(|told| told == name)
+            .unwrap();
+        records[place].clone()
+    };
+    let put_event = found("ObjectCreated:Put a+b");
+    let object = &put_event["s3"]["object"];
+    assert_eq!(object["size"], 5);
+    assert_eq!(
+        format!("\"{}\"", object["eTag"].as_str().unwrap()),
+        first.header("etag").unwrap()
+    );
+    assert_eq!(object.get("versionId"), None);
+    assert_eq!(
+        put_event["userIdentity"]["principalId"],
+        world.owner.account_id.as_str()
+    );
+    assert_eq!(put_event["s3"]["configurationId"], "c");
+    assert_eq!(put_event["s3"]["bucket"]["arn"], "arn:aws:s3:::bkt");
+    assert_eq!(put_event["eventTime"], "2023-11-14T22:13:20.000Z");
+    let request_id = put_event["responseElements"]["x-amz-request-id"]
+        .as_str()
+        .unwrap();
+    assert_eq!(request_id.len(), 16);
+    assert_eq!(
+        found("ObjectCreated:Put v")["s3"]["object"]["versionId"],
+        version.as_str()
+    );
+    assert_eq!(
+        found("ObjectRemoved:Delete v")["s3"]["object"]["versionId"],
+        version.as_str()
+    );
+    assert_eq!(
+        found("ObjectRemoved:DeleteMarkerCreated v")["s3"]["object"]["versionId"],
+        marker.as_str()
+    );
+    assert_eq!(
+        found("ObjectRemoved:Delete copy")["s3"]["object"].get("size"),
+        None
+    );
+}
+
+#[tokio::test]
+async fn filters_decide_what_is_told() {
+    let receiver = Receiver::start().await;
+    let world = world_with(&receiver).await;
+    let filter = "<Filter><S3Key><FilterRule><Name>prefix</Name><Value>in/</Value></FilterRule>\
+                  <FilterRule><Name>suffix</Name><Value>.jpg</Value></FilterRule></S3Key></Filter>";
+    configure(&world, &["s3:ObjectCreated:Put"], filter).await;
+    for key in ["in/a.jpg", "in/a.png", "a.jpg", "in/b.jpg"] {
+        world.succeed(put(&format!("/bkt/{key}"), "")).await;
+    }
+    world.succeed(delete("/bkt/in/a.jpg")).await;
+    world.succeed(put("/other", "")).await;
+    world.succeed(put("/other/in/a.jpg", "")).await;
+    let _jobs = deliver(&world, targets(&receiver, |_| {}), fast());
+    receiver
+        .until(|receiver| receiver.records().len() == 2)
+        .await;
+    let mut told = names(&receiver.records());
+    told.sort();
+    assert_eq!(
+        told,
+        ["ObjectCreated:Put in/a.jpg", "ObjectCreated:Put in/b.jpg"]
+    );
+    assert_eq!(receiver.taken().len(), 3);
+}
+
+#[tokio::test]
+async fn a_target_that_fails_gets_everything_later_and_keys_in_order() {
+    let receiver = Receiver::start().await;
+    let world = world_with(&receiver).await;
+    configure(&world, &["s3:ObjectCreated:*"], "").await;
+    let _jobs = deliver(&world, targets(&receiver, |_| {}), fast());
+    receiver.until(|receiver| receiver.taken().len() == 1).await;
+    let mut expected = 0;
+    for behaviour in [
+        Behaviour::Refuse(500),
+        Behaviour::Hang,
+        Behaviour::Refuse(404),
+        Behaviour::Redirect(receiver.url.clone()),
+        Behaviour::TakeAfter(Duration::from_millis(30)),
+    ] {
+        let takes = matches!(behaviour, Behaviour::TakeAfter(_));
+        receiver.behave(behaviour.clone());
+        let refused = receiver.refused();
+        for size in 1..=4 {
+            for key in ["x", "y"] {
+                world
+                    .succeed(put(&format!("/bkt/{key}"), "1".repeat(size)))
+                    .await;
+                expected += 1;
+            }
+        }
+        if !takes {
+            receiver
+                .until(|receiver| receiver.refused() > refused + 1)
+                .await;
+            receiver.behave(Behaviour::Take);
+        }
+        receiver
+            .until(|receiver| receiver.records().len() >= expected)
+            .await;
+    }
+    assert_eq!(
+        receiver.records().len(),
+        expected,
+        "none was taken twice here"
+    );
+    for key in ["x", "y"] {
+        let records = receiver.records();
+        let of_key = records
+            .iter()
+            .filter(|record| record["s3"]["object"]["key"] == key);
+        let sequencers: Vec<&str> = of_key
+            .map(|record| record["s3"]["object"]["sequencer"].as_str().unwrap())
+            .collect();
+        assert_eq!(sequencers.len(), expected / 2);
+        assert!(sequencers.is_sorted_by(|a, b| a < b), "{sequencers:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_not_taken_holds_up_its_own_key_alone() {
+    let key = "bad".to_owned();
+    for behaviour in [Behaviour::RefuseKey(key.clone()), Behaviour::HangKey(key)] {
+        let receiver = Receiver::start().await;
+        let world = world_with(&receiver).await;
+        configure(&world, &["s3:ObjectCreated:*"], "").await;
+        receiver.behave(behaviour);
+        for key in ["bad", "a", "bad", "b"] {
+            world.succeed(put(&format!("/bkt/{key}"), "")).await;
+        }
+        let _jobs = deliver(&world, targets(&receiver, |_| {}), fast());
+        receiver
+            .until(|receiver| receiver.records().len() == 2 && receiver.refused() > 4)
+            .await;
+        // With nothing but that key left, the target may count as down: still others get through.
+        world.succeed(put("/bkt/c", "")).await;
+        receiver
+            .until(|receiver| receiver.records().len() == 3)
+            .await;
+        receiver.behave(Behaviour::Take);
+        receiver
+            .until(|receiver| receiver.records().len() == 5)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_is_sent_again_by_the_next_process() {
+    let receiver = Receiver::start().await;
+    let world = world_with(&receiver).await;
+    configure(&world, &["s3:ObjectCreated:*"], "").await;
+    receiver.behave(Behaviour::Hang);
+    for key in ["a", "b", "c"] {
+        world.succeed(put(&format!("/bkt/{key}"), "")).await;
+    }
+    let jobs = deliver(&world, targets(&receiver, |_| {}), fast());
+    receiver.until(|receiver| receiver.refused() > 0).await;
+    jobs.stop().await;
+    receiver.behave(Behaviour::Take);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(receiver.taken().len(), 0);
+    let _jobs = deliver(&world, targets(&receiver, |_| {}), fast());
+    receiver
+        .until(|receiver| receiver.records().len() == 3)
+        .await;
+    let waiting = world.store.event_targets(10).await.unwrap();
+    assert!(waiting.is_empty() || waiting == [ARN], "{waiting:?}");
+}
+
+#[tokio::test]
+async fn old_and_surplus_events_are_dropped_oldest_first() {
+    let receiver = Receiver::start().await;
+    let world = world_with(&receiver).await;
+    configure(&world, &["s3:ObjectCreated:*"], "").await;
+    receiver.behave(Behaviour::Refuse(503));
+    for key in ["old1", "old2"] {
+        world.succeed(put(&format!("/bkt/{key}"), "")).await;
+    }
+    world.advance_ms(3_600_000);
+    for number in 0..5 {
+        world.succeed(put(&format!("/bkt/new{number}"), "")).await;
+    }
+    let options = DeliveryOptions {
+        keep_for: Duration::from_secs(1_800),
+        keep_max: 3,
+        ..fast()
+    };
+    let _jobs = deliver(&world, targets(&receiver, |_| {}), options);
+    receiver.until(|receiver| receiver.refused() > 3).await;
+    receiver.behave(Behaviour::Take);
+    receiver
+        .until(|receiver| receiver.records().len() == 3)
+        .await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut told = names(&receiver.records());
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "ObjectCreated:Put new2",
+            "ObjectCreated:Put new3",
+            "ObjectCreated:Put new4"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn messages_carry_what_the_operator_set() {
+    let receiver = Receiver::start().await;
+    let world = world_with(&receiver).await;
+    configure(&world, &["s3:ObjectCreated:*", "s3:ObjectTagging:*"], "").await;
+    world.succeed(put("/bkt/k", "12")).await;
+    world.succeed(delete("/bkt/k?tagging")).await;
+    let set = |target: &mut Target| {
+        target.format = MessageFormat::Tigris;
+        target.authorization = Some("Bearer t".parse().unwrap());
+    };
+    let _jobs = deliver(&world, targets(&receiver, set), fast());
+    receiver
+        .until(|receiver| !receiver.taken().is_empty())
+        .await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let taken = receiver.taken();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0]["events"][0]["eventName"], "OBJECT_CREATED_PUT");
+    assert_eq!(taken[0]["events"][0]["object"]["size"], 2);
+    let headers = receiver.headers();
+    assert_eq!(headers["authorization"], "Bearer t");
+    assert_eq!(headers["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn urls_are_targets_only_where_the_operator_allows_them() {
+    let receiver = Receiver::start().await;
+    let mut world = world_with(&receiver).await;
+    let document = configuration(&queue(&receiver.url, &["s3:ObjectCreated:*"], ""));
+    let refused = world.send(put("/bkt?notification", document.clone())).await;
+    refused.refused(400, "InvalidArgument");
+    let allowed = Targets {
+        urls_allowed: true,
+        ..Targets::default()
+    };
+    world.service = world.service.clone().with_targets(allowed.clone());
+    world.succeed(put("/bkt?notification", document)).await;
+    world.succeed(put("/bkt/k", "")).await;
+    // A server that no longer allows them sends nothing.
+    let jobs = deliver(&world, Targets::default(), fast());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    jobs.stop().await;
+    assert!(receiver.taken().is_empty());
+    let _jobs = deliver(&world, allowed, fast());
+    receiver
+        .until(|receiver| receiver.records().len() == 1)
+        .await;
+}
