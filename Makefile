@@ -17,11 +17,11 @@ CRASH_SECONDS ?= 10
 # Extra arguments for pytest: make clients ARGS='-k boto3'
 ARGS ?=
 
-.PHONY: help run build test lint unit instructions fuzz-smoke clients crash bench bench-quick bench-build scaling \
+.PHONY: help run build test lint unit compatibility instructions fuzz-smoke clients crash bench bench-quick bench-build scaling listings \
         tools clean-tools fmt-check clippy doc
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## Start a server on 127.0.0.1:9000 with its data in ./oncilla-data (release build)
 	$(CARGO) run --release -- server
@@ -51,6 +51,9 @@ unit: ## Unit, property, conformance and differential tests of the crates
 instructions: $(TOOLS)/stamp/system ## Instruction counts of the hot paths; UPDATE=1 renews what is expected
 	scripts/instruction-counts $(if $(UPDATE),--update)
 
+compatibility: ## Write docs/s3-compatibility.md anew, from the operation table and tests/s3-tests/results.txt
+	UPDATE=1 $(CARGO) test -p oncilla-wire --test compatibility_page
+
 fuzz-smoke: ## Every fuzz target over its corpus and 2 s of mutations (docs/fuzzing.md)
 	scripts/fuzz-smoke
 
@@ -70,6 +73,9 @@ bench-quick: bench-build $(TOOLS)/bench/bin/garage ## Measure the cells with a y
 
 scaling: ## Measure what operations cost beside 10 M objects, as a ratio: 6 minutes, 8 GB (bench/SCALING.md)
 	$(CARGO) run --release -p oncilla-store --example scaling -- --objects 10000000 $(ARGS) > bench/SCALING.md
+
+listings: ## Measure listings of a bucket of a million objects: 2 minutes
+	$(CARGO) run --release -p oncilla-store --example scaling -- --listings $(ARGS)
 
 bench-build:
 	$(CARGO) build --release -p oncilla

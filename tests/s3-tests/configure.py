@@ -5,6 +5,8 @@ import configparser
 import json
 import subprocess
 
+import boto3
+
 # (section, display name, e-mail, access key, secret key). The suite compares the
 # display name and the canonical id with what the server reports as owner.
 USERS = [
@@ -17,10 +19,39 @@ USERS = [
 ]
 
 
+def alternative_user(config, endpoint: str) -> dict[str, str]:
+    """An IAM user that may do everything in S3, and its key."""
+    iam = boto3.client(
+        "iam",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=config["iam"]["access_key"],
+        aws_secret_access_key=config["iam"]["secret_key"],
+    )
+    name = "s3-tests-alt"
+    iam.create_user(UserName=name)
+    iam.attach_user_policy(
+        UserName=name, PolicyArn="arn:aws:iam::aws:policy/AmazonS3FullAccess"
+    )
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return {
+        "display_name": name,
+        "user_id": name,
+        "access_key": key["AccessKeyId"],
+        "secret_key": key["SecretAccessKey"],
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for option in ("--binary", "--data", "--port", "--output"):
         parser.add_argument(option, required=True)
+    parser.add_argument(
+        "--iam",
+        action="store_true",
+        help="make the alternative user an IAM user of the account of [iam], as the tests of user "
+        "policies want it, and not the owner of an account",
+    )
     options = parser.parse_args()
 
     def oncilla(*arguments: str):
@@ -37,7 +68,11 @@ def main() -> None:
         "is_secure": "False",
         "ssl_verify": "False",
     }
-    config["fixtures"] = {"bucket prefix": "s3tests-{random}-"}
+    config["fixtures"] = {
+        "bucket prefix": "s3tests-{random}-",
+        "iam name prefix": "s3-tests-",
+        "iam path prefix": "/s3-tests/",
+    }
     for section, name, email, access_key, secret_key in USERS:
         account = oncilla("account", "create", name, "--email", email)
         oncilla(
@@ -51,6 +86,8 @@ def main() -> None:
             "access_key": access_key,
             "secret_key": secret_key,
         }
+    if options.iam:
+        config["s3 alt"].update(alternative_user(config, f"http://127.0.0.1:{options.port}"))
     # Answers of GetBucketLocation are compared with this.
     config["s3 main"]["api_name"] = "auto"
     config["s3 tenant"]["tenant"] = ""

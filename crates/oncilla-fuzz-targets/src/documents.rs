@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::event::EventKind;
 use oncilla_wire::tagging::{MAX_BUCKET_TAGS, MAX_OBJECT_TAGS, TagTarget};
+use oncilla_wire::xml::acl::{AccessControlPolicy, GRANTS_MAX, parse_grantees};
 use oncilla_wire::xml::bucket::CreateBucketConfiguration;
 use oncilla_wire::xml::copy::CopyResult;
 use oncilla_wire::xml::delete::{Delete, DeleteResult, MAX_DELETE_KEYS, ObjectIdentifier};
@@ -20,12 +21,14 @@ use oncilla_wire::xml::multipart::{
     ListMultipartUploads, ListParts, MAX_PART_NUMBER, MAX_PARTS, check_part_order,
 };
 use oncilla_wire::xml::notification::NotificationConfiguration;
+use oncilla_wire::xml::ownership::ObjectOwnership;
+use oncilla_wire::xml::public_access::PublicAccessBlock;
 use oncilla_wire::xml::reader::{MAX_DEPTH, MAX_TEXT_BYTES, XmlReader};
 use oncilla_wire::xml::versioning::VersioningStatus;
 use oncilla_wire::xml::{KeyEncoding, location, tagging as tagging_xml};
 
 /// Every root element that a reader of the protocol takes.
-const ROOTS: [&str; 18] = [
+const ROOTS: [&str; 20] = [
     "Delete",
     "DeleteResult",
     "CompleteMultipartUpload",
@@ -43,11 +46,13 @@ const ROOTS: [&str; 18] = [
     "CopyObjectResult",
     "CopyPartResult",
     "AccessControlPolicy",
+    "PublicAccessBlockConfiguration",
+    "OwnershipControls",
     "Error",
 ];
 
 /// What was read and written is read as the same again.
-fn round_trip<T: Debug + PartialEq>(
+pub fn round_trip<T: Debug + PartialEq>(
     data: &[u8],
     read: impl Fn(&[u8]) -> Result<T, S3Error>,
     write: impl Fn(&T) -> Vec<u8>,
@@ -111,6 +116,24 @@ pub fn create_bucket(data: &[u8]) {
         assert!(configuration.tags.len() <= MAX_BUCKET_TAGS);
         assert_ne!(configuration.location_constraint.as_deref(), Some(""));
     }
+}
+
+/// The body of PutBucketAcl and PutObjectAcl, and the value of a header that grants: as many grants as
+/// an ACL can have, for somebody each.
+pub fn access_control_policy(data: &[u8]) {
+    if let Ok(policy) = AccessControlPolicy::parse(data) {
+        assert!(policy.grants.len() <= GRANTS_MAX);
+    }
+    let text = String::from_utf8_lossy(data);
+    if let Ok(grantees) = parse_grantees("x-amz-grant-read", &text) {
+        assert!((1..=GRANTS_MAX).contains(&grantees.len()));
+    }
+}
+
+/// The bodies of PutPublicAccessBlock and PutBucketOwnershipControls.
+pub fn access_settings(data: &[u8]) {
+    round_trip(data, PublicAccessBlock::parse, |block| block.to_xml());
+    round_trip(data, ObjectOwnership::parse, |ownership| ownership.to_xml());
 }
 
 /// The body of PutBucketVersioning.

@@ -10,14 +10,17 @@ mod digests;
 mod documents;
 mod framing;
 mod headers;
+mod identity;
 mod input;
 pub mod mutate;
 mod policy;
 mod records;
 mod request;
 pub mod seeds;
+mod select;
 mod signature;
 mod volumes;
+mod web;
 
 use std::path::PathBuf;
 
@@ -45,9 +48,11 @@ pub const TARGETS: &[Target] = &[
     target("client_profiles", client::profiles),
     target("conditions", headers::conditions),
     target("copy_source", headers::copy_source),
+    target("cors", web::cors),
     target("dates", dates::dates),
     target("event_row", records::event),
     target("extent_header", volumes::extent_header),
+    target("form", web::form),
     target("garbage_row", records::garbage),
     target("layout_row", records::layout),
     target("md5_lanes", digests::md5_lanes),
@@ -56,26 +61,39 @@ pub const TARGETS: &[Target] = &[
     target("part_row", records::part),
     target("placement_field", records::placement),
     target("policy", policy::policy),
+    target("post_policy", web::post_policy),
     target("query", request::query),
+    target("query_form", identity::query_form),
     target("range", headers::range),
     target("row_keys", records::row_keys),
     target("scalar_texts", headers::scalar_texts),
+    target("select_csv", select::csv_object),
+    target("select_json", select::json_object),
+    target("select_sql", select::expression),
+    target("session_token", identity::session_token),
     target("signature_parse", signature::signature_parse),
     target("signature_round_trip", signature::signature_round_trip),
+    target("signature_v2", web::signature_v2),
     target("stored_headers", headers::stored_headers),
     target("tagging_header", headers::tagging_header),
     target("upload_row", records::upload),
     target("uri", request::uri),
     target("volume_header", volumes::volume_header),
+    target("website", web::website),
+    target("xml_access_settings", documents::access_settings),
+    target("xml_acl", documents::access_control_policy),
     target("xml_complete", documents::complete),
     target("xml_create_bucket", documents::create_bucket),
     target("xml_delete", documents::delete),
     target("xml_inventory", documents::inventory),
     target("xml_lists", documents::lists),
     target("xml_logging", documents::logging),
+    target("xml_named_configuration", web::named_configuration),
     target("xml_notification", documents::notification),
     target("xml_reader", documents::reader),
     target("xml_results", documents::results),
+    target("xml_select", select::request),
+    target("xml_switches", web::switches),
     target("xml_tagging", documents::tagging),
     target("xml_text", documents::text),
     target("xml_versioning", documents::versioning),

@@ -1,5 +1,7 @@
 //! Policies of buckets and identities.
 
+use std::sync::Arc;
+
 use oncilla_iam::policy::{
     BUCKET_POLICY_BYTES_MAX, Caller, CallerKind, ContextTable, Effect, Identity, Policies, Policy,
     PolicyKind, Request, ResourceSide, evaluate,
@@ -25,7 +27,7 @@ pub fn policy(data: &[u8]) {
     ];
     for kind in kinds {
         let policy = match Policy::parse(text, kind) {
-            Ok(policy) => policy,
+            Ok(policy) => Arc::new(policy),
             Err(error) => {
                 assert!(!error.message(kind).is_empty());
                 assert!(error.message(kind).len() < 2_000, "{error}");
@@ -53,15 +55,15 @@ pub fn policy(data: &[u8]) {
     }
 }
 
-fn check(request: &Request<'_>, policy: &Policy, kind: PolicyKind<'_>) {
+fn check(request: &Request<'_>, policy: &Arc<Policy>, kind: PolicyKind<'_>) {
     let is_bucket = matches!(kind, PolicyKind::Bucket { .. });
-    let attached = [policy];
+    let attached = std::slice::from_ref(policy);
     let policies = Policies {
-        identity: if is_bucket { &[] } else { &attached },
+        identity: if is_bucket { &[] } else { attached },
         session: None,
         resource: ResourceSide {
             owner: Some(ACCOUNT),
-            bucket_policy: is_bucket.then_some(policy),
+            bucket_policy: is_bucket.then_some(&**policy),
             ..ResourceSide::default()
         },
     };
@@ -76,7 +78,7 @@ fn check(request: &Request<'_>, policy: &Policy, kind: PolicyKind<'_>) {
         return;
     }
     let limited = Policies {
-        session: Some(&attached),
+        session: Some(attached),
         ..policies
     };
     // A policy limits itself to what it allows.

@@ -18,6 +18,7 @@ mod checksum;
 pub mod hex;
 mod md5;
 pub mod md5_lanes;
+mod sha1;
 mod sha256;
 
 pub use checksum::{
@@ -25,4 +26,5 @@ pub use checksum::{
     composite, crc32c,
 };
 pub use md5::{MD5_LENGTH_BYTES, Md5};
+pub use sha1::{SHA1_LENGTH_BYTES, hmac_sha1};
 pub use sha256::{HmacSha256Key, SHA256_LENGTH_BYTES, Sha256, hmac_sha256};

@@ -1,37 +1,106 @@
-//! The one place that decides who may do what.
+//! Who asks, and the one door to decisions.
 
-use std::fmt;
 use std::sync::Arc;
 
 use crate::grant::{BucketPattern, Grant};
-use crate::role::{ActionClass, class_of};
+use crate::policy::{
+    Caller, CallerKind, Context, Decision, Identity, Policies, Policy, PolicyError, Request,
+    ResourceSide, S3_ARN_PREFIX, evaluate, policy_of_grants,
+};
+use crate::role::Role;
 
-/// Who asks.
+/// Who asks. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Principal {
     /// A request without a signature.
     Anonymous,
     /// A request signed with a key that was found, is usable, and whose signature is right.
-    Key(KeyPrincipal),
+    Key(Arc<KeyPrincipal>),
 }
 
-/// The part of a key that decisions need. Cheap to clone.
+/// The part of a key that decisions need.
 #[derive(Clone, Debug)]
 pub struct KeyPrincipal {
-    /// Canonical id of the account that the key belongs to.
-    pub account: Arc<str>,
+    /// Canonical id of the account that the key belongs to, which is also its id in ARNs.
+    pub account: String,
     /// Id of the access key.
-    pub key_id: Arc<str>,
-    /// What the key was granted.
-    pub grants: Arc<[Grant]>,
+    pub key_id: String,
+    /// What the key was granted: which buckets `ListBuckets` shows. Decisions go by
+    /// [`policies`](Self::policies), which say it too.
+    pub grants: Vec<Grant>,
+    /// Whether `ListBuckets` shows all buckets of the account, as to users and roles, and not those
+    /// alone that the grants cover.
+    pub sees_every_bucket: bool,
+    /// What kind of identity it is.
+    pub kind: CallerKind,
+    /// ARN of the user, of the account's root, or of the session.
+    pub arn: String,
+    /// ARN of the role that a session is of.
+    pub role_arn: Option<String>,
+    /// `aws:username`; only users have one.
+    pub user_name: Option<String>,
+    /// `aws:userid`.
+    pub user_id: String,
+    /// The policies of the identity: of what the key was granted, and what else is attached to it.
+    pub policies: Vec<Arc<Policy>>,
+    /// The policies that limit a session; `None` if none was given with it.
+    pub session: Option<Vec<Arc<Policy>>>,
+}
+
+impl KeyPrincipal {
+    /// A key with roles. One with Admin on everything acts for its account: it may do what nothing
+    /// denies, and get back a bucket whose policy shuts it out. Any other is a user who is named by
+    /// the key's id.
+    ///
+    /// # Errors
+    /// As [`policy_of_grants`].
+    pub fn new(account: &str, key_id: &str, grants: Vec<Grant>) -> Result<Self, PolicyError> {
+        let policy = Arc::new(policy_of_grants(&grants)?);
+        let everything = Grant::new(BucketPattern::Any, Role::Admin);
+        let is_root = grants.contains(&everything);
+        let mut principal = Self {
+            account: account.to_owned(),
+            key_id: key_id.to_owned(),
+            grants,
+            sees_every_bucket: false,
+            kind: CallerKind::AccountRoot,
+            arn: format!("arn:aws:iam::{account}:root"),
+            role_arn: None,
+            user_name: None,
+            user_id: account.to_owned(),
+            policies: vec![policy],
+            session: None,
+        };
+        if !is_root {
+            principal.kind = CallerKind::User;
+            principal.arn = format!("arn:aws:iam::{account}:user/{key_id}");
+            principal.user_name = Some(key_id.to_owned());
+            principal.user_id = key_id.to_owned();
+        }
+        Ok(principal)
+    }
+
+    fn identity(&self) -> Identity<'_> {
+        Identity {
+            kind: self.kind,
+            account: &self.account,
+            canonical_user: &self.account,
+            arn: &self.arn,
+            role_arn: self.role_arn.as_deref(),
+            user_name: self.user_name.as_deref(),
+            user_id: &self.user_id,
+        }
+    }
 }
 
 impl Principal {
-    /// Whether any grant covers `bucket`: what `ListBuckets` shows of the account's own buckets.
+    /// Whether any grant covers `bucket`, or none has to: what `ListBuckets` shows of the account's own buckets.
     pub fn covers(&self, bucket: &str) -> bool {
         match self {
             Self::Anonymous => false,
-            Self::Key(key) => key.grants.iter().any(|grant| grant.bucket.covers(bucket)),
+            Self::Key(key) => {
+                key.sees_every_bucket || key.grants.iter().any(|grant| grant.bucket.covers(bucket))
+            }
         }
     }
 
@@ -50,111 +119,127 @@ impl Principal {
             Self::Key(key) => Some(&key.key_id),
         }
     }
-}
 
-/// What is asked.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// The IAM action, such as `"s3:GetObject"`.
-    pub action: &'a str,
-    /// The bucket, if the request concerns one.
-    pub bucket: Option<&'a str>,
-    /// Canonical id of the bucket's owner. `None` where no bucket exists (yet), as for
-    /// `s3:CreateBucket`; any other request for a bucket without a known owner is denied.
-    pub bucket_owner: Option<&'a str>,
-    /// Whether the very thing asked for is publicly readable.
-    pub public_read: bool,
-    /// The object key, if the request concerns one. No rule looks at it yet; policies will.
-    pub key: Option<&'a str>,
-}
-
-/// The request is denied: S3's `AccessDenied`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("access denied: {reason}")]
-pub struct Denied {
-    /// Why, for the log. The answer to the client does not carry it.
-    pub reason: DenialReason,
-}
-
-/// Why a request was denied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DenialReason {
-    /// Anonymous requests may only read what is public.
-    Anonymous,
-    /// The bucket belongs to another account.
-    OtherAccount,
-    /// The owner of the bucket is not known.
-    UnknownOwner,
-    /// No grant of the key covers the bucket (or everything, where `*` is needed).
-    BucketNotCovered,
-    /// Grants cover the bucket, but none of their roles permits the action.
-    ActionNotAllowed,
-}
-
-impl fmt::Display for DenialReason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Anonymous => "anonymous requests may only read what is public",
-            Self::OtherAccount => "the bucket belongs to another account",
-            Self::UnknownOwner => "the owner of the bucket is not known",
-            Self::BucketNotCovered => "no grant of the key covers the bucket",
-            Self::ActionNotAllowed => "no role of the key permits the action",
-        })
-    }
-}
-
-/// Decides whether `principal` may do what `request` says.
-///
-/// Whether the key is usable (not disabled, not expired) and the signature right was judged
-/// before. In order:
-/// 1. what is publicly readable may be read by anybody;
-/// 2. anonymous requests may do nothing else;
-/// 3. any key may list the buckets; the answer holds only those it [covers](Principal::covers);
-/// 4. a bucket of another account is out of reach (a new bucket has no owner yet);
-/// 5. a grant must cover the bucket, and its role permit the action. Creating a bucket, and what
-///    concerns no bucket, takes a grant on `*`.
-///
-/// # Errors
-/// [`Denied`] with the first rule that spoke against it.
-pub fn authorize(principal: &Principal, request: &Request<'_>) -> Result<(), Denied> {
-    let class = class_of(request.action);
-    if request.public_read && class == Some(ActionClass::PublicRead) {
-        return Ok(());
-    }
-    let Principal::Key(key) = principal else {
-        return deny(DenialReason::Anonymous);
-    };
-    if class == Some(ActionClass::ListOwnBuckets) {
-        return Ok(());
-    }
-
-    let creates_bucket = class == Some(ActionClass::CreateBucket);
-    let judged_bucket = if creates_bucket { None } else { request.bucket };
-    if judged_bucket.is_some() {
-        match request.bucket_owner {
-            None => return deny(DenialReason::UnknownOwner),
-            Some(owner) if owner != &*key.account => return deny(DenialReason::OtherAccount),
-            Some(_) => {}
+    /// The principal as policies see it.
+    pub fn caller(&self) -> Caller<'_> {
+        match self {
+            Self::Anonymous => Caller::Anonymous,
+            Self::Key(key) => Caller::Identity(key.identity()),
         }
     }
 
-    // A policy evaluator slots in here: after ownership, beside the roles.
-    let permitted = |grant: &Grant| grant.permits(request.action, judged_bucket);
-    if key.grants.iter().any(permitted) {
-        return Ok(());
+    /// The policies that the principal brings, those of its session included.
+    pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        let key = match self {
+            Self::Anonymous => None,
+            Self::Key(key) => Some(key),
+        };
+        let own = key.into_iter().flat_map(|key| &key.policies);
+        let session = key.into_iter().flat_map(|key| key.session.iter().flatten());
+        own.chain(session).map(|policy| &**policy)
     }
-    let covered = |grant: &Grant| match judged_bucket {
-        Some(bucket) => grant.bucket.covers(bucket),
-        None => grant.bucket == BucketPattern::Any,
-    };
-    if key.grants.iter().any(covered) {
-        return deny(DenialReason::ActionNotAllowed);
-    }
-    deny(DenialReason::BucketNotCovered)
 }
 
-fn deny(reason: DenialReason) -> Result<(), Denied> {
-    Err(Denied { reason })
+/// What is asked.
+#[derive(Clone, Copy)]
+pub struct Question<'a> {
+    /// The action, such as `"s3:GetObject"`.
+    pub action: &'a str,
+    /// The bucket, if it is about one.
+    pub bucket: Option<&'a str>,
+    /// The key of the object, if it is about one.
+    pub key: Option<&'a str>,
+    /// What else is known of the request.
+    pub context: &'a dyn Context,
+}
+
+/// Decides whether `principal` may do what `question` says of something of which the bucket's side
+/// says `resource`. Whether the key is usable (not disabled, not expired) and the signature right was
+/// judged before. See [`evaluate`](fn@evaluate) for the rules.
+pub fn authorize<'p>(
+    principal: &'p Principal,
+    question: &Question<'_>,
+    resource: ResourceSide<'p>,
+) -> Decision<'p> {
+    let (identity, session) = match principal {
+        Principal::Anonymous => (&[][..], None),
+        Principal::Key(key) => (&key.policies[..], key.session.as_deref()),
+    };
+    let policies = Policies {
+        identity,
+        session,
+        resource,
+    };
+    decide(&principal.caller(), question, &policies)
+}
+
+/// Decides whether a part of the server may do something for a bucket of its account, such as
+/// `logging.s3.amazonaws.com`: what the bucket's side says is all that counts.
+pub fn authorize_service<'p>(
+    service: &str,
+    question: &Question<'_>,
+    resource: ResourceSide<'p>,
+) -> Decision<'p> {
+    let policies = Policies {
+        resource,
+        ..Policies::default()
+    };
+    decide(&Caller::Service(service), question, &policies)
+}
+
+fn decide<'p>(
+    caller: &Caller<'_>,
+    question: &Question<'_>,
+    policies: &Policies<'p>,
+) -> Decision<'p> {
+    let mut arn = Arn::default();
+    let request = Request {
+        caller,
+        action: question.action,
+        resource: arn.of(question.bucket, question.key),
+        context: question.context,
+    };
+    evaluate(&request, policies)
+}
+
+/// Room for nearly any ARN: the bucket's name has up to 63 bytes, and most keys less than 180.
+const ARN_BYTES_USUAL: usize = 256;
+
+/// The ARN of something in S3, without memory of its own unless it is long: every request needs one.
+struct Arn {
+    short: [u8; ARN_BYTES_USUAL],
+    long: String,
+}
+
+impl Default for Arn {
+    fn default() -> Self {
+        Self {
+            short: [0; ARN_BYTES_USUAL],
+            long: String::new(),
+        }
+    }
+}
+
+impl Arn {
+    fn of(&mut self, bucket: Option<&str>, key: Option<&str>) -> &str {
+        let parts = [
+            S3_ARN_PREFIX,
+            bucket.unwrap_or("*"),
+            key.map_or("", |_| "/"),
+            key.unwrap_or_default(),
+        ];
+        let mut length = 0;
+        for part in parts {
+            let Some(place) = self.short.get_mut(length..length + part.len()) else {
+                self.long = parts.concat();
+                return &self.long;
+            };
+            place.copy_from_slice(part.as_bytes());
+            length += part.len();
+        }
+        // Texts one after the other are text.
+        std::str::from_utf8(&self.short[..length]).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use oncilla_meta::EngineError;
 
+use crate::policy::PolicyError;
 use crate::rows::RowError;
 
 /// Why an operation on accounts or keys was refused or failed.
@@ -28,6 +29,34 @@ pub enum IamError {
     /// There already is an access key with this id, and it differs from the one given.
     #[error("an access key with this id already exists")]
     KeyExists,
+    /// There is no user, group, role, policy … of this name.
+    #[error("The {what} with name {name} cannot be found.")]
+    NoSuchEntity {
+        /// What was looked for, such as `"user"`.
+        what: &'static str,
+        /// Its name, id or ARN.
+        name: String,
+    },
+    /// There already is one of this name.
+    #[error("{what} with name {name} already exists.")]
+    EntityExists {
+        /// What there is, such as `"User"`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// Something else still hangs on what was to be deleted.
+    #[error("{0}")]
+    DeleteConflict(&'static str),
+    /// The account still has users, groups, roles, policies or identity providers.
+    #[error("the account still has users, groups, roles, policies or identity providers")]
+    AccountHasEntities,
+    /// A policy that cannot be read.
+    #[error("{0}")]
+    Policy(#[from] PolicyError),
+    /// What every account has cannot be changed.
+    #[error("The policy belongs to everybody and cannot be changed.")]
+    AwsManaged,
     /// A name, id, address, secret, description or bucket name breaks its rule.
     #[error("invalid {what}: {rule}")]
     InvalidName {

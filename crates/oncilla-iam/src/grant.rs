@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::role::{Role, allows};
+use crate::role::Role;
 
 /// Which buckets a [`Grant`] covers. Written as the bucket's name, or `*`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,15 +75,5 @@ impl Grant {
             bucket: bucket.into(),
             role,
         }
-    }
-
-    /// Whether this grant permits `action`. What concerns no single bucket (`bucket` is `None`)
-    /// takes a grant on `*`.
-    pub(crate) fn permits(&self, action: &str, bucket: Option<&str>) -> bool {
-        let covered = match bucket {
-            Some(bucket) => self.bucket.covers(bucket),
-            None => self.bucket == BucketPattern::Any,
-        };
-        covered && allows(self.role, action)
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! [`Iam`] is the door: it keeps [`Account`]s and their [`AccessKey`]s in an
 //! [`Engine`](oncilla_meta::Engine) and answers "whose key is this?" from a small cache.
-//! [`authorize`] is the one place that decides whether a [`Principal`] may do something; it reads
-//! nothing and keeps nothing, so that every decision can be tested as a table.
+//! [`authorize`](fn@authorize) is the one door to decisions about what a [`Principal`] may do. They are made by the
+//! evaluator of [`policy`], which reads nothing and keeps nothing, so that every decision can be tested
+//! as a table.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use oncilla_iam::{authorize, Iam, Request};
+//! use oncilla_iam::policy::{ContextTable, ResourceSide};
+//! use oncilla_iam::{authorize, Iam, Question};
 //! use oncilla_meta::memory::MemoryEngine;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -19,24 +21,28 @@
 //! let found = iam.lookup(key.id()).await?.ok_or("just created")?;
 //! iam.check_usable(&found)?;
 //! let owner = root.account.id.as_str();
-//! let request = Request {
+//! let question = Question {
 //!     action: "s3:PutObject",
 //!     bucket: Some("photos"),
-//!     bucket_owner: Some(owner),
-//!     public_read: false,
 //!     key: Some("otter.jpg"),
+//!     context: &ContextTable::new(),
 //! };
-//! authorize(found.principal(), &request)?;
+//! let bucket = ResourceSide {
+//!     owner: Some(&root.account.id),
+//!     ..ResourceSide::default()
+//! };
+//! assert!(authorize(found.principal(), &question, bucket).is_allowed());
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! [`policy`] reads policies in the language of IAM and decides by them. It stands beside
-//! [`authorize`], which takes it in: what a key was granted becomes a policy
-//! ([`policy::policy_of_grants`] has the plan). Temporary credentials and sessions belong here later,
-//! as another way to make a [`Principal`].
+//! What a key was granted becomes a policy ([`policy::policy_of_grants`]), so that roles, policies and
+//! ACLs are judged together. Temporary credentials and sessions belong here later, as another way to make
+//! a [`KeyPrincipal`].
 
+pub mod arn;
 mod authorize;
+mod aws_managed;
 mod door;
 mod error;
 mod grant;
@@ -46,12 +52,14 @@ mod random;
 mod role;
 mod rows;
 mod secret;
+mod session;
 mod validate;
 
-pub use authorize::{DenialReason, Denied, KeyPrincipal, Principal, Request, authorize};
+pub use authorize::{KeyPrincipal, Principal, Question, authorize, authorize_service};
 pub use door::{
-    AccountUpdate, Iam, ImportKey, KeyRefusal, KeyUpdate, KeyWithAccount, NewAccount, NewKey, Page,
-    Root, account_present,
+    AccountUpdate, EntityUpdate, Iam, ImportKey, KeyRefusal, KeyUpdate, KeyWithAccount, NewAccount,
+    NewEntity, NewKey, NewPolicy, NewProvider, NewSession, Page, PolicyHolder, PolicyScope, Root,
+    SessionRefusal, account_present, no_such_inline_policy,
 };
 pub use error::IamError;
 pub use grant::{BucketPattern, Grant};
@@ -60,9 +68,15 @@ pub use role::{ActionClass, Role, allows};
 pub use rows::RowError;
 pub use rows::access_key::{AccessKey, AccessKeyInfo};
 pub use rows::account::Account;
+pub use rows::entity::{Entity, EntityKind, RoleSettings, Tag};
+pub use rows::managed_policy::{ManagedPolicy, PolicyVersion};
+pub use rows::provider::Provider;
 pub use secret::Secret;
+pub use session::{SessionCredentials, TOKEN_CHARS_MAX, fuzz_open_token};
 pub use validate::{
-    ACCOUNT_NAME_CHARS_MAX, DESCRIPTION_CHARS_MAX, EMAIL_CHARS_MAX, GRANTS_PER_KEY_MAX,
-    KEY_ID_CHARS_MAX, KEY_ID_CHARS_MIN, KEYS_PER_ACCOUNT_MAX, PAGE_ITEMS_MAX, SECRET_CHARS_MAX,
-    SECRET_CHARS_MIN,
+    ACCOUNT_NAME_CHARS_MAX, ATTACHED_POLICIES_MAX, DESCRIPTION_CHARS_MAX, EMAIL_CHARS_MAX,
+    GRANTS_PER_KEY_MAX, GROUPS_PER_USER_MAX, KEY_ID_CHARS_MAX, KEY_ID_CHARS_MIN,
+    KEYS_PER_ACCOUNT_MAX, KEYS_PER_USER_MAX, MANAGED_POLICY_CHARS_MAX, MAX_SESSION_S_MIN,
+    PAGE_ITEMS_MAX, POLICIES_PER_ACCOUNT_MAX, POLICY_VERSIONS_MAX, PROVIDERS_PER_ACCOUNT_MAX,
+    SECRET_CHARS_MAX, SECRET_CHARS_MIN, entities_per_account_max, inline_policy_chars_max,
 };

@@ -27,6 +27,17 @@ pub(crate) fn alphanumeric(length: usize) -> Result<String, getrandom::Error> {
     Ok(text)
 }
 
+/// `length` random digits and upper-case letters: 5.17 bits each.
+pub(crate) fn upper_alphanumeric(length: usize) -> Result<String, getrandom::Error> {
+    let digits = &ALPHANUMERIC[..36];
+    let mut text = String::with_capacity(length);
+    for _ in 0..length {
+        let place = below(digits.len() as u32)? as usize;
+        text.push(char::from(digits[place]));
+    }
+    Ok(text)
+}
+
 /// A random 256-bit number as 64 lower-case hexadecimal digits: the form of S3's canonical user
 /// id.
 pub(crate) fn canonical_id() -> Result<String, getrandom::Error> {

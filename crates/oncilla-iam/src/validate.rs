@@ -2,6 +2,7 @@
 
 use crate::error::IamError;
 use crate::grant::{BucketPattern, Grant};
+use crate::rows::entity::{EntityKind, Tag};
 
 /// Longest account name: that of an IAM user name in AWS.
 pub const ACCOUNT_NAME_CHARS_MAX: usize = 64;
@@ -25,6 +26,62 @@ pub const KEYS_PER_ACCOUNT_MAX: usize = 10_000;
 pub const PAGE_ITEMS_MAX: usize = 1_000;
 /// Longest bucket name that S3 ever allowed (those before 2018).
 const BUCKET_NAME_CHARS_MAX: usize = 255;
+
+/// Longest name of a user or role. Source of these limits: IAM user guide, "IAM and AWS STS quotas",
+/// and the API reference.
+pub const ENTITY_NAME_CHARS_MAX: usize = 64;
+/// Longest name of a group or policy.
+pub const LONG_NAME_CHARS_MAX: usize = 128;
+/// Longest path.
+pub const PATH_CHARS_MAX: usize = 512;
+/// Longest description of a role or policy.
+pub const ENTITY_DESCRIPTION_CHARS_MAX: usize = 1_000;
+/// Most tags of one entity or policy.
+pub const TAGS_MAX: usize = 50;
+/// Longest key of a tag.
+pub const TAG_KEY_CHARS_MAX: usize = 128;
+/// Longest value of a tag.
+pub const TAG_VALUE_CHARS_MAX: usize = 256;
+/// Most keys of a user.
+pub const KEYS_PER_USER_MAX: usize = 2;
+/// Most groups that a user is in.
+pub const GROUPS_PER_USER_MAX: usize = 10;
+/// Most managed policies attached to one user, group, role or key: AWS's quota once raised.
+pub const ATTACHED_POLICIES_MAX: usize = 20;
+/// Most managed policies of an account.
+pub const POLICIES_PER_ACCOUNT_MAX: usize = 1_500;
+/// Most versions of a managed policy.
+pub const POLICY_VERSIONS_MAX: usize = 5;
+/// Longest managed policy, spaces apart.
+pub const MANAGED_POLICY_CHARS_MAX: usize = 6_144;
+/// Most identity providers of an account.
+pub const PROVIDERS_PER_ACCOUNT_MAX: usize = 100;
+/// Most clients of an identity provider.
+pub const CLIENT_IDS_MAX: usize = 100;
+/// Most thumbprints of an identity provider.
+pub const THUMBPRINTS_MAX: usize = 5;
+/// Shortest time that a role can set as the longest for its sessions, in seconds.
+pub const MAX_SESSION_S_MIN: u64 = 3_600;
+/// Longest session of a role, in seconds.
+pub const MAX_SESSION_S_MAX: u64 = 43_200;
+
+/// Most users, groups or roles of an account.
+pub fn entities_per_account_max(kind: EntityKind) -> usize {
+    match kind {
+        EntityKind::User => 5_000,
+        EntityKind::Group => 300,
+        EntityKind::Role => 1_000,
+    }
+}
+
+/// The length that the inline policies of one entity have in all at most, spaces apart.
+pub fn inline_policy_chars_max(kind: EntityKind) -> usize {
+    match kind {
+        EntityKind::User => 2_048,
+        EntityKind::Group => 5_120,
+        EntityKind::Role => 10_240,
+    }
+}
 
 fn invalid(what: &'static str, rule: &'static str) -> Result<(), IamError> {
     Err(IamError::InvalidName { what, rule })
@@ -112,6 +169,90 @@ pub(crate) fn grants(grants: &[Grant]) -> Result<(), IamError> {
     Ok(())
 }
 
+fn is_name(name: &str, chars_max: usize) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
+    (1..=chars_max).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+/// The name of a user, group or role.
+pub(crate) fn entity_name(kind: EntityKind, name: &str) -> Result<(), IamError> {
+    let chars_max = match kind {
+        EntityKind::User | EntityKind::Role => ENTITY_NAME_CHARS_MAX,
+        EntityKind::Group => LONG_NAME_CHARS_MAX,
+    };
+    if is_name(name, chars_max) {
+        return Ok(());
+    }
+    match kind {
+        EntityKind::User => invalid("userName", "1 to 64 letters, digits and _ + = , . @ -"),
+        EntityKind::Role => invalid("roleName", "1 to 64 letters, digits and _ + = , . @ -"),
+        EntityKind::Group => invalid("groupName", "1 to 128 letters, digits and _ + = , . @ -"),
+    }
+}
+
+/// The name of a policy.
+pub(crate) fn policy_name(name: &str) -> Result<(), IamError> {
+    if is_name(name, LONG_NAME_CHARS_MAX) {
+        return Ok(());
+    }
+    invalid("policyName", "1 to 128 letters, digits and _ + = , . @ -")
+}
+
+/// A path: `/`, or visible ASCII between slashes.
+pub(crate) fn path(path: &str) -> Result<(), IamError> {
+    let ends = path.starts_with('/') && path.ends_with('/');
+    let visible = path.bytes().all(|byte| byte.is_ascii_graphic());
+    if ends && visible && path.len() <= PATH_CHARS_MAX {
+        return Ok(());
+    }
+    invalid(
+        "path",
+        "at most 512 visible characters that begin and end with a slash",
+    )
+}
+
+/// The description of a role or policy.
+pub(crate) fn entity_description(text: &str) -> Result<(), IamError> {
+    let is_text = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
+    if text.chars().count() <= ENTITY_DESCRIPTION_CHARS_MAX && text.chars().all(is_text) {
+        return Ok(());
+    }
+    invalid("description", "at most 1000 characters")
+}
+
+/// Tags: their number, their lengths, and no key twice (without regard to case).
+pub(crate) fn tags(tags: &[Tag]) -> Result<(), IamError> {
+    if tags.len() > TAGS_MAX {
+        return Err(IamError::LimitExceeded {
+            what: "tags",
+            limit: TAGS_MAX,
+        });
+    }
+    for (index, tag) in tags.iter().enumerate() {
+        let is_key = (1..=TAG_KEY_CHARS_MAX).contains(&tag.key.chars().count());
+        let is_value = tag.value.chars().count() <= TAG_VALUE_CHARS_MAX;
+        let earlier = &tags[..index];
+        let is_new = !earlier
+            .iter()
+            .any(|this| this.key.eq_ignore_ascii_case(&tag.key));
+        if !is_key || !is_value || !is_new {
+            return invalid(
+                "tags",
+                "keys of 1 to 128 and values of up to 256 characters, no key twice",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The longest session of a role.
+pub(crate) fn max_session_s(seconds: u64) -> Result<(), IamError> {
+    if (MAX_SESSION_S_MIN..=MAX_SESSION_S_MAX).contains(&seconds) {
+        return Ok(());
+    }
+    invalid("maxSessionDuration", "3600 to 43200 seconds")
+}
+
 /// Whether `id` has the form of a canonical user id: 64 lower-case hexadecimal digits.
 pub(crate) fn is_canonical_id(id: &str) -> bool {
     id.len() == 64
@@ -170,6 +311,37 @@ mod tests {
         ] {
             assert!(secret(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn names_and_paths_of_entities() {
+        for name in ["a", "Ada_Lovelace+=,.@-1", &"x".repeat(64)] {
+            assert!(entity_name(EntityKind::User, name).is_ok(), "{name}");
+        }
+        for name in ["", "a b", "a/b", "a\0", "\u{fc}", &"x".repeat(65)] {
+            assert!(entity_name(EntityKind::Role, name).is_err(), "{name}");
+        }
+        assert!(entity_name(EntityKind::Group, &"x".repeat(128)).is_ok());
+        for good in ["/", "/a/", "/a/b!~/"] {
+            assert!(path(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "a",
+            "/a",
+            "a/",
+            "/a b/",
+            &format!("/{}/", "x".repeat(511)),
+        ] {
+            assert!(path(bad).is_err(), "{bad}");
+        }
+        let tag = |key: &str| Tag {
+            key: key.to_owned(),
+            value: String::new(),
+        };
+        assert!(tags(&[tag("a"), tag("b")]).is_ok());
+        assert!(tags(&[tag("a"), tag("A")]).is_err());
+        assert!(tags(&[tag("")]).is_err());
     }
 
     #[test]

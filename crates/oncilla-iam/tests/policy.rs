@@ -1,5 +1,7 @@
 //! What policies decide: the cases of AWS's own documentation, with names and addresses of our own.
 
+use std::sync::Arc;
+
 use oncilla_iam::policy::{
     AclGrant, Caller, CallerKind, ContextTable, Decision, Effect, Identity, Policies, Policy,
     PolicyKind, PolicySource, Reason, Request, ResourceSide, evaluate,
@@ -22,9 +24,11 @@ fn bucket_policy(text: &str) -> Policy {
     Policy::parse(text.as_bytes(), kind).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-fn identity_policy(text: &str) -> Policy {
-    Policy::parse(text.as_bytes(), PolicyKind::Identity)
+fn identity_policy(text: &str) -> Arc<Policy> {
+    let parsed = Policy::parse(text.as_bytes(), PolicyKind::Identity);
+    parsed
         .unwrap_or_else(|error| panic!("{error}: {text}"))
+        .into()
 }
 
 /// A bucket policy of one statement.
@@ -221,8 +225,7 @@ fn both_sides() {
         (session(), None, Some(tomorrow), none, IMPLICIT, Reason::NothingAllows),
     ];
     for (number, (caller, identity, principal, acl, effect, reason)) in table.iter().enumerate() {
-        let identity: Vec<Policy> = identity.iter().map(|text| identity_policy(text)).collect();
-        let identity: Vec<&Policy> = identity.iter().collect();
+        let identity: Vec<_> = identity.iter().map(|text| identity_policy(text)).collect();
         let policy = principal.map(get_for);
         let policies = Policies {
             identity: &identity,
@@ -273,10 +276,10 @@ fn session_policies_limit() {
     .into_iter()
     .enumerate()
     {
-        let identity: Vec<&Policy> = identity.into_iter().collect();
+        let identity: Vec<_> = identity.into_iter().cloned().collect();
         let policies = Policies {
             identity: &identity,
-            session: Some(&[session_policy]),
+            session: Some(std::slice::from_ref(session_policy)),
             resource: side(bucket),
         };
         let context = ContextTable::new();
@@ -309,7 +312,7 @@ fn the_statement_that_decided_is_named() {
 
     let (first, second) = (identity_policy(ALLOW_LIST), identity_policy(DENY_GET));
     let policies = Policies {
-        identity: &[&first, &second],
+        identity: &[first, second],
         ..Policies::default()
     };
     let found = decide(
@@ -341,7 +344,7 @@ fn the_owner_can_undo_a_policy_that_shuts_everybody_out() {
         (ada(), "s3:PutBucketPolicy", false, EXPLICIT),
     ] {
         let policies = Policies {
-            identity: &[&all],
+            identity: std::slice::from_ref(&all),
             session: None,
             resource: ResourceSide {
                 locks_out_owner,
@@ -372,7 +375,7 @@ fn restricted_public_buckets_are_for_their_account_and_services() {
         (&fixed, bob(), ALLOW),
     ] {
         let policies = Policies {
-            identity: &[&all],
+            identity: std::slice::from_ref(&all),
             session: None,
             resource: ResourceSide {
                 // Access by ACL is restricted as well.
@@ -790,7 +793,7 @@ fn requests_without_a_bucket() {
         ("s3:CreateBucket", "arn:aws:s3:::other", IMPLICIT),
     ] {
         let policies = Policies {
-            identity: &[&policy],
+            identity: std::slice::from_ref(&policy),
             ..Policies::default()
         };
         let found = decide(&ada(), action, resource, &ContextTable::new(), &policies);

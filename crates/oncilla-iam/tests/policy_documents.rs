@@ -201,11 +201,11 @@ fn fields_of_a_statement() {
 }
 
 #[test]
-fn statements_have_different_ids() {
-    let text = |first: &str, second: &str| {
+fn statements_of_identities_have_different_ids() {
+    let text = |first: &str, second: &str, principal: &str| {
         let statement = |sid: &str| {
             format!(
-                r#"{{"Sid": "{sid}", "Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}}"#
+                r#"{{"Sid": "{sid}", "Effect": "Deny", {principal} "Action": "*", "Resource": "*"}}"#
             )
         };
         format!(
@@ -214,10 +214,17 @@ fn statements_have_different_ids() {
             statement(second)
         )
     };
-    let parse = |text: String| Policy::parse(text.as_bytes(), BUCKET).map(|_| ());
-    assert_eq!(parse(text("a", "a")), Err(PolicyError::DuplicateSid));
-    assert_eq!(parse(text("a", "A")), Ok(()));
-    assert_eq!(parse(text("", "")), Ok(()));
+    let parse = |text: String, kind| Policy::parse(text.as_bytes(), kind).map(|_| ());
+    for (first, second, expected) in [
+        ("a", "a", Err(PolicyError::DuplicateSid)),
+        ("a", "A", Ok(())),
+        ("", "", Ok(())),
+    ] {
+        let found = parse(text(first, second, ""), PolicyKind::Identity);
+        assert_eq!(found, expected, "{first:?} {second:?}");
+        let of_bucket = text(first, second, r#""Principal": "*","#);
+        assert_eq!(parse(of_bucket, BUCKET), Ok(()), "{first:?} {second:?}");
+    }
 }
 
 #[test]

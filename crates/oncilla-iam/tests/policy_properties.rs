@@ -1,5 +1,7 @@
 //! What holds for any policies.
 
+use std::sync::Arc;
+
 use oncilla_iam::policy::{
     Caller, CallerKind, ContextTable, Effect, Identity, Policies, Policy, PolicyKind, Request,
     ResourceSide, evaluate,
@@ -95,14 +97,13 @@ fn callers() -> [Caller<'static>; 4] {
 
 /// The decision for every caller, object and referer.
 fn decisions(identity: &[String], bucket: &[String], session: Option<&[String]>) -> Vec<Effect> {
-    let identity_policies: Vec<Policy> = identity
+    let identity_policies: Vec<Arc<Policy>> = identity
         .iter()
-        .map(|statement| policy(std::slice::from_ref(statement), PolicyKind::Identity))
+        .map(|statement| policy(std::slice::from_ref(statement), PolicyKind::Identity).into())
         .collect();
-    let identity_policies: Vec<&Policy> = identity_policies.iter().collect();
     let bucket_policy = (!bucket.is_empty()).then(|| policy(bucket, BUCKET));
     let session = session.map(|statements| policy(statements, PolicyKind::Session));
-    let session: Option<Vec<&Policy>> = session.as_ref().map(|policy| vec![policy]);
+    let session: Option<Vec<Arc<Policy>>> = session.map(|policy| vec![policy.into()]);
     let policies = Policies {
         identity: &identity_policies,
         session: session.as_deref(),

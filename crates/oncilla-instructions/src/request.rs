@@ -43,7 +43,7 @@ impl Client {
             let options = S3Options {
                 domains: vec!["localhost".to_owned()],
                 region: "auto".to_owned(),
-                presign_expiry_max_s: 7 * 24 * 3600,
+                ..S3Options::default()
             };
             let service = S3Service::new(store, iam, options);
             let options = FrontOptions::default();

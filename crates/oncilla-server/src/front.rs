@@ -177,7 +177,10 @@ impl<S: Service> Front<S> {
         let mut response = if refused {
             self.metrics.requests_refused.inc();
             facts.note_error_code(S3ErrorCode::SlowDown.as_str());
-            refusal::response(&S3Error::new(S3ErrorCode::SlowDown), request_id)
+            let mut answer = refusal::response(&S3Error::new(S3ErrorCode::SlowDown), request_id);
+            let (head, _) = request.into_parts();
+            self.service.complete_refusal(&head, &mut answer).await;
+            answer
         } else if let Some(own) = own {
             facts.note_operation(OWN_OPERATION);
             answer_own(own, request, context).await

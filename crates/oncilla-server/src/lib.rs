@@ -19,6 +19,7 @@ pub mod connection;
 pub mod data_directory;
 pub mod front;
 pub mod http_io;
+pub mod iam;
 pub mod in_flight;
 pub mod inventories;
 pub mod jobs;

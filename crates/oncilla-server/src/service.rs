@@ -20,6 +20,16 @@ pub trait Service: Send + Sync + 'static {
         request: http::Request<RequestBody>,
         context: RequestContext,
     ) -> impl Future<Output = http::Response<ResponseBody>> + Send;
+
+    /// Adds to an answer that was given in the service's place, because too many requests are in
+    /// flight, what every answer of its own has.
+    fn complete_refusal(
+        &self,
+        _request: &http::request::Parts,
+        _answer: &mut http::Response<ResponseBody>,
+    ) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 }
 
 impl<S: Service> Service for Arc<S> {
@@ -29,5 +39,12 @@ impl<S: Service> Service for Arc<S> {
         context: RequestContext,
     ) -> impl Future<Output = http::Response<ResponseBody>> + Send {
         S::handle(self, request, context)
+    }
+    fn complete_refusal(
+        &self,
+        request: &http::request::Parts,
+        answer: &mut http::Response<ResponseBody>,
+    ) -> impl Future<Output = ()> + Send {
+        S::complete_refusal(self, request, answer)
     }
 }

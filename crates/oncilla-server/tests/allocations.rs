@@ -251,7 +251,7 @@ impl World {
         let options = S3Options {
             domains: vec!["localhost".to_owned()],
             region: "auto".to_owned(),
-            presign_expiry_max_s: 7 * 24 * 3600,
+            ..S3Options::default()
         };
         let service = S3Service::new(store.clone(), iam, options);
         let front_options = FrontOptions::default();

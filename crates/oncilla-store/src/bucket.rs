@@ -6,14 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use oncilla_meta::{CommitOutcome, Mutation, Precondition, Reader, Space};
 
-use crate::documents::{Documents, NAMED_DOCUMENTS_MAX};
+use crate::documents::{Documents, NAMED_DOCUMENTS_MAX, NewDocument};
 use crate::fault::Fault;
 use crate::rows::bucket::{
     BucketRecord, all_buckets, bucket_by_owner_key, bucket_key, bucket_name, bucket_name_by_owner,
     bucket_name_key, bucket_name_value, buckets_of_owner,
 };
 use crate::rows::codec::UnknownFields;
-use crate::rows::document::documents_of_bucket;
+use crate::rows::document::{DocumentKind, documents_of_bucket};
 use crate::rows::garbage::Garbage;
 use crate::rows::history::history_of_bucket;
 use crate::rows::key::{BucketId, successor};
@@ -71,6 +71,8 @@ pub struct NewBucket {
     pub public_objects: bool,
     /// Bucket tags.
     pub tags: Vec<(String, String)>,
+    /// Documents that it has from the start, each of a kind of which there is one.
+    pub documents: Vec<(DocumentKind, NewDocument)>,
     /// What else must hold, such as that the owner's account exists.
     pub require: Vec<Precondition>,
 }
@@ -197,12 +199,14 @@ impl Store {
                     bucket_by_owner_key(&new.owner, &new.name),
                     Bytes::new(),
                 );
+            let documents = Documents::new(&new.documents, record.created_ms);
+            documents.put(&mut mutation, record.id);
             match self.commit(mutation, time).await? {
                 CommitOutcome::Committed { .. } => {
                     return Ok(Bucket {
                         name: new.name,
                         record,
-                        documents: Documents::default(),
+                        documents,
                     });
                 }
                 CommitOutcome::Conflict { precondition } if precondition < new.require.len() => {

@@ -92,6 +92,23 @@ impl Eq for Document {}
 pub struct Documents(Arc<BTreeMap<(DocumentKind, String), Document>>);
 
 impl Documents {
+    /// The documents of a new bucket.
+    pub(crate) fn new(documents: &[(DocumentKind, NewDocument)], now_ms: u64) -> Self {
+        let documents = documents.iter().map(|(kind, new)| {
+            let document = Document::new(new.record(now_ms));
+            ((*kind, String::new()), document)
+        });
+        Self(Arc::new(documents.collect()))
+    }
+
+    /// Adds to `mutation` that the bucket gets these documents.
+    pub(crate) fn put(&self, mutation: &mut Mutation, bucket: BucketId) {
+        for ((kind, name), document) in &*self.0 {
+            let key = document_key(bucket, *kind, name);
+            mutation.put(Space::Records, key, document.record.encode());
+        }
+    }
+
     /// The document of a kind of which there is one.
     pub fn get(&self, kind: DocumentKind) -> Option<&Document> {
         self.named(kind, "")
@@ -155,6 +172,25 @@ pub struct NewDocument {
     pub text: Bytes,
     /// What the server keeps with it and no client sees.
     pub detail: Bytes,
+}
+
+impl NewDocument {
+    /// A document that says nothing which clients do not see.
+    pub fn of_text(text: impl Into<Bytes>) -> Self {
+        Self {
+            text: text.into(),
+            detail: Bytes::new(),
+        }
+    }
+
+    fn record(&self, now_ms: u64) -> DocumentRecord {
+        DocumentRecord {
+            text: self.text.clone(),
+            set_ms: now_ms,
+            detail: self.detail.clone(),
+            unknown: UnknownFields::default(),
+        }
+    }
 }
 
 /// Why a document was not set.
@@ -287,12 +323,7 @@ impl Store {
                 .put(Space::Records, bucket_row.clone(), record.encode());
             match &new {
                 Some(new) => {
-                    let document = DocumentRecord {
-                        text: new.text.clone(),
-                        set_ms: self.inner.clock.now_ms(),
-                        detail: new.detail.clone(),
-                        unknown: UnknownFields::default(),
-                    };
+                    let document = new.record(self.inner.clock.now_ms());
                     mutation.put(Space::Records, key.clone(), document.encode());
                 }
                 None => {

@@ -11,7 +11,7 @@ use oncilla_store::object::{
 use oncilla_store::rows::placement::Placement;
 use oncilla_store::{Bucket, Declared, DigestMismatch, ETag, ObjectRecord, WriteContentError};
 use oncilla_wire::conditions::{ConditionFailure, Conditions};
-use oncilla_wire::xml::acl::CannedAcl;
+use oncilla_wire::xml::acl::Acl;
 use support::{World, bytes_of, get_range, if_absent, if_match, md5, put};
 
 const INLINE: u64 = 1 << 10;
@@ -135,7 +135,7 @@ async fn copy(
         destination: (destination.0, destination.1.as_bytes()),
         conditions: &Conditions::default(),
         owner: "cc33".to_owned(),
-        acl: CannedAcl::Private,
+        acl: Acl::default(),
         storage_class: None,
         metadata,
         tags: Directive::Copy,

@@ -103,8 +103,8 @@ impl Addressing {
         }
     }
 
-    /// The part of the host before a base domain; bucket names may contain dots.
-    fn bucket_of_host(&self, host: &str) -> Option<String> {
+    /// The bucket that a host names: the part before a base domain; bucket names may contain dots.
+    pub fn bucket_of_host(&self, host: &str) -> Option<String> {
         let host = without_port(host);
         let host = host.strip_suffix('.').unwrap_or(host);
         let mut base_domains = self.base_domains.iter();

@@ -37,6 +37,8 @@ pub const X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER: HeaderName =
     name("x-amz-source-expected-bucket-owner");
 /// Who pays.
 pub const X_AMZ_REQUEST_PAYER: HeaderName = name("x-amz-request-payer");
+/// That the requester was charged.
+pub const X_AMZ_REQUEST_CHARGED: HeaderName = name("x-amz-request-charged");
 
 // Buckets.
 
@@ -44,6 +46,9 @@ pub const X_AMZ_REQUEST_PAYER: HeaderName = name("x-amz-request-payer");
 pub const X_AMZ_BUCKET_REGION: HeaderName = name("x-amz-bucket-region");
 /// Whether a new bucket has object lock.
 pub const X_AMZ_BUCKET_OBJECT_LOCK_ENABLED: HeaderName = name("x-amz-bucket-object-lock-enabled");
+/// Whether a bucket policy may shut out whoever sets it.
+pub const X_AMZ_CONFIRM_REMOVE_SELF_BUCKET_ACCESS: HeaderName =
+    name("x-amz-confirm-remove-self-bucket-access");
 /// Who owns the objects of a new bucket.
 pub const X_AMZ_OBJECT_OWNERSHIP: HeaderName = name("x-amz-object-ownership");
 

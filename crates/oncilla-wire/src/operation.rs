@@ -97,6 +97,7 @@ macro_rules! operations {
 // operation: method level [sub-resource query keys] + header => IAM action, state;
 operations! {
     ListBuckets: GET Service [] => "s3:ListAllMyBuckets", implemented;
+    ListDirectoryBuckets: GET Service ["x-id=ListDirectoryBuckets"] => "s3express:ListAllMyDirectoryBuckets", planned;
     ListObjects: GET Bucket [] => "s3:ListBucket", implemented;
     ListObjectsV2: GET Bucket ["list-type=2"] => "s3:ListBucket", implemented;
     ListObjectVersions: GET Bucket ["versions"] => "s3:ListBucketVersions", implemented;
@@ -105,33 +106,33 @@ operations! {
     CreateBucket: PUT Bucket [] => "s3:CreateBucket", implemented;
     DeleteBucket: DELETE Bucket [] => "s3:DeleteBucket", implemented;
     DeleteObjects: POST Bucket ["delete"] => "s3:DeleteObject", implemented;
-    PostObject: POST Bucket [] => "s3:PutObject", planned;
+    PostObject: POST Bucket [] => "s3:PutObject", implemented;
     CreateSession: GET Bucket ["session"] => "s3express:CreateSession", planned;
     GetBucketAbac: GET Bucket ["abac"] => "s3:GetBucketAbac", planned;
     PutBucketAbac: PUT Bucket ["abac"] => "s3:PutBucketAbac", planned;
-    GetBucketAccelerateConfiguration: GET Bucket ["accelerate"] => "s3:GetAccelerateConfiguration", planned;
-    PutBucketAccelerateConfiguration: PUT Bucket ["accelerate"] => "s3:PutAccelerateConfiguration", planned;
+    GetBucketAccelerateConfiguration: GET Bucket ["accelerate"] => "s3:GetAccelerateConfiguration", implemented;
+    PutBucketAccelerateConfiguration: PUT Bucket ["accelerate"] => "s3:PutAccelerateConfiguration", implemented;
     GetBucketAcl: GET Bucket ["acl"] => "s3:GetBucketAcl", implemented;
     PutBucketAcl: PUT Bucket ["acl"] => "s3:PutBucketAcl", implemented;
-    GetBucketAnalyticsConfiguration: GET Bucket ["analytics", "id"] => "s3:GetAnalyticsConfiguration", planned;
-    ListBucketAnalyticsConfigurations: GET Bucket ["analytics"] => "s3:GetAnalyticsConfiguration", planned;
-    PutBucketAnalyticsConfiguration: PUT Bucket ["analytics"] => "s3:PutAnalyticsConfiguration", planned;
-    DeleteBucketAnalyticsConfiguration: DELETE Bucket ["analytics"] => "s3:PutAnalyticsConfiguration", planned;
-    GetBucketIntelligentTieringConfiguration: GET Bucket ["intelligent-tiering", "id"] => "s3:GetIntelligentTieringConfiguration", planned;
-    ListBucketIntelligentTieringConfigurations: GET Bucket ["intelligent-tiering"] => "s3:GetIntelligentTieringConfiguration", planned;
-    PutBucketIntelligentTieringConfiguration: PUT Bucket ["intelligent-tiering"] => "s3:PutIntelligentTieringConfiguration", planned;
-    DeleteBucketIntelligentTieringConfiguration: DELETE Bucket ["intelligent-tiering"] => "s3:PutIntelligentTieringConfiguration", planned;
+    GetBucketAnalyticsConfiguration: GET Bucket ["analytics", "id"] => "s3:GetAnalyticsConfiguration", implemented;
+    ListBucketAnalyticsConfigurations: GET Bucket ["analytics"] => "s3:GetAnalyticsConfiguration", implemented;
+    PutBucketAnalyticsConfiguration: PUT Bucket ["analytics"] => "s3:PutAnalyticsConfiguration", implemented;
+    DeleteBucketAnalyticsConfiguration: DELETE Bucket ["analytics"] => "s3:PutAnalyticsConfiguration", implemented;
+    GetBucketIntelligentTieringConfiguration: GET Bucket ["intelligent-tiering", "id"] => "s3:GetIntelligentTieringConfiguration", implemented;
+    ListBucketIntelligentTieringConfigurations: GET Bucket ["intelligent-tiering"] => "s3:GetIntelligentTieringConfiguration", implemented;
+    PutBucketIntelligentTieringConfiguration: PUT Bucket ["intelligent-tiering"] => "s3:PutIntelligentTieringConfiguration", implemented;
+    DeleteBucketIntelligentTieringConfiguration: DELETE Bucket ["intelligent-tiering"] => "s3:PutIntelligentTieringConfiguration", implemented;
     GetBucketInventoryConfiguration: GET Bucket ["inventory", "id"] => "s3:GetInventoryConfiguration", implemented;
     ListBucketInventoryConfigurations: GET Bucket ["inventory"] => "s3:GetInventoryConfiguration", implemented;
     PutBucketInventoryConfiguration: PUT Bucket ["inventory"] => "s3:PutInventoryConfiguration", implemented;
     DeleteBucketInventoryConfiguration: DELETE Bucket ["inventory"] => "s3:PutInventoryConfiguration", implemented;
-    GetBucketMetricsConfiguration: GET Bucket ["metrics", "id"] => "s3:GetMetricsConfiguration", planned;
-    ListBucketMetricsConfigurations: GET Bucket ["metrics"] => "s3:GetMetricsConfiguration", planned;
-    PutBucketMetricsConfiguration: PUT Bucket ["metrics"] => "s3:PutMetricsConfiguration", planned;
-    DeleteBucketMetricsConfiguration: DELETE Bucket ["metrics"] => "s3:PutMetricsConfiguration", planned;
-    GetBucketCors: GET Bucket ["cors"] => "s3:GetBucketCORS", planned;
-    PutBucketCors: PUT Bucket ["cors"] => "s3:PutBucketCORS", planned;
-    DeleteBucketCors: DELETE Bucket ["cors"] => "s3:PutBucketCORS", planned;
+    GetBucketMetricsConfiguration: GET Bucket ["metrics", "id"] => "s3:GetMetricsConfiguration", implemented;
+    ListBucketMetricsConfigurations: GET Bucket ["metrics"] => "s3:GetMetricsConfiguration", implemented;
+    PutBucketMetricsConfiguration: PUT Bucket ["metrics"] => "s3:PutMetricsConfiguration", implemented;
+    DeleteBucketMetricsConfiguration: DELETE Bucket ["metrics"] => "s3:PutMetricsConfiguration", implemented;
+    GetBucketCors: GET Bucket ["cors"] => "s3:GetBucketCORS", implemented;
+    PutBucketCors: PUT Bucket ["cors"] => "s3:PutBucketCORS", implemented;
+    DeleteBucketCors: DELETE Bucket ["cors"] => "s3:PutBucketCORS", implemented;
     GetBucketEncryption: GET Bucket ["encryption"] => "s3:GetEncryptionConfiguration", planned;
     PutBucketEncryption: PUT Bucket ["encryption"] => "s3:PutEncryptionConfiguration", planned;
     DeleteBucketEncryption: DELETE Bucket ["encryption"] => "s3:PutEncryptionConfiguration", planned;
@@ -153,29 +154,29 @@ operations! {
     PutBucketNotificationConfiguration: PUT Bucket ["notification"] => "s3:PutBucketNotification", implemented;
     GetObjectLockConfiguration: GET Bucket ["object-lock"] => "s3:GetBucketObjectLockConfiguration", planned;
     PutObjectLockConfiguration: PUT Bucket ["object-lock"] => "s3:PutBucketObjectLockConfiguration", planned;
-    GetBucketOwnershipControls: GET Bucket ["ownershipControls"] => "s3:GetBucketOwnershipControls", planned;
-    PutBucketOwnershipControls: PUT Bucket ["ownershipControls"] => "s3:PutBucketOwnershipControls", planned;
-    DeleteBucketOwnershipControls: DELETE Bucket ["ownershipControls"] => "s3:PutBucketOwnershipControls", planned;
-    GetBucketPolicy: GET Bucket ["policy"] => "s3:GetBucketPolicy", planned;
-    PutBucketPolicy: PUT Bucket ["policy"] => "s3:PutBucketPolicy", planned;
-    DeleteBucketPolicy: DELETE Bucket ["policy"] => "s3:DeleteBucketPolicy", planned;
-    GetBucketPolicyStatus: GET Bucket ["policyStatus"] => "s3:GetBucketPolicyStatus", planned;
-    GetPublicAccessBlock: GET Bucket ["publicAccessBlock"] => "s3:GetBucketPublicAccessBlock", planned;
-    PutPublicAccessBlock: PUT Bucket ["publicAccessBlock"] => "s3:PutBucketPublicAccessBlock", planned;
-    DeletePublicAccessBlock: DELETE Bucket ["publicAccessBlock"] => "s3:PutBucketPublicAccessBlock", planned;
+    GetBucketOwnershipControls: GET Bucket ["ownershipControls"] => "s3:GetBucketOwnershipControls", implemented;
+    PutBucketOwnershipControls: PUT Bucket ["ownershipControls"] => "s3:PutBucketOwnershipControls", implemented;
+    DeleteBucketOwnershipControls: DELETE Bucket ["ownershipControls"] => "s3:PutBucketOwnershipControls", implemented;
+    GetBucketPolicy: GET Bucket ["policy"] => "s3:GetBucketPolicy", implemented;
+    PutBucketPolicy: PUT Bucket ["policy"] => "s3:PutBucketPolicy", implemented;
+    DeleteBucketPolicy: DELETE Bucket ["policy"] => "s3:DeleteBucketPolicy", implemented;
+    GetBucketPolicyStatus: GET Bucket ["policyStatus"] => "s3:GetBucketPolicyStatus", implemented;
+    GetPublicAccessBlock: GET Bucket ["publicAccessBlock"] => "s3:GetBucketPublicAccessBlock", implemented;
+    PutPublicAccessBlock: PUT Bucket ["publicAccessBlock"] => "s3:PutBucketPublicAccessBlock", implemented;
+    DeletePublicAccessBlock: DELETE Bucket ["publicAccessBlock"] => "s3:PutBucketPublicAccessBlock", implemented;
     GetBucketReplication: GET Bucket ["replication"] => "s3:GetReplicationConfiguration", planned;
     PutBucketReplication: PUT Bucket ["replication"] => "s3:PutReplicationConfiguration", planned;
     DeleteBucketReplication: DELETE Bucket ["replication"] => "s3:PutReplicationConfiguration", planned;
-    GetBucketRequestPayment: GET Bucket ["requestPayment"] => "s3:GetBucketRequestPayment", planned;
-    PutBucketRequestPayment: PUT Bucket ["requestPayment"] => "s3:PutBucketRequestPayment", planned;
+    GetBucketRequestPayment: GET Bucket ["requestPayment"] => "s3:GetBucketRequestPayment", implemented;
+    PutBucketRequestPayment: PUT Bucket ["requestPayment"] => "s3:PutBucketRequestPayment", implemented;
     GetBucketTagging: GET Bucket ["tagging"] => "s3:GetBucketTagging", implemented;
     PutBucketTagging: PUT Bucket ["tagging"] => "s3:PutBucketTagging", implemented;
     DeleteBucketTagging: DELETE Bucket ["tagging"] => "s3:PutBucketTagging", implemented;
     GetBucketVersioning: GET Bucket ["versioning"] => "s3:GetBucketVersioning", implemented;
     PutBucketVersioning: PUT Bucket ["versioning"] => "s3:PutBucketVersioning", implemented;
-    GetBucketWebsite: GET Bucket ["website"] => "s3:GetBucketWebsite", planned;
-    PutBucketWebsite: PUT Bucket ["website"] => "s3:PutBucketWebsite", planned;
-    DeleteBucketWebsite: DELETE Bucket ["website"] => "s3:DeleteBucketWebsite", planned;
+    GetBucketWebsite: GET Bucket ["website"] => "s3:GetBucketWebsite", implemented;
+    PutBucketWebsite: PUT Bucket ["website"] => "s3:PutBucketWebsite", implemented;
+    DeleteBucketWebsite: DELETE Bucket ["website"] => "s3:DeleteBucketWebsite", implemented;
     GetObject: GET Object [] => "s3:GetObject", implemented;
     HeadObject: HEAD Object [] => "s3:GetObject", implemented;
     PutObject: PUT Object [] => "s3:PutObject", implemented;
@@ -191,7 +192,7 @@ operations! {
     RestoreObject: POST Object ["restore"] => "s3:RestoreObject", planned;
     GetObjectRetention: GET Object ["retention"] => "s3:GetObjectRetention", planned;
     PutObjectRetention: PUT Object ["retention"] => "s3:PutObjectRetention", planned;
-    SelectObjectContent: POST Object ["select"] => "s3:GetObject", planned;
+    SelectObjectContent: POST Object ["select"] => "s3:GetObject", implemented;
     GetObjectTagging: GET Object ["tagging"] => "s3:GetObjectTagging", implemented;
     PutObjectTagging: PUT Object ["tagging"] => "s3:PutObjectTagging", implemented;
     DeleteObjectTagging: DELETE Object ["tagging"] => "s3:DeleteObjectTagging", implemented;
@@ -204,9 +205,23 @@ operations! {
     ListParts: GET Object ["uploadId"] => "s3:ListMultipartUploadParts", implemented;
 }
 
-/// Sub-resources that select no operation of the table: of S3's relatives and of extensions. They
-/// are listed so that they too can never fall through to the plain verb.
-const FOREIGN_SUBRESOURCES: [&str; 12] = [
+/// What implemented operations lack, in words for docs/s3-compatibility.md. One that has all S3
+/// documents is not here.
+const PARTLY: &[(Operation, &str)] = &[
+    (
+        Operation::PutBucketVersioning,
+        "MFA delete is refused with 501",
+    ),
+    (
+        Operation::SelectObjectContent,
+        "CSV and JSON; Parquet is refused with 501",
+    ),
+];
+
+/// Sub-resources that select no operation of the table: of S3's annotations, of its relatives and of
+/// extensions. They are listed so that they too can never fall through to the plain verb.
+const FOREIGN_SUBRESOURCES: [&str; 14] = [
+    "annotation",
     "append",
     "batch",
     "bundle",
@@ -214,6 +229,7 @@ const FOREIGN_SUBRESOURCES: [&str; 12] = [
     "events",
     "func",
     "metadata",
+    "metadataAnnotationTable",
     "position",
     "replication-metrics",
     "replication-reset",
@@ -259,6 +275,13 @@ impl Operation {
     /// Whether the server does it. The others answer `NotImplemented` and change nothing.
     pub fn implemented(self) -> bool {
         self.route().implemented
+    }
+
+    /// What it lacks of what S3 documents, if it is implemented and lacks anything.
+    pub fn partly(self) -> Option<&'static str> {
+        let mut all = PARTLY.iter();
+        all.find(|(operation, _)| *operation == self)
+            .map(|(_, lacks)| *lacks)
     }
 
     /// What it is addressed to.
@@ -353,6 +376,11 @@ fn is_subresource(verb: &str, level: Level, name: &str) -> bool {
         "partNumber" => level == Level::Object && verb != "GET" && verb != "HEAD",
         _ => SUBRESOURCES.contains(name),
     }
+}
+
+/// Whether a query key, decoded, can name a sub-resource.
+pub fn is_subresource_name(name: &str) -> bool {
+    SUBRESOURCES.contains(name)
 }
 
 /// The error for sub-resources that no row accounts for.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::tagging::{Tag, TagSet, TagTarget};
-use oncilla_wire::xml::acl::{self, CannedAcl};
+use oncilla_wire::xml::acl::{self, Acl, CannedAcl};
 use oncilla_wire::xml::attributes::{
     AttributePart, ObjectAttributes, ObjectParts, WantedAttributes,
 };
@@ -482,15 +482,13 @@ fn documents_as_they_stand() {
         id: "i".into(),
         display_name: "<d>".into(),
     };
-    let policy = String::from_utf8(acl::to_xml(&owner, CannedAcl::PublicRead, &owner)).unwrap();
+    let grants = Acl::Canned(CannedAcl::PublicRead);
+    let grants = grants.grants("i", "i");
+    let policy = acl::to_xml(&owner, &grants, |_| "<d>".to_owned());
+    let policy = String::from_utf8(policy).unwrap();
     assert!(policy.contains("<Owner><ID>i</ID><DisplayName>&lt;d&gt;</DisplayName></Owner>"));
     assert!(policy.contains("xsi:type=\"CanonicalUser\"><ID>i</ID>"));
     assert!(policy.contains("xsi:type=\"Group\"><URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission>"));
-    assert_eq!(
-        CannedAcl::parse("public-read").unwrap(),
-        CannedAcl::PublicRead
-    );
-    assert!(CannedAcl::parse("public").is_err());
 
     let mut wanted = WantedAttributes::default();
     wanted.add("ETag, ObjectSize").unwrap();

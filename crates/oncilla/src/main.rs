@@ -48,7 +48,7 @@ Exit status: 0 done, 1 failed, 2 credentials or usage, 3 not found, 4 slow down,
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    Server(server::ServerArgs),
+    Server(Box<server::ServerArgs>),
     Storage(storage::StorageArgs),
     Account(account::AccountArgs),
     Key(key::KeyArgs),
@@ -80,7 +80,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Server(args) => return server::run(args),
+        Command::Server(args) => return server::run(*args),
         Command::Storage(args) => client(&args.admin().common.clone(), storage::run(args)),
         Command::Account(args) => client(&args.admin().common.clone(), account::run(args)),
         Command::Key(args) => client(&args.admin().common.clone(), key::run(args)),

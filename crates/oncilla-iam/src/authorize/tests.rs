@@ -1,228 +1,241 @@
+use proptest::prelude::*;
+
 use super::*;
-use crate::role::{ACTIONS, Role, allows};
+use crate::policy::{AclGrant, ContextTable, Effect, ObjectOwner, PolicyKind, Reason};
+use crate::role::{ACTIONS, allows};
 
 const OWN: &str = "own-account";
 const OTHER: &str = "other-account";
 const BUCKET: &str = "photos";
 
 fn with_grants(grants: &[Grant]) -> Principal {
-    Principal::Key(KeyPrincipal {
-        account: OWN.into(),
-        key_id: "tid_a".into(),
-        grants: grants.into(),
-    })
+    Principal::Key(Arc::new(
+        KeyPrincipal::new(OWN, "tid_a", grants.to_vec()).unwrap(),
+    ))
 }
 
-fn request<'a>(action: &'a str, owner: Option<&'a str>, public_read: bool) -> Request<'a> {
-    Request {
-        action,
-        bucket: Some(BUCKET),
-        bucket_owner: owner,
-        public_read,
-        key: Some("a"),
+fn side(owner: Option<&str>) -> ResourceSide<'_> {
+    ResourceSide {
+        owner,
+        ..ResourceSide::default()
     }
 }
 
-fn reason(principal: &Principal, request: &Request<'_>) -> Option<DenialReason> {
-    authorize(principal, request)
-        .err()
-        .map(|denied| denied.reason)
-}
-
-/// Actions of the table, one it does not hold, and two that concern no bucket.
-fn every_action() -> impl Iterator<Item = &'static str> {
-    let others = ["s3:Unheard", "iam:CreateAccessKey", "iam:ListAccessKeys"];
-    ACTIONS.iter().map(|(action, _)| *action).chain(others)
-}
-
-/// The rules again, said the other way round: what must hold for permission.
-fn expected(
+fn decide_about<'p>(
+    principal: &'p Principal,
     action: &str,
-    role: Option<Role>,
-    on_everything: bool,
-    owner: Option<&str>,
-    public_read: bool,
-) -> bool {
-    let publicly = [
-        "s3:GetObject",
-        "s3:GetObjectVersion",
-        "s3:ListBucket",
-        "s3:ListBucketVersions",
-    ];
-    if public_read && publicly.contains(&action) {
-        return true;
-    }
-    let Some(role) = role else { return false };
-    match action {
-        "s3:ListAllMyBuckets" => true,
-        "s3:CreateBucket" => on_everything && role != Role::ReadOnly,
-        _ => owner == Some(OWN) && allows(role, action),
-    }
+    bucket: Option<&str>,
+    resource: ResourceSide<'p>,
+) -> (Effect, Reason) {
+    let question = Question {
+        action,
+        bucket,
+        key: bucket.map(|_| "a"),
+        context: &ContextTable::new(),
+    };
+    let decision = authorize(principal, &question, resource);
+    (decision.effect, decision.reason)
+}
+
+fn is_allowed(principal: &Principal, action: &str, owner: Option<&str>) -> bool {
+    decide_about(principal, action, Some(BUCKET), side(owner)).0 == Effect::Allow
 }
 
 #[test]
-fn every_action_role_owner_and_publicity() {
-    let mut decisions = 0;
-    for action in every_action() {
-        for owner in [Some(OWN), Some(OTHER), None] {
-            for public_read in [false, true] {
-                let request = request(action, owner, public_read);
-                let anonymous = authorize(&Principal::Anonymous, &request).is_ok();
+fn every_role_does_what_it_permits_in_its_own_account_alone() {
+    for (action, _) in ACTIONS {
+        if matches!(*action, "s3:CreateBucket" | "s3:ListAllMyBuckets") {
+            continue;
+        }
+        assert!(!is_allowed(&Principal::Anonymous, action, Some(OWN)));
+        for role in Role::ALL {
+            for pattern in [BUCKET, "*"] {
+                let principal = with_grants(&[Grant::new(pattern, role)]);
+                let found = is_allowed(&principal, action, Some(OWN));
                 assert_eq!(
-                    anonymous,
-                    expected(action, None, false, owner, public_read),
-                    "anonymous {request:?}"
+                    found,
+                    allows(role, action),
+                    "{role:?} on {pattern}: {action}"
                 );
-                for role in Role::ALL {
-                    for pattern in [BUCKET, "*"] {
-                        let principal = with_grants(&[Grant::new(pattern, role)]);
-                        assert_eq!(
-                            authorize(&principal, &request).is_ok(),
-                            expected(action, Some(role), pattern == "*", owner, public_read),
-                            "{role:?} on {pattern}: {request:?}"
-                        );
-                        decisions += 1;
-                    }
-                }
+                assert!(!is_allowed(&principal, action, Some(OTHER)), "{action}");
             }
         }
     }
-    assert_eq!(decisions, every_action().count() * 3 * 2 * 3 * 2);
 }
 
-/// Grants (`None`: anonymous), action, owner of the bucket, publicly readable, reason.
-type Case<'a> = (
-    Option<&'a [Grant]>,
-    &'a str,
-    Option<&'a str>,
-    bool,
-    Option<DenialReason>,
-);
-
 #[test]
-fn reasons() {
-    use DenialReason::*;
-    let admin = [Grant::new("*", Role::Admin)];
-    let reader_here = [Grant::new(BUCKET, Role::ReadOnly)];
-    let elsewhere = [Grant::new("music", Role::Admin)];
-    let table: [Case<'_>; 17] = [
-        (None, "s3:GetObject", Some(OWN), false, Some(Anonymous)),
-        (None, "s3:GetObject", Some(OWN), true, None),
-        (None, "s3:ListBucket", Some(OWN), true, None),
-        (None, "s3:PutObject", Some(OWN), true, Some(Anonymous)),
-        (
-            None,
-            "s3:GetObjectTagging",
-            Some(OWN),
-            true,
-            Some(Anonymous),
-        ),
-        (None, "s3:ListAllMyBuckets", None, false, Some(Anonymous)),
-        (None, "s3:CreateBucket", None, false, Some(Anonymous)),
-        (Some(&admin), "s3:PutBucketAcl", Some(OWN), false, None),
-        (
-            Some(&admin),
-            "s3:GetObject",
-            Some(OTHER),
-            false,
-            Some(OtherAccount),
-        ),
-        (Some(&admin), "s3:GetObject", Some(OTHER), true, None),
-        (
-            Some(&admin),
-            "s3:DeleteObject",
-            Some(OTHER),
-            true,
-            Some(OtherAccount),
-        ),
-        (
-            Some(&admin),
-            "s3:GetObject",
-            None,
-            false,
-            Some(UnknownOwner),
-        ),
-        (
-            Some(&reader_here),
-            "s3:PutObject",
-            Some(OWN),
-            false,
-            Some(ActionNotAllowed),
-        ),
-        (
-            Some(&elsewhere),
-            "s3:GetObject",
-            Some(OWN),
-            false,
-            Some(BucketNotCovered),
-        ),
-        (
-            Some(&elsewhere),
-            "s3:CreateBucket",
-            None,
-            false,
-            Some(BucketNotCovered),
-        ),
-        (Some(&[]), "s3:ListAllMyBuckets", None, false, None),
-        (
-            Some(&[]),
-            "s3:GetObject",
-            Some(OWN),
-            false,
-            Some(BucketNotCovered),
-        ),
-    ];
-    for (grants, action, owner, public_read, expected) in table {
-        let principal = grants.map_or(Principal::Anonymous, with_grants);
-        let found = reason(&principal, &request(action, owner, public_read));
-        assert_eq!(
-            found, expected,
-            "{grants:?} {action} {owner:?} {public_read}"
-        );
+fn an_admin_of_everything_acts_for_the_account() {
+    let root = with_grants(&[Grant::new("*", Role::Admin)]);
+    let user = with_grants(&[Grant::new(BUCKET, Role::Admin)]);
+    let Principal::Key(root_key) = &root else {
+        panic!("a key")
+    };
+    assert_eq!(root_key.kind, CallerKind::AccountRoot);
+    assert_eq!(root_key.arn, "arn:aws:iam::own-account:root");
+    let Principal::Key(user_key) = &user else {
+        panic!("a key")
+    };
+    assert_eq!(user_key.kind, CallerKind::User);
+    assert_eq!(user_key.arn, "arn:aws:iam::own-account:user/tid_a");
+    let text = br#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*",
+        "Action":"s3:*","Resource":["arn:aws:s3:::photos","arn:aws:s3:::photos/*"]}]}"#;
+    let policy = Policy::parse(text, PolicyKind::Bucket { bucket: BUCKET }).unwrap();
+    for (principal, action, locked, expected) in [
+        (&root, "s3:GetObject", false, Effect::ExplicitDeny),
+        (&user, "s3:GetBucketPolicy", false, Effect::ExplicitDeny),
+        (&root, "s3:GetBucketPolicy", false, Effect::Allow),
+        (&root, "s3:DeleteBucketPolicy", false, Effect::Allow),
+        (&root, "s3:DeleteBucketPolicy", true, Effect::ExplicitDeny),
+    ] {
+        let resource = ResourceSide {
+            bucket_policy: Some(&policy),
+            locks_out_owner: locked,
+            ..side(Some(OWN))
+        };
+        let question = Question {
+            action,
+            bucket: Some(BUCKET),
+            key: None,
+            context: &ContextTable::new(),
+        };
+        let found = authorize(principal, &question, resource);
+        assert_eq!(found.effect, expected, "{action} {locked}");
     }
 }
 
 #[test]
-fn grants_add_up_and_stay_with_their_bucket() {
-    let grants = [
-        Grant::new("*", Role::ReadOnly),
-        Grant::new(BUCKET, Role::Editor),
-        Grant::new("photos-old", Role::Admin),
+fn objects_of_others_are_theirs_to_open() {
+    let admin = with_grants(&[Grant::new("*", Role::Admin)]);
+    let open = br#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*",
+        "Action":"s3:*","Resource":["arn:aws:s3:::photos","arn:aws:s3:::photos/*"]}]}"#;
+    let shut = String::from_utf8(open.to_vec())
+        .unwrap()
+        .replace("Allow", "Deny");
+    let kind = PolicyKind::Bucket { bucket: BUCKET };
+    let open = Policy::parse(open, kind).unwrap();
+    let shut = Policy::parse(shut.as_bytes(), kind).unwrap();
+    use ObjectOwner::{Account, Bucket, Sender};
+    use Reason::*;
+    let table = [
+        // The bucket's owner has no say in it, nor has the policy.
+        (
+            OWN,
+            Account(OTHER),
+            None,
+            AclGrant::None,
+            Effect::ImplicitDeny,
+            NotSharedByOwner,
+        ),
+        (
+            OWN,
+            Account(OTHER),
+            Some(&open),
+            AclGrant::None,
+            Effect::ImplicitDeny,
+            NotSharedByOwner,
+        ),
+        (
+            OWN,
+            Account(OTHER),
+            None,
+            AclGrant::Account,
+            Effect::Allow,
+            Acl,
+        ),
+        // The object's owner needs nobody, but cannot get around a denial.
+        (
+            OTHER,
+            Account(OWN),
+            None,
+            AclGrant::None,
+            Effect::Allow,
+            OwnerRoot,
+        ),
+        (
+            OTHER,
+            Account(OWN),
+            Some(&shut),
+            AclGrant::None,
+            Effect::ExplicitDeny,
+            Denied,
+        ),
+        // What the sender makes itself.
+        (
+            OTHER,
+            Sender,
+            None,
+            AclGrant::None,
+            Effect::Allow,
+            OwnerRoot,
+        ),
+        (
+            OTHER,
+            Sender,
+            Some(&shut),
+            AclGrant::None,
+            Effect::ExplicitDeny,
+            Denied,
+        ),
+        (
+            OTHER,
+            Bucket,
+            Some(&open),
+            AclGrant::None,
+            Effect::Allow,
+            BucketPolicy,
+        ),
     ];
-    let principal = with_grants(&grants);
-    assert_eq!(
-        reason(&principal, &request("s3:GetObject", Some(OWN), false)),
-        None
-    );
-    assert_eq!(
-        reason(&principal, &request("s3:PutObject", Some(OWN), false)),
-        None
-    );
-    let acl = request("s3:PutBucketAcl", Some(OWN), false);
-    assert_eq!(
-        reason(&principal, &acl),
-        Some(DenialReason::ActionNotAllowed)
-    );
-    let acl_of_old = Request {
-        bucket: Some("photos-old"),
-        ..acl
+    for (owner, object_owner, policy, acl, effect, reason) in table {
+        let resource = ResourceSide {
+            object_owner,
+            bucket_policy: policy,
+            acl,
+            ..side(Some(owner))
+        };
+        let found = decide_about(&admin, "s3:GetObjectAcl", Some(BUCKET), resource);
+        assert_eq!(found, (effect, reason), "{owner} {object_owner:?} {acl:?}");
+    }
+    let anonymous = |object_owner| {
+        let resource = ResourceSide {
+            object_owner,
+            ..side(Some(OWN))
+        };
+        decide_about(
+            &Principal::Anonymous,
+            "s3:PutObjectAcl",
+            Some(BUCKET),
+            resource,
+        )
+        .1
     };
-    assert_eq!(reason(&principal, &acl_of_old), None);
-    let write_elsewhere = Request {
-        bucket: Some("music"),
-        action: "s3:PutObject",
-        ..acl
+    assert_eq!(anonymous(Sender), OwnNewObject);
+    assert_eq!(anonymous(Bucket), NothingAllows);
+}
+
+#[test]
+fn public_objects_are_open_and_their_history_is_not() {
+    let elsewhere = with_grants(&[Grant::new("music", Role::Admin)]);
+    let public = ResourceSide {
+        public_objects: true,
+        ..side(Some(OWN))
     };
-    assert_eq!(
-        reason(&principal, &write_elsewhere),
-        Some(DenialReason::ActionNotAllowed)
-    );
-    // The Editor's bucket lets nobody create others.
-    let create = request("s3:CreateBucket", None, false);
-    assert_eq!(
-        reason(&principal, &create),
-        Some(DenialReason::ActionNotAllowed)
-    );
+    for (action, restricted, expected) in [
+        ("s3:GetObject", false, Reason::PublicObjects),
+        ("s3:GetObjectVersion", false, Reason::NothingAllows),
+        ("s3:GetObjectTagging", false, Reason::NothingAllows),
+        ("s3:PutObject", false, Reason::NothingAllows),
+        ("s3:GetObject", true, Reason::RestrictPublicBuckets),
+    ] {
+        let resource = ResourceSide {
+            restrict_public_buckets: restricted,
+            ..public
+        };
+        let found = decide_about(&Principal::Anonymous, action, Some(BUCKET), resource);
+        assert_eq!(found.1, expected, "{action} {restricted}");
+        // A key of the same account is somebody too, and is not shut out.
+        let found = decide_about(&elsewhere, action, Some(BUCKET), resource).0;
+        assert_eq!(found == Effect::Allow, action == "s3:GetObject", "{action}");
+    }
 }
 
 #[test]
@@ -234,18 +247,10 @@ fn what_concerns_no_bucket_takes_a_grant_on_everything() {
         (BUCKET, Role::Admin, false),
     ] {
         let principal = with_grants(&[Grant::new(pattern, role)]);
-        let request = Request {
-            action: "iam:CreateAccessKey",
-            bucket: None,
-            bucket_owner: None,
-            public_read: false,
-            key: None,
-        };
-        assert_eq!(
-            authorize(&principal, &request).is_ok(),
-            allowed,
-            "{role:?} on {pattern}"
-        );
+        let found = decide_about(&principal, "iam:CreateAccessKey", None, side(None)).0;
+        assert_eq!(found == Effect::Allow, allowed, "{role:?} on {pattern}");
+        let lists = decide_about(&principal, "s3:ListAllMyBuckets", None, side(None)).0;
+        assert_eq!(lists, Effect::Allow);
     }
 }
 
@@ -262,4 +267,16 @@ fn a_name_that_only_begins_alike_is_not_covered() {
     assert_eq!(principal.key_id(), Some("tid_a"));
     assert_eq!(Principal::Anonymous.account(), None);
     assert_eq!(Principal::Anonymous.key_id(), None);
+}
+
+proptest! {
+    #[test]
+    fn arns_of_any_length(bucket in "[a-z]{1,300}", key in proptest::option::of("\\PC{0,400}")) {
+        let mut arn = Arn::default();
+        let expected = match &key {
+            Some(key) => format!("arn:aws:s3:::{bucket}/{key}"),
+            None => format!("arn:aws:s3:::{bucket}"),
+        };
+        prop_assert_eq!(arn.of(Some(&bucket), key.as_deref()), expected);
+    }
 }

@@ -10,6 +10,9 @@ use crate::rows::account::{
     Account, account_by_email_key, account_by_name_key, account_key, decode_account_id,
     key_count_key,
 };
+use crate::rows::entity::{EntityKind, entities_of_account, entity_count_key};
+use crate::rows::managed_policy::{policies_of_account, policy_count_key};
+use crate::rows::provider::providers_of_account;
 use crate::rows::{ACCOUNT_BY_NAME, RowError, UnknownFields, end_of};
 use crate::{random, validate};
 
@@ -73,6 +76,20 @@ impl Iam {
             return Err(IamError::NoSuchAccount);
         }
         let Some(id) = self.get(&account_by_name_key(name)).await? else {
+            return Err(IamError::NoSuchAccount);
+        };
+        self.account(&decode_account_id(&id)?).await
+    }
+
+    /// The account of this e-mail address, whatever its case.
+    ///
+    /// # Errors
+    /// [`IamError::NoSuchAccount`].
+    pub async fn account_by_email(&self, email: &str) -> Result<Account, IamError> {
+        if validate::email(email).is_err() {
+            return Err(IamError::NoSuchAccount);
+        }
+        let Some(id) = self.get(&account_by_email_key(email)).await? else {
             return Err(IamError::NoSuchAccount);
         };
         self.account(&decode_account_id(&id)?).await
@@ -153,15 +170,15 @@ impl Iam {
             .await
     }
 
-    /// Deletes an account that has no keys.
+    /// Deletes an account that has no keys, users, groups, roles, policies or identity providers.
     ///
     /// This crate does not know buckets: the caller passes, as `extra_preconditions`, that the
     /// account owns none. They are checked in the same commit; what makes a bucket belong to an
     /// account must in turn require [`account_present`](crate::account_present).
     ///
     /// # Errors
-    /// [`IamError::NoSuchAccount`], [`IamError::AccountHasKeys`], [`IamError::RootAccount`];
-    /// [`IamError::CallersPrecondition`] with the first of `extra_preconditions` that fails.
+    /// [`IamError::NoSuchAccount`], [`IamError::AccountHasKeys`], [`IamError::AccountHasEntities`],
+    /// [`IamError::RootAccount`]; [`IamError::CallersPrecondition`] with the first of `extra_preconditions` that fails.
     pub async fn delete_account(
         &self,
         id: &str,
@@ -170,17 +187,25 @@ impl Iam {
         if self.is_root(id).await? {
             return Err(IamError::RootAccount);
         }
-        let _forget_when_dropped = self.inner.cache.forget_when_dropped();
+        let _forget_when_dropped = self.forget_when_dropped();
         for _ in 0..CONFLICT_RETRIES_MAX {
             let (account, value) = self.account_with_value(id).await?;
             let (keys_start, keys_end) = keys_of_account(id);
             let mut mutation = Mutation::new();
             mutation
                 .require(Precondition::Equals(account_key(id), value))
-                .require(Precondition::RangeEmpty(keys_start, keys_end))
+                .require(Precondition::RangeEmpty(keys_start, keys_end));
+            for (start, end) in entities_of_every_kind(id) {
+                mutation.require(Precondition::RangeEmpty(start, end));
+            }
+            mutation
                 .delete(Space::Records, account_key(id))
                 .delete(Space::Records, account_by_name_key(&account.name))
-                .delete(Space::Records, key_count_key(id));
+                .delete(Space::Records, key_count_key(id))
+                .delete(Space::Records, policy_count_key(id));
+            for kind in EntityKind::ALL {
+                mutation.delete(Space::Records, entity_count_key(id, kind));
+            }
             if let Some(email) = &account.email {
                 mutation.delete(Space::Records, account_by_email_key(email));
             }
@@ -193,6 +218,9 @@ impl Iam {
                 CommitOutcome::Conflict { precondition: 0 } => {}
                 CommitOutcome::Conflict { precondition: 1 } => {
                     return Err(IamError::AccountHasKeys);
+                }
+                CommitOutcome::Conflict { precondition } if precondition < own_preconditions => {
+                    return Err(IamError::AccountHasEntities);
                 }
                 CommitOutcome::Conflict { precondition } => {
                     let index = precondition.saturating_sub(own_preconditions);
@@ -257,7 +285,7 @@ impl Iam {
         id: &str,
         change: impl Fn(&mut Account) + Send,
     ) -> Result<Account, IamError> {
-        let _forget_when_dropped = self.inner.cache.forget_when_dropped();
+        let _forget_when_dropped = self.forget_when_dropped();
         for _ in 0..CONFLICT_RETRIES_MAX {
             let (before, value) = self.account_with_value(id).await?;
             let mut after = before.clone();
@@ -298,6 +326,15 @@ impl Iam {
         }
         Err(IamError::Contended)
     }
+}
+
+/// The ranges in which an account's users, groups, roles, policies and identity providers lie.
+fn entities_of_every_kind(account_id: &str) -> Vec<(Bytes, Bytes)> {
+    let of_kind = |kind| entities_of_account(account_id, kind);
+    let mut ranges: Vec<_> = EntityKind::ALL.into_iter().map(of_kind).collect();
+    ranges.push(policies_of_account(account_id));
+    ranges.push(providers_of_account(account_id));
+    ranges
 }
 
 /// Adds the rows of an account that must not exist yet.

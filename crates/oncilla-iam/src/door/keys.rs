@@ -11,9 +11,13 @@ use crate::rows::access_key::{
     keys_of_account,
 };
 use crate::rows::account::{account_key, decode_key_count, key_count_key};
+use crate::rows::entity::{Entity, entity_by_id_key};
+use crate::rows::relation::{
+    HolderKind, attachment_key, key_by_user_key, keys_of_user, user_key_of_row,
+};
 use crate::rows::{RowError, UnknownFields};
 use crate::secret::Secret;
-use crate::validate::KEYS_PER_ACCOUNT_MAX;
+use crate::validate::{KEYS_PER_ACCOUNT_MAX, KEYS_PER_USER_MAX};
 use crate::{random, validate};
 
 /// Random characters of a key id after `tid_`: 143 bits, so that none is ever drawn twice.
@@ -75,6 +79,29 @@ impl Iam {
     pub async fn create_key(&self, new: NewKey) -> Result<AccessKey, IamError> {
         validate_new_key(&new)?;
         let key = self.fresh_key(random_key_id()?, random_secret()?, new);
+        match self.insert_key(&key).await? {
+            Insertion::Done => Ok(key),
+            Insertion::Exists(_) => Err(IamError::KeyExists),
+        }
+    }
+
+    /// Creates a key of a user, with a random id and secret. What it may do is what the user may.
+    ///
+    /// # Errors
+    /// [`IamError::NoSuchEntity`] if the user is gone, [`IamError::LimitExceeded`].
+    pub async fn create_user_key(
+        &self,
+        account_id: &str,
+        user: &Entity,
+    ) -> Result<AccessKey, IamError> {
+        let new = NewKey {
+            account_id: account_id.to_owned(),
+            description: String::new(),
+            grants: Vec::new(),
+            expires_ms: None,
+        };
+        let mut key = self.fresh_key(random_key_id()?, random_secret()?, new);
+        key.info.user_id = Some(user.id.clone());
         match self.insert_key(&key).await? {
             Insertion::Done => Ok(key),
             Insertion::Exists(_) => Err(IamError::KeyExists),
@@ -143,6 +170,36 @@ impl Iam {
         })
     }
 
+    /// A page of a user's keys by id, without secrets, beginning after the id `after`.
+    ///
+    /// # Errors
+    /// [`IamError::Engine`] and [`IamError::Row`].
+    pub async fn list_user_keys(
+        &self,
+        account_id: &str,
+        user: &Entity,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<AccessKeyInfo>, IamError> {
+        let snapshot = self.engine().snapshot();
+        let (start, end) = keys_of_user(account_id, &user.id);
+        let after = after.map(|id| key_by_user_key(account_id, &user.id, id));
+        let page = snapshot.scan(page_scan(start, end, after, limit)).await?;
+        let mut items = Vec::with_capacity(page.rows.len());
+        for row in &page.rows {
+            let id = user_key_of_row(&row.key, account_id, &user.id)?;
+            let Some(key) = read_key(&*snapshot, &id).await? else {
+                return Err(RowError::damaged("key of a user", "names a missing key").into());
+            };
+            items.push(key.info);
+        }
+        let last_id = items.last().map(|info| info.id.clone());
+        Ok(Page {
+            items,
+            next: last_id.filter(|_| page.more),
+        })
+    }
+
     /// Gives a key a new random secret and the next generation. The old secret ceases to work.
     ///
     /// # Errors
@@ -178,6 +235,12 @@ impl Iam {
         }
         if let Some(grants) = &update.grants {
             validate::grants(grants)?;
+            if self.key(id).await?.info.user_id.is_some() {
+                return Err(IamError::InvalidName {
+                    what: "grants",
+                    rule: "none, since it is the key of a user, whose policies count",
+                });
+            }
         }
         let changed = self.change_key(id, |key| {
             if let Some(description) = &update.description {
@@ -198,7 +261,7 @@ impl Iam {
     /// # Errors
     /// [`IamError::NoSuchKey`].
     pub async fn delete_key(&self, id: &str) -> Result<(), IamError> {
-        let _forget_when_dropped = self.inner.cache.forget_when_dropped();
+        let _forget_when_dropped = self.forget_when_dropped();
         for _ in 0..CONFLICT_RETRIES_MAX {
             let (key, value) = self.key_with_value(id).await?;
             let account_id = &key.info.account_id;
@@ -208,6 +271,13 @@ impl Iam {
                 .delete(Space::Records, access_key_key(id))
                 .delete(Space::Records, key_by_account_key(account_id, id))
                 .add(key_count_key(account_id), -1);
+            if let Some(user_id) = &key.info.user_id {
+                mutation.delete(Space::Records, key_by_user_key(account_id, user_id, id));
+            }
+            for arn in &key.info.policies {
+                let row = attachment_key(account_id, arn, HolderKind::Key, id);
+                mutation.delete(Space::Records, row);
+            }
             if is_committed(self.commit(mutation).await?) {
                 return Ok(());
             }
@@ -222,6 +292,8 @@ impl Iam {
             account_id: new.account_id,
             description: new.description,
             grants: new.grants,
+            user_id: None,
+            policies: Vec::new(),
             created_ms: self.now_ms(),
             disabled: false,
             expires_ms: new.expires_ms,
@@ -237,7 +309,7 @@ impl Iam {
         id: &str,
         change: impl Fn(&mut AccessKey) + Send,
     ) -> Result<AccessKey, IamError> {
-        let _forget_when_dropped = self.inner.cache.forget_when_dropped();
+        let _forget_when_dropped = self.forget_when_dropped();
         for _ in 0..CONFLICT_RETRIES_MAX {
             let (before, value) = self.key_with_value(id).await?;
             let mut after = before.clone();
@@ -277,6 +349,10 @@ impl Iam {
             }
 
             let mut mutation = Mutation::new();
+            if let Some(user_id) = &key.info.user_id {
+                self.require_room(&mut mutation, account_id, user_id)
+                    .await?;
+            }
             mutation
                 .require(Precondition::Present(account_key(account_id)))
                 .require(match count_value {
@@ -291,8 +367,35 @@ impl Iam {
         Err(IamError::Contended)
     }
 
+    /// Makes a mutation require the user of a key to be added, which must not have as many as it
+    /// may. (That it gets no other meanwhile is what the account's counter is required for.)
+    async fn require_room(
+        &self,
+        mutation: &mut Mutation,
+        account_id: &str,
+        user_id: &str,
+    ) -> Result<(), IamError> {
+        let user_row = entity_by_id_key(account_id, user_id);
+        if self.get(&user_row).await?.is_none() {
+            return Err(IamError::NoSuchEntity {
+                what: "user",
+                name: user_id.to_owned(),
+            });
+        }
+        let (start, end) = keys_of_user(account_id, user_id);
+        let scan = page_scan(start, end, None, KEYS_PER_USER_MAX);
+        if self.engine().scan(scan).await?.rows.len() >= KEYS_PER_USER_MAX {
+            return Err(IamError::LimitExceeded {
+                what: "AccessKeysPerUser",
+                limit: KEYS_PER_USER_MAX,
+            });
+        }
+        mutation.require(Precondition::Present(user_row));
+        Ok(())
+    }
+
     /// The key and its stored form, to be required unchanged.
-    async fn key_with_value(&self, id: &str) -> Result<(AccessKey, Bytes), IamError> {
+    pub(super) async fn key_with_value(&self, id: &str) -> Result<(AccessKey, Bytes), IamError> {
         if validate::key_id(id).is_err() {
             return Err(IamError::NoSuchKey);
         }
@@ -315,6 +418,10 @@ pub(super) fn put_new_key(mutation: &mut Mutation, key: &AccessKey) -> Result<()
             Bytes::new(),
         )
         .add(key_count_key(account_id), 1);
+    if let Some(user_id) = &key.info.user_id {
+        let row = key_by_user_key(account_id, user_id, key.id());
+        mutation.put(Space::Records, row, Bytes::new());
+    }
     Ok(())
 }
 

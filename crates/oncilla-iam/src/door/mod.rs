@@ -1,27 +1,39 @@
 //! The door: accounts and keys in an engine, and a small cache in front of lookups.
 
 mod accounts;
+mod entities;
+mod identity;
 mod keys;
+mod managed_policies;
+mod providers;
 mod root;
+mod sessions;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use oncilla_meta::{
-    CommitOutcome, Engine, LookupCache, Mutation, Precondition, Reader, Scan, Space,
+    CommitOutcome, Engine, ForgetWhenDropped, LookupCache, Mutation, Precondition, Reader, Scan,
+    Space,
 };
 
+use self::sessions::KnownSession;
 use crate::authorize::{KeyPrincipal, Principal};
 use crate::error::IamError;
 use crate::rows::RowError;
 use crate::rows::access_key::{AccessKey, access_key_key};
 use crate::rows::account::{Account, account_key};
+use crate::session::{ParentKey, Sealer};
 use crate::validate::{self, PAGE_ITEMS_MAX};
 
 pub use self::accounts::{AccountUpdate, NewAccount};
+pub use self::entities::{EntityUpdate, NewEntity, no_such_inline_policy};
 pub use self::keys::{ImportKey, KeyUpdate, NewKey};
+pub use self::managed_policies::{NewPolicy, PolicyHolder, PolicyScope};
+pub use self::providers::NewProvider;
 pub use self::root::Root;
+pub use self::sessions::{NewSession, SessionRefusal};
 
 /// How often a change is tried again because somebody else changed the same rows. Each round that
 /// one loses another wins, so this is more than there can be requests in flight.
@@ -32,6 +44,9 @@ const KEYS_CACHED_MAX: usize = 10_000;
 
 /// How long a cached key counts, which bounds how long a change by another process goes unseen.
 const KEY_CACHED_FOR: Duration = Duration::from_secs(5);
+
+/// Most sessions cached: about 10 MB, since their tokens are kept with them.
+const SESSIONS_CACHED_MAX: usize = 2_000;
 
 /// A wall clock in milliseconds since 1970.
 type Clock = dyn Fn() -> u64 + Send + Sync;
@@ -46,6 +61,8 @@ struct Inner {
     engine: Arc<dyn Engine>,
     now_ms: Arc<Clock>,
     cache: LookupCache<KeyWithAccount>,
+    sessions: LookupCache<KnownSession>,
+    sealer: OnceLock<Arc<Sealer>>,
 }
 
 /// An access key and the account it acts for, as they were at one moment.
@@ -56,6 +73,8 @@ pub struct KeyWithAccount {
     /// Its account.
     pub account: Account,
     principal: Principal,
+    /// What a temporary credential was made with.
+    parent: Option<ParentKey>,
 }
 
 /// Why a key that exists may not be used now. S3 answers all of them with `InvalidAccessKeyId` or
@@ -83,16 +102,12 @@ pub struct Page<T> {
 }
 
 impl KeyWithAccount {
-    fn new(key: AccessKey, account: Account) -> Self {
-        let principal = Principal::Key(KeyPrincipal {
-            account: account.id.as_str().into(),
-            key_id: key.id().into(),
-            grants: key.info.grants.as_slice().into(),
-        });
+    fn new(key: AccessKey, account: Account, principal: KeyPrincipal) -> Self {
         Self {
             key,
             account,
-            principal,
+            principal: Principal::Key(Arc::new(principal)),
+            parent: None,
         }
     }
 
@@ -148,6 +163,8 @@ impl Iam {
                 engine,
                 now_ms,
                 cache,
+                sessions: LookupCache::new(SESSIONS_CACHED_MAX, KEY_CACHED_FOR),
+                sealer: OnceLock::new(),
             }),
         }
     }
@@ -178,7 +195,8 @@ impl Iam {
         let Some(account) = read_account(&*snapshot, &key.info.account_id).await? else {
             return Err(RowError::damaged("access key", "its account does not exist").into());
         };
-        let found = Arc::new(KeyWithAccount::new(key, account));
+        let principal = identity::read_principal(&*snapshot, &key).await?;
+        let found = Arc::new(KeyWithAccount::new(key, account, principal));
         self.inner
             .cache
             .put(ticket, access_key_id, Arc::clone(&found));
@@ -196,8 +214,21 @@ impl Iam {
         }
     }
 
+    /// This door's clock, in milliseconds since 1970: what conditions on the time are judged by.
+    pub fn clock_ms(&self) -> u64 {
+        self.now_ms()
+    }
+
     fn now_ms(&self) -> u64 {
         (self.inner.now_ms)()
+    }
+
+    /// Makes the caches forget when dropped; see [`Iam::commit`].
+    fn forget_when_dropped(&self) -> [ForgetWhenDropped<'_>; 2] {
+        [
+            self.inner.cache.forget_when_dropped(),
+            self.inner.sessions.forget_when_dropped(),
+        ]
     }
 
     fn engine(&self) -> &dyn Engine {

@@ -141,6 +141,37 @@ pub fn action_info(name: &str) -> Option<&'static ActionInfo> {
     Some(&ACTIONS[place])
 }
 
+/// Actions on an object that its owner allows, also where the bucket is another account's. The other
+/// ones, among them writing and deleting objects, locking and restoring them, are the bucket owner's to
+/// allow. Sorted.
+/// Source: S3 user guide, "How Amazon S3 authorizes a request for an object operation" and "Amazon S3
+/// bucket and object ownership".
+const OBJECT_OWNERS: [&str; 17] = [
+    "s3:DeleteObjectTagging",
+    "s3:DeleteObjectVersionTagging",
+    "s3:GetObject",
+    "s3:GetObjectAcl",
+    "s3:GetObjectAttributes",
+    "s3:GetObjectTagging",
+    "s3:GetObjectTorrent",
+    "s3:GetObjectVersion",
+    "s3:GetObjectVersionAcl",
+    "s3:GetObjectVersionAttributes",
+    "s3:GetObjectVersionTagging",
+    "s3:GetObjectVersionTorrent",
+    "s3:PutObjectAcl",
+    "s3:PutObjectTagging",
+    "s3:PutObjectVersionAcl",
+    "s3:PutObjectVersionTagging",
+    "s3:UpdateObjectEncryption",
+];
+
+/// Whether an action, written as in [`ACTIONS`], is for the owner of the object to allow and not for
+/// that of the bucket, where they differ.
+pub fn is_object_owners(action: &str) -> bool {
+    OBJECT_OWNERS.binary_search(&action).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +183,17 @@ mod tests {
             assert_eq!(action_info(info.name), Some(info));
         }
         assert_eq!(action_info("s3:getobject"), None);
+    }
+
+    #[test]
+    fn what_object_owners_allow_is_done_to_objects() {
+        assert!(OBJECT_OWNERS.is_sorted());
+        for name in OBJECT_OWNERS {
+            let info = action_info(name).unwrap();
+            assert_eq!(info.resource, Object, "{name}");
+            assert!(is_object_owners(name));
+        }
+        assert!(!is_object_owners("s3:PutObject") && !is_object_owners("s3:DeleteObject"));
     }
 
     #[test]

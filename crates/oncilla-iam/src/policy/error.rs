@@ -30,6 +30,9 @@ pub enum PolicyError {
     /// A field is not there.
     #[error("Missing required field {0}")]
     MissingField(&'static str),
+    /// A field that policies of this kind cannot have.
+    #[error("Has prohibited field {0}")]
+    ProhibitedField(&'static str),
     /// Two fields that exclude each other.
     #[error("Statement contains both {0} and {1}")]
     ExclusiveFields(&'static str, &'static str),
@@ -92,7 +95,7 @@ impl PolicyError {
     pub fn code(&self, kind: PolicyKind<'_>) -> &'static str {
         match kind {
             PolicyKind::Bucket { .. } => "MalformedPolicy",
-            PolicyKind::Identity | PolicyKind::Session => match self {
+            PolicyKind::Identity | PolicyKind::Session | PolicyKind::Trust => match self {
                 Self::TooLarge { .. } => "LimitExceeded",
                 _ => "MalformedPolicyDocument",
             },

@@ -2,6 +2,9 @@
 //! Source: IAM user guide, "Policy evaluation logic"; S3 user guide, "How Amazon S3 authorizes a
 //! request".
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use super::Policy;
 use super::key::{ConditionKey, Context, ContextValue, KnownKey};
 use super::principal::Coverage;
@@ -65,9 +68,9 @@ pub struct Request<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Policies<'p> {
     /// Those of the caller: its own, its groups', what its key was granted.
-    pub identity: &'p [&'p Policy],
+    pub identity: &'p [Arc<Policy>],
     /// Those that limit its session; `None` if none was given with it.
-    pub session: Option<&'p [&'p Policy]>,
+    pub session: Option<&'p [Arc<Policy>]>,
     /// What the bucket's side says.
     pub resource: ResourceSide<'p>,
 }
@@ -78,8 +81,13 @@ pub struct ResourceSide<'p> {
     /// Id of the account that owns the bucket. `None` where there is none (yet), as for
     /// `s3:CreateBucket`: then only the caller's side decides.
     pub owner: Option<&'p str>,
+    /// Whose the object is that the request is about.
+    pub object_owner: ObjectOwner<'p>,
     /// The bucket's policy.
     pub bucket_policy: Option<&'p Policy>,
+    /// The bucket was made with objects that everybody may read: as if its policy said so too, of
+    /// `s3:GetObject` and nothing else.
+    pub public_objects: bool,
     /// What the ACL of bucket or object allows of the action.
     pub acl: AclGrant,
     /// `RestrictPublicBuckets`: while the policy is public, only the owner's account and services
@@ -88,6 +96,20 @@ pub struct ResourceSide<'p> {
     /// The policy was stored with `x-amz-confirm-remove-self-bucket-access`: it can keep even the
     /// root of the owner from changing it.
     pub locks_out_owner: bool,
+}
+
+/// Whose an object is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ObjectOwner<'p> {
+    /// Of the account that owns the bucket; also where the request is about no object, or the
+    /// action is the bucket owner's to allow whosever the object is.
+    #[default]
+    Bucket,
+    /// Of another account, which has to allow the action in the place of the bucket's owner. What
+    /// the bucket denies stays denied.
+    Account(&'p str),
+    /// Of the sender: the request itself makes it, and the action is a part of that.
+    Sender,
 }
 
 /// What an ACL allows.
@@ -142,8 +164,12 @@ pub enum Reason {
     IdentityPolicy,
     /// The bucket's policy allows it.
     BucketPolicy,
+    /// The objects of the bucket are public.
+    PublicObjects,
     /// An ACL allows it.
     Acl,
+    /// It is the sender's own new object.
+    OwnNewObject,
     /// Nothing allows it.
     NothingAllows,
     /// The caller's account lets it, but the bucket is another account's, which does not.
@@ -163,7 +189,9 @@ impl std::fmt::Display for Reason {
             Self::OwnerRoot => "the root of the owning account",
             Self::IdentityPolicy => "a policy of the caller allows it",
             Self::BucketPolicy => "the bucket policy allows it",
+            Self::PublicObjects => "the objects of the bucket are public",
             Self::Acl => "an access control list allows it",
+            Self::OwnNewObject => "the sender makes the object",
             Self::NothingAllows => "no policy allows it",
             Self::NotSharedByOwner => {
                 "the bucket belongs to another account, which does not allow it"
@@ -207,6 +235,9 @@ const OWNER_KEEPS: [&str; 3] = [
     "s3:putbucketpolicy",
 ];
 
+/// What [`public_objects`](ResourceSide::public_objects) opens.
+const PUBLIC_OBJECTS_ACTION: &str = "s3:getobject";
+
 /// Decides.
 ///
 /// 1. A statement that denies, in any of the policies, decides at once.
@@ -218,10 +249,13 @@ const OWNER_KEEPS: [&str; 3] = [
 ///    that the bucket gives to the caller. Across accounts both sides have to allow it.
 ///    Anonymous callers and services have the bucket's side only.
 ///
-/// In S3, an object can have another owner than its bucket, whose objects a bucket policy does not
-/// reach; here the owner of the bucket owns all that is in it.
+/// An object can have another owner than its bucket. Then the owner of the object takes the place of
+/// the bucket's in 3 and 4, but for what a bucket policy denies: what it allows does not reach such an
+/// object, only the object's ACL opens it. Source: S3 user guide, "How Amazon S3 authorizes a request
+/// for an object operation".
 pub fn evaluate<'p>(request: &Request<'_>, policies: &Policies<'p>) -> Decision<'p> {
-    let action = request.action.to_ascii_lowercase();
+    let mut buffer = [0; ACTION_BYTES_USUAL];
+    let action = lower_case(request.action, &mut buffer);
     let scene = Scene {
         request,
         owner: policies.resource.owner,
@@ -232,6 +266,45 @@ pub fn evaluate<'p>(request: &Request<'_>, policies: &Policies<'p>) -> Decision<
         policies,
     };
     judge.decide()
+}
+
+/// Decides whether a role may be assumed: `policies.resource` holds its trust policy in place of a
+/// bucket's, and its account as owner.
+///
+/// It differs from [`evaluate`](fn@evaluate) in that the trust policy always has to allow it, also
+/// within one account. There it is enough if it names the caller itself; if it names the account,
+/// the caller's own policies have to allow it too. Across accounts they always have to.
+/// Source: IAM user guide, "Granting a user permissions to switch roles"; STS API reference,
+/// AssumeRole.
+pub fn evaluate_trust<'p>(request: &Request<'_>, policies: &Policies<'p>) -> Decision<'p> {
+    let mut buffer = [0; ACTION_BYTES_USUAL];
+    let action = lower_case(request.action, &mut buffer);
+    let scene = Scene {
+        request,
+        owner: policies.resource.owner,
+    };
+    let judge = Judge {
+        action: &action,
+        scene: &scene,
+        policies,
+    };
+    judge.decide_trust()
+}
+
+/// Room for the name of any action of S3.
+const ACTION_BYTES_USUAL: usize = 64;
+
+/// The name in lower case, without memory of its own if it is as long as names are.
+fn lower_case<'b>(action: &str, buffer: &'b mut [u8; ACTION_BYTES_USUAL]) -> Cow<'b, str> {
+    let Some(place) = buffer.get_mut(..action.len()) else {
+        return Cow::Owned(action.to_ascii_lowercase());
+    };
+    place.copy_from_slice(action.as_bytes());
+    place.make_ascii_lowercase();
+    match std::str::from_utf8(place) {
+        Ok(lower) => Cow::Borrowed(lower),
+        Err(_) => Cow::Owned(action.to_ascii_lowercase()),
+    }
 }
 
 struct Judge<'a, 'p> {
@@ -258,14 +331,13 @@ impl<'p> Judge<'_, 'p> {
             };
         }
         let resource = &self.policies.resource;
-        let shared = self.shared();
         let identity = match self.scene.request.caller {
             Caller::Identity(identity) => identity,
-            Caller::Service(_) => return decision_of(shared),
+            Caller::Service(_) => return decision_of(self.shared()),
             Caller::Anonymous if self.is_restricted() => {
                 return denied(Reason::RestrictPublicBuckets);
             }
-            Caller::Anonymous => return decision_of(shared),
+            Caller::Anonymous => return decision_of(self.shared()),
         };
         let is_root = identity.kind == CallerKind::AccountRoot;
         let own = self.first(PolicySource::Identity, self.policies.identity, true);
@@ -274,8 +346,6 @@ impl<'p> Judge<'_, 'p> {
             None => true,
             Some(policies) => self.first(PolicySource::Session, policies, true).is_some(),
         };
-        // What is given to this very session is not limited by its policy; all else is.
-        let shared = shared.filter(|shared| in_session || shared.coverage == Coverage::Session);
         let own_decision = || Decision {
             effect: Effect::Allow,
             reason: if is_root {
@@ -285,12 +355,18 @@ impl<'p> Judge<'_, 'p> {
             },
             statement: own,
         };
-
-        let is_own = resource.owner.is_none_or(|owner| owner == identity.account);
+        let is_own = match resource.object_owner {
+            ObjectOwner::Bucket => resource.owner.is_none_or(|owner| owner == identity.account),
+            ObjectOwner::Account(owner) => owner == identity.account,
+            ObjectOwner::Sender => true,
+        };
+        if is_own && has_permission && in_session {
+            return own_decision();
+        }
+        // What is given to this very session is not limited by its policy; all else is.
+        let shared = self.shared();
+        let shared = shared.filter(|shared| in_session || shared.coverage == Coverage::Session);
         if is_own {
-            if has_permission && in_session {
-                return own_decision();
-            }
             return match shared {
                 Some(shared) if shared.coverage > Coverage::Account => allowed(shared),
                 _ if has_permission => denied(Reason::SessionPolicy),
@@ -308,6 +384,39 @@ impl<'p> Judge<'_, 'p> {
             None if has_permission && in_session => denied(Reason::NotSharedByOwner),
             None => denied(Reason::NothingAllows),
         }
+    }
+
+    fn decide_trust(&self) -> Decision<'p> {
+        if let Some(statement) = self.denying() {
+            return Decision {
+                effect: Effect::ExplicitDeny,
+                reason: Reason::Denied,
+                statement: Some(statement),
+            };
+        }
+        let Some(shared) = self.shared() else {
+            return denied(Reason::NothingAllows);
+        };
+        let Caller::Identity(identity) = self.scene.request.caller else {
+            return allowed(shared);
+        };
+        let in_session = match self.policies.session {
+            None => true,
+            Some(policies) => self.first(PolicySource::Session, policies, true).is_some(),
+        };
+        if !in_session && shared.coverage != Coverage::Session {
+            return denied(Reason::SessionPolicy);
+        }
+        let is_own = self.policies.resource.owner == Some(identity.account);
+        if is_own && shared.coverage > Coverage::Account {
+            return allowed(shared);
+        }
+        let is_root = identity.kind == CallerKind::AccountRoot;
+        let own = self.first(PolicySource::Identity, self.policies.identity, true);
+        if is_root || own.is_some() {
+            return allowed(shared);
+        }
+        denied(Reason::NotPassedOnByAccount)
     }
 
     /// The first statement that denies.
@@ -339,13 +448,16 @@ impl<'p> Judge<'_, 'p> {
 
     fn is_restricted(&self) -> bool {
         let resource = &self.policies.resource;
-        resource.restrict_public_buckets && resource.bucket_policy.is_some_and(Policy::is_public)
+        resource.restrict_public_buckets
+            && (resource.public_objects || resource.bucket_policy.is_some_and(Policy::is_public))
     }
 
     /// What the bucket's side allows, the most direct permission first.
     fn shared(&self) -> Option<Shared<'p>> {
         let resource = &self.policies.resource;
-        let by_policy = resource.bucket_policy.and_then(|policy| {
+        let of_bucket = resource.object_owner == ObjectOwner::Bucket;
+        let bucket_policy = resource.bucket_policy.filter(|_| of_bucket);
+        let by_policy = bucket_policy.and_then(|policy| {
             let (coverage, statement) = self.strongest(policy, true)?;
             Some(Shared {
                 coverage,
@@ -353,6 +465,19 @@ impl<'p> Judge<'_, 'p> {
                 statement: Some(statement),
             })
         });
+        let is_public = resource.public_objects && self.action == PUBLIC_OBJECTS_ACTION;
+        let by_setting = (is_public && of_bucket).then_some(Reason::PublicObjects);
+        let by_making =
+            (resource.object_owner == ObjectOwner::Sender).then_some(Reason::OwnNewObject);
+        let for_everybody = by_setting.or(by_making).map(|reason| Shared {
+            coverage: Coverage::Itself,
+            reason,
+            statement: None,
+        });
+        let by_policy = match (by_policy, for_everybody) {
+            (Some(shared), Some(other)) if shared.coverage < other.coverage => Some(other),
+            (shared, other) => shared.or(other),
+        };
         let by_acl = match resource.acl {
             AclGrant::None => None,
             AclGrant::Account => Some(Coverage::Account),
@@ -373,10 +498,13 @@ impl<'p> Judge<'_, 'p> {
     fn first(
         &self,
         source: PolicySource,
-        policies: &'p [&'p Policy],
+        policies: &'p [Arc<Policy>],
         allows: bool,
     ) -> Option<StatementRef<'p>> {
         policies.iter().enumerate().find_map(|(policy, compiled)| {
+            if !allows && !compiled.denies {
+                return None;
+            }
             let mut statements = compiled.statements.iter().enumerate();
             let (index, statement) =
                 statements.find(|(_, statement)| self.applies(statement, allows))?;

@@ -52,6 +52,7 @@
 //! - An Allow with a negated condition (or `NotResource`) whose variable has no value does not
 //!   apply, and a Deny does: the safe side either way.
 
+mod acl;
 mod actions;
 mod arn;
 mod condition;
@@ -69,14 +70,16 @@ mod roles;
 mod statement;
 mod template;
 
-pub use actions::{ACTIONS, ActionInfo, ResourceKind, action_info};
+pub use acl::{acl_grant, bucket_permission, object_permission};
+pub use actions::{ACTIONS, ActionInfo, ResourceKind, action_info, is_object_owners};
 pub use arn::S3_ARN_PREFIX;
 pub use error::PolicyError;
 pub use evaluate::{
-    AclGrant, Caller, CallerKind, Decision, Effect, Identity, Policies, PolicySource, Reason,
-    Request, ResourceSide, StatementRef, evaluate,
+    AclGrant, Caller, CallerKind, Decision, Effect, Identity, ObjectOwner, Policies, PolicySource,
+    Reason, Request, ResourceSide, StatementRef, evaluate, evaluate_trust,
 };
 pub use key::{ConditionKey, Context, ContextTable, ContextValue, KnownKey};
+pub use parse::count_without_spaces;
 pub use principal::PrincipalPattern;
 pub use requirements::{RequestFacts, Requirement, Requirements, Target, requirements};
 pub use roles::policy_of_grants;
@@ -90,6 +93,8 @@ pub const BUCKET_POLICY_BYTES_MAX: usize = 20 * 1024;
 pub const IDENTITY_POLICY_CHARS_MAX: usize = 10_240;
 /// Longest session policy, spaces apart: STS's limit.
 pub const SESSION_POLICY_CHARS_MAX: usize = 2_048;
+/// Longest trust policy of a role, spaces apart: IAM's quota once raised.
+pub const TRUST_POLICY_CHARS_MAX: usize = 4_096;
 /// Longest text of a policy with its spaces: IAM's limit for the parameter `PolicyDocument`.
 pub const POLICY_TEXT_BYTES_MAX: usize = 131_072;
 
@@ -105,6 +110,8 @@ pub enum PolicyKind<'a> {
     Identity,
     /// What limits a temporary credential.
     Session,
+    /// The policy of a role that says who may assume it: has principals and no resource.
+    Trust,
 }
 
 /// A policy, read and compiled.
@@ -112,9 +119,35 @@ pub enum PolicyKind<'a> {
 pub struct Policy {
     text: Box<str>,
     statements: Vec<Statement>,
+    /// Whether any statement denies: most policies of identities have none to look through.
+    denies: bool,
+    needs_existing_tags: bool,
+    needs_request_tags: bool,
 }
 
 impl Policy {
+    fn new(text: Box<str>, statements: Vec<Statement>) -> Self {
+        let keys = || statements.iter().flat_map(Statement::keys);
+        let is_existing = |key: &ConditionKey| matches!(key, ConditionKey::ExistingObjectTag(_));
+        let is_brought = |key: &ConditionKey| {
+            matches!(
+                key,
+                ConditionKey::RequestObjectTag(_)
+                    | ConditionKey::Known(KnownKey::RequestObjectTagKeys)
+            )
+        };
+        let denies = statements.iter().any(|statement| !statement.allows);
+        let needs_existing_tags = keys().any(is_existing);
+        let needs_request_tags = keys().any(is_brought);
+        Self {
+            text,
+            statements,
+            denies,
+            needs_existing_tags,
+            needs_request_tags,
+        }
+    }
+
     /// Reads a policy. Takes time in proportion to its length, and never more than a few levels
     /// of the stack.
     ///
@@ -125,7 +158,8 @@ impl Policy {
         parse::parse(text, kind)
     }
 
-    /// The text it was read from, to the byte: what `GetBucketPolicy` answers.
+    /// The text it was read from, to the byte: what `GetBucketPolicy` answers. Empty for a policy
+    /// that was made from grants.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -133,10 +167,13 @@ impl Policy {
     /// Whether a condition or variable asks for tags that the object already has, so that they
     /// have to be read before the policy is evaluated.
     pub fn needs_existing_tags(&self) -> bool {
-        let asks = |key: &ConditionKey| matches!(key, ConditionKey::ExistingObjectTag(_));
-        self.statements
-            .iter()
-            .any(|statement| statement.keys().any(asks))
+        self.needs_existing_tags
+    }
+
+    /// Whether a condition or variable asks for tags that the request brings, so that a body which
+    /// brings them has to be read before the policy is evaluated.
+    pub fn needs_request_tags(&self) -> bool {
+        self.needs_request_tags
     }
 
     /// Whether S3 calls the policy public (`IsPublic` of `GetBucketPolicyStatus`): what

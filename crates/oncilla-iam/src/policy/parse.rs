@@ -14,7 +14,7 @@ use super::principal::{self, Principals};
 use super::statement::{Actions, Resources, Statement};
 use super::{
     BUCKET_POLICY_BYTES_MAX, IDENTITY_POLICY_CHARS_MAX, POLICY_TEXT_BYTES_MAX, Policy, PolicyKind,
-    SESSION_POLICY_CHARS_MAX, template,
+    SESSION_POLICY_CHARS_MAX, TRUST_POLICY_CHARS_MAX, template,
 };
 
 /// Longest name of an action, wildcards included. S3's longest has 51 characters; the rest is room
@@ -23,11 +23,6 @@ const ACTION_CHARS_MAX: usize = 128;
 
 pub(super) fn parse(text: &[u8], kind: PolicyKind<'_>) -> Result<Policy, PolicyError> {
     check_size(text, kind)?;
-    read(text, kind)
-}
-
-/// [`parse`] for policies that are made here, of any size.
-pub(super) fn read(text: &[u8], kind: PolicyKind<'_>) -> Result<Policy, PolicyError> {
     let fields = json::parse(text)?;
     check_names(&fields, &["Version", "Id", "Statement"])?;
     // Policies without a version are of the first.
@@ -53,10 +48,7 @@ pub(super) fn read(text: &[u8], kind: PolicyKind<'_>) -> Result<Policy, PolicyEr
     check_sids(&statements, kind)?;
     // serde_json has checked that the text is UTF-8 where it matters; this is the whole of it.
     let text = std::str::from_utf8(text).map_err(|_| PolicyError::NotJson)?;
-    Ok(Policy {
-        text: text.into(),
-        statements,
-    })
+    Ok(Policy::new(text.into(), statements))
 }
 
 /// Bucket policies count to the byte, the others without their spaces.
@@ -66,6 +58,7 @@ fn check_size(text: &[u8], kind: PolicyKind<'_>) -> Result<(), PolicyError> {
         _ if text.len() > POLICY_TEXT_BYTES_MAX => (text.len(), POLICY_TEXT_BYTES_MAX),
         PolicyKind::Identity => (count_without_spaces(text), IDENTITY_POLICY_CHARS_MAX),
         PolicyKind::Session => (count_without_spaces(text), SESSION_POLICY_CHARS_MAX),
+        PolicyKind::Trust => (count_without_spaces(text), TRUST_POLICY_CHARS_MAX),
     };
     if size > limit {
         return Err(PolicyError::TooLarge { limit });
@@ -73,16 +66,21 @@ fn check_size(text: &[u8], kind: PolicyKind<'_>) -> Result<(), PolicyError> {
     Ok(())
 }
 
-fn count_without_spaces(text: &[u8]) -> usize {
+/// The length of a policy as IAM counts it.
+pub fn count_without_spaces(text: &[u8]) -> usize {
     let is_counted = |byte: &&u8| !byte.is_ascii_whitespace();
     text.iter().filter(is_counted).count()
 }
 
+/// A bucket policy may name its statements as it likes, also several the same.
 fn check_sids(statements: &[Statement], kind: PolicyKind<'_>) -> Result<(), PolicyError> {
+    if matches!(kind, PolicyKind::Bucket { .. }) {
+        return Ok(());
+    }
     let mut seen = BTreeSet::new();
     for sid in statements.iter().filter_map(|s| s.sid.as_deref()) {
         let is_plain = sid.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        if !is_plain && !matches!(kind, PolicyKind::Bucket { .. }) {
+        if !is_plain {
             return Err(PolicyError::SidCharacters);
         }
         if !sid.is_empty() && !seen.insert(sid) {
@@ -192,9 +190,15 @@ impl StatementReader<'_> {
             either(fields, "Action", "NotAction")?.ok_or(PolicyError::MissingField("Action"))?;
         let actions = strings(actions)?;
         let known_actions = self.check_actions(&actions)?;
-        let (resources, not_resource) = either(fields, "Resource", "NotResource")?
-            .ok_or(PolicyError::MissingField("Resource"))?;
-        let resources = strings(resources)?;
+        let (resources, not_resource) = match either(fields, "Resource", "NotResource")? {
+            // The role itself is the resource of its trust policy.
+            None if self.kind == PolicyKind::Trust => (vec!["*".to_owned()], false),
+            Some(_) if self.kind == PolicyKind::Trust => {
+                return Err(PolicyError::ProhibitedField("Resource"));
+            }
+            None => return Err(PolicyError::MissingField("Resource")),
+            Some((resources, negated)) => (strings(resources)?, negated),
+        };
         let (patterns, covered) = self.resources(&resources)?;
         let is_bucket_policy = matches!(self.kind, PolicyKind::Bucket { .. });
         let conditions = self.conditions(field(fields, "Condition"))?;
@@ -227,14 +231,16 @@ impl StatementReader<'_> {
     ) -> Result<Principals, PolicyError> {
         let found = either(fields, "Principal", "NotPrincipal")?;
         match (self.kind, found) {
-            (PolicyKind::Bucket { .. }, None) => Err(PolicyError::MissingField("Principal")),
-            (PolicyKind::Bucket { .. }, Some((_, true))) if allows => {
+            (PolicyKind::Bucket { .. } | PolicyKind::Trust, None) => {
+                Err(PolicyError::MissingField("Principal"))
+            }
+            (PolicyKind::Bucket { .. } | PolicyKind::Trust, Some((_, true))) if allows => {
                 Err(PolicyError::AllowNotPrincipal)
             }
-            (PolicyKind::Bucket { .. }, Some((value, false))) => {
+            (PolicyKind::Bucket { .. } | PolicyKind::Trust, Some((value, false))) => {
                 Ok(Principals::Listed(principal::parse(value)?))
             }
-            (PolicyKind::Bucket { .. }, Some((value, true))) => {
+            (PolicyKind::Bucket { .. } | PolicyKind::Trust, Some((value, true))) => {
                 Ok(Principals::Except(principal::parse(value)?))
             }
             (PolicyKind::Identity | PolicyKind::Session, None) => Ok(Principals::Attached),

@@ -15,6 +15,9 @@ pub enum Target {
     /// The object of the request; for `DeleteObjects` each object it lists, with the facts of its
     /// entry.
     Object,
+    /// The object of the request as the request itself makes it, which belongs to whoever writes
+    /// it.
+    NewObject,
     /// The object that the request copies or renames.
     Source,
 }
@@ -106,8 +109,14 @@ impl Requirements {
 
     /// What a write of an object needs for what it sets besides the body.
     fn and_settings(self, facts: &RequestFacts) -> Self {
-        self.and_if(facts.acl, "s3:PutObjectAcl")
-            .and_if(facts.tags, "s3:PutObjectTagging")
+        let mut requirements = self;
+        if facts.acl {
+            requirements = requirements.and("s3:PutObjectAcl", Target::NewObject);
+        }
+        if facts.tags {
+            requirements = requirements.and("s3:PutObjectTagging", Target::NewObject);
+        }
+        requirements
             .and_if(facts.retention, "s3:PutObjectRetention")
             .and_if(facts.legal_hold, "s3:PutObjectLegalHold")
     }
@@ -130,6 +139,9 @@ pub fn requirements(operation: Operation, facts: &RequestFacts) -> Requirements 
     use Operation as O;
     match operation {
         O::ListBuckets => Requirements::one("s3:ListAllMyBuckets", Target::Service),
+        O::ListDirectoryBuckets => {
+            Requirements::one("s3express:ListAllMyDirectoryBuckets", Target::Service)
+        }
 
         O::CreateBucket => Requirements::one("s3:CreateBucket", Target::Bucket)
             .and_if(facts.acl, "s3:PutBucketAcl")
@@ -332,8 +344,9 @@ mod tests {
     #[test]
     fn every_action_exists_and_is_done_to_what_the_table_says() {
         for operation in Operation::ALL {
-            if *operation == Operation::CreateSession {
-                // Of directory buckets, which are not here.
+            let of_directory_buckets = [Operation::CreateSession, Operation::ListDirectoryBuckets];
+            if of_directory_buckets.contains(operation) {
+                // They are not here.
                 continue;
             }
             for facts in [RequestFacts::default(), every_fact()] {
@@ -342,7 +355,7 @@ mod tests {
                     let expected = match requirement.target {
                         Target::Service => ResourceKind::Service,
                         Target::Bucket => ResourceKind::Bucket,
-                        Target::Object | Target::Source => ResourceKind::Object,
+                        Target::Object | Target::NewObject | Target::Source => ResourceKind::Object,
                     };
                     let found = info.map(|info| info.resource);
                     assert_eq!(found, Some(expected), "{operation} {requirement:?}");
@@ -359,7 +372,7 @@ mod tests {
             let level = match found[0].target {
                 Target::Service => Level::Service,
                 Target::Bucket => Level::Bucket,
-                Target::Object | Target::Source => Level::Object,
+                Target::Object | Target::NewObject | Target::Source => Level::Object,
             };
             let of_bucket = [Operation::DeleteObjects, Operation::PostObject];
             if !of_bucket.contains(operation) {
@@ -407,8 +420,8 @@ mod tests {
             names(Operation::CopyObject, &all),
             [
                 ("PutObject", object),
-                ("PutObjectAcl", object),
-                ("PutObjectTagging", object),
+                ("PutObjectAcl", Target::NewObject),
+                ("PutObjectTagging", Target::NewObject),
                 ("PutObjectRetention", object),
                 ("PutObjectLegalHold", object),
                 ("GetObject", object),

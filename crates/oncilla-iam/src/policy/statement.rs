@@ -1,5 +1,7 @@
 //! A statement, compiled.
 
+use std::sync::Arc;
+
 use super::arn::ArnPattern;
 use super::condition::Condition;
 use super::key::{ConditionKey, Context};
@@ -22,13 +24,22 @@ pub(super) struct Statement {
 /// `Action` or `NotAction`. Names are kept in lower case.
 #[derive(Clone, Debug)]
 pub(super) struct Actions {
-    /// Names without wildcards, sorted.
-    names: Vec<Box<str>>,
+    /// Names without wildcards, sorted. Every key with a role shares those of the role.
+    names: Arc<[Box<str>]>,
     patterns: Vec<Wildcard>,
     negated: bool,
 }
 
 impl Actions {
+    /// Names without wildcards, sorted and in lower case.
+    pub(super) fn of_names(names: Arc<[Box<str>]>) -> Self {
+        Self {
+            names,
+            patterns: Vec::new(),
+            negated: false,
+        }
+    }
+
     pub(super) fn new(texts: &[String], negated: bool) -> Self {
         let mut names = Vec::new();
         let mut patterns = Vec::new();
@@ -42,7 +53,7 @@ impl Actions {
         }
         names.sort_unstable();
         Self {
-            names,
+            names: names.into(),
             patterns,
             negated,
         }

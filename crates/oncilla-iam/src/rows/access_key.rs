@@ -3,15 +3,12 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{ACCESS_KEY, FORMAT, KEY_BY_ACCOUNT, RowError, UnknownFields};
+use super::{ACCESS_KEY, FORMAT, KEY_BY_ACCOUNT, RowError, SEPARATOR, UnknownFields};
 use crate::grant::Grant;
 use crate::secret::Secret;
 use crate::validate::is_canonical_id;
 
 const RECORD: &str = "access key";
-
-/// Ends the account id in the index by account.
-const SEPARATOR: u8 = 0;
 
 /// An access key with its secret.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +30,13 @@ pub struct AccessKeyInfo {
     pub description: String,
     /// What it may do with which buckets. They add up; none at all allows nothing.
     pub grants: Vec<Grant>,
+    /// Id of the user whose key it is, and whose policies count then; `None` for a key of the
+    /// account itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// ARNs of managed policies that are attached to the key itself, beside its grants.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
     /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,
     /// Does not work while this is set.
@@ -57,6 +61,10 @@ struct AccessKeyRow {
     account_id: String,
     description: String,
     grants: Vec<Grant>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    policies: Vec<String>,
     created_ms: u64,
     disabled: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,6 +120,8 @@ impl AccessKey {
             account_id: info.account_id,
             description: info.description,
             grants: info.grants,
+            user_id: info.user_id,
+            policies: info.policies,
             created_ms: info.created_ms,
             disabled: info.disabled,
             expires_ms: info.expires_ms,
@@ -135,6 +145,8 @@ impl AccessKey {
             account_id: row.account_id,
             description: row.description,
             grants: row.grants,
+            user_id: row.user_id,
+            policies: row.policies,
             created_ms: row.created_ms,
             disabled: row.disabled,
             expires_ms: row.expires_ms,
@@ -176,8 +188,12 @@ mod tests {
             any::<Option<u64>>(),
             any::<u64>(),
         );
-        (names, grants(), numbers, unknown_fields()).prop_map(
-            |(names, grants, numbers, unknown)| {
+        let of_user = (
+            proptest::option::of("AIDA[A-Z0-9]{17}"),
+            proptest::collection::vec("arn:[a-z:/]{1,20}", 0..3),
+        );
+        (names, grants(), of_user, numbers, unknown_fields()).prop_map(
+            |(names, grants, of_user, numbers, unknown)| {
                 let (id, account_id, description, secret) = names;
                 let (created_ms, disabled, expires_ms, generation) = numbers;
                 let info = AccessKeyInfo {
@@ -185,6 +201,8 @@ mod tests {
                     account_id,
                     description,
                     grants,
+                    user_id: of_user.0,
+                    policies: of_user.1,
                     created_ms,
                     disabled,
                     expires_ms,

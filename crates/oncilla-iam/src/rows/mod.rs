@@ -13,6 +13,16 @@
 //! | `ar` | | root pointer: which account is the root | `root.rs` |
 //! | `ki` | key id | access key record | `access_key.rs` |
 //! | `ka` | account id, 0, key id | empty: the keys of an account | `access_key.rs` |
+//! | `ku` | account id, 0, user id, 0, key id | empty: the keys of a user | `relation.rs` |
+//! | `ax` | `u`, `g` or `r`, account id, 0, name in lower case | user, group or role record | `entity.rs` |
+//! | `ay` | account id, 0, entity id | kind and name of the entity | `entity.rs` |
+//! | `aq` | `u`, `g` or `r`, account id | counter: users, groups or roles | `entity.rs` |
+//! | `am` | account id, 0, group id, 0, user id | empty: the user is in the group | `relation.rs` |
+//! | `ap` | account id, 0, name in lower case | managed policy record | `managed_policy.rs` |
+//! | `aw` | account id | counter: managed policies | `managed_policy.rs` |
+//! | `at` | account id, 0, policy ARN, 0, `u`, `g`, `r` or `k`, id | empty: the policy is attached | `relation.rs` |
+//! | `ao` | account id, 0, address | identity provider record | `provider.rs` |
+//! | `as` | | the key that seals session tokens | `token_key.rs` |
 //!
 //! Records are JSON with `"format": 1`. A newer format is refused; within a format, fields this
 //! version does not know are kept when a record is rewritten, so that an older version beside or
@@ -20,7 +30,12 @@
 
 pub(crate) mod access_key;
 pub(crate) mod account;
+pub(crate) mod entity;
+pub(crate) mod managed_policy;
+pub(crate) mod provider;
+pub(crate) mod relation;
 pub(crate) mod root;
+pub(crate) mod token_key;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -46,6 +61,29 @@ pub(crate) const ROOT: &[u8] = b"ar";
 pub(crate) const ACCESS_KEY: &[u8] = b"ki";
 /// The keys of an account.
 pub(crate) const KEY_BY_ACCOUNT: &[u8] = b"ka";
+/// The keys of a user.
+pub(crate) const KEY_BY_USER: &[u8] = b"ku";
+/// Users, groups and roles by name.
+pub(crate) const ENTITY: &[u8] = b"ax";
+/// Names of users, groups and roles by id.
+pub(crate) const ENTITY_BY_ID: &[u8] = b"ay";
+/// Numbers of users, groups and roles.
+pub(crate) const ENTITY_COUNT: &[u8] = b"aq";
+/// The users in a group.
+pub(crate) const MEMBERSHIP: &[u8] = b"am";
+/// Managed policies by name.
+pub(crate) const MANAGED_POLICY: &[u8] = b"ap";
+/// Numbers of managed policies.
+pub(crate) const POLICY_COUNT: &[u8] = b"aw";
+/// What a policy is attached to.
+pub(crate) const ATTACHMENT: &[u8] = b"at";
+/// Identity providers by address.
+pub(crate) const PROVIDER: &[u8] = b"ao";
+/// The key that seals session tokens.
+pub(crate) const TOKEN_KEY: &[u8] = b"as";
+
+/// Ends an id, name or ARN that something follows.
+pub(crate) const SEPARATOR: u8 = 0;
 
 /// Why a stored row cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -149,6 +187,16 @@ pub(crate) mod tests {
             ROOT,
             ACCESS_KEY,
             KEY_BY_ACCOUNT,
+            KEY_BY_USER,
+            ENTITY,
+            ENTITY_BY_ID,
+            ENTITY_COUNT,
+            MEMBERSHIP,
+            MANAGED_POLICY,
+            POLICY_COUNT,
+            ATTACHMENT,
+            PROVIDER,
+            TOKEN_KEY,
         ];
         for (place, prefix) in all.iter().enumerate() {
             assert!(matches!(prefix.first(), Some(b'a' | b'k')));

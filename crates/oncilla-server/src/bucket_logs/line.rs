@@ -166,7 +166,8 @@ mod tests {
         while !rest.is_empty() {
             let (field, behind) = match rest.chars().next().unwrap() {
                 '"' => rest[1..].split_once('"').unwrap(),
-                '[' => rest[1..].split_once(']').unwrap(),
+                // The time; other fields may hold brackets, as the address of a host does.
+                '[' if fields.len() == 2 => rest[1..].split_once(']').unwrap(),
                 _ => rest.split_at(rest.find(' ').unwrap_or(rest.len())),
             };
             fields.push(field.to_owned());

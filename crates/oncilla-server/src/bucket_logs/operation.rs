@@ -112,5 +112,6 @@ pub fn log_name(operation: Operation) -> &'static str {
         O::CreateBucketMetadataTableConfiguration => "REST.POST.METADATA_TABLE",
         O::GetBucketMetadataTableConfiguration => "REST.GET.METADATA_TABLE",
         O::DeleteBucketMetadataTableConfiguration => "REST.DELETE.METADATA_TABLE",
+        O::ListDirectoryBuckets => "REST.GET.SERVICE",
     }
 }

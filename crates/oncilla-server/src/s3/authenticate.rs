@@ -1,7 +1,11 @@
 //! Who asks: the signature of a request, verified.
 
-use oncilla_iam::{KeyRefusal, KeyWithAccount, Principal};
+use std::sync::Arc;
+
+use http::header::HOST;
+use oncilla_iam::{KeyRefusal, KeyWithAccount, Principal, SessionRefusal};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::sigv2;
 use oncilla_wire::sigv4::{
     PayloadDeclaration, RequestView, SERVICE_S3, SignedRequest, SigningKey, VerifyLimits,
 };
@@ -75,6 +79,14 @@ pub struct Authenticated {
     pub payload: PayloadForm,
 }
 
+/// Who signed a request.
+pub struct Identified {
+    /// The key, and the account it acts for.
+    pub found: Arc<KeyWithAccount>,
+    /// What the signature was made with.
+    pub key: SigningKey,
+}
+
 impl S3Service {
     /// Verifies a request's signature. A request without one is anonymous.
     pub(crate) async fn authenticate(
@@ -82,6 +94,11 @@ impl S3Service {
         view: &RequestView<'_>,
         context: &RequestContext,
     ) -> Result<Authenticated, S3Error> {
+        if self.options.sigv2
+            && let Some(signed) = sigv2::SignedRequest::parse(view)?
+        {
+            return Box::pin(self.authenticate_version_2(view, &signed, context)).await;
+        }
         let Some(signed) = SignedRequest::parse(view)? else {
             let declared = PayloadDeclaration::from_headers(view.headers)?;
             let declared = declared.unwrap_or(PayloadDeclaration::UnsignedPayload);
@@ -91,47 +108,127 @@ impl S3Service {
                 payload,
             });
         };
-        context.facts.note_access_key_id(&signed.access_key_id);
-        if signed.security_token.is_some() {
-            let message = "The provided token is malformed or otherwise not valid.";
-            return Err(S3Error::with_message(S3ErrorCode::InvalidToken, message));
-        }
-        let found = self
-            .iam
-            .lookup(&signed.access_key_id)
-            .await
-            .map_err(iam_failure)?;
-        let found = found.ok_or_else(|| unknown_key(&signed.access_key_id))?;
-        let name = SigningKeyName::new(&signed, &found);
-        let known = self.signing_keys.get(&name);
-        let is_new = known.is_none();
-        let secret = found.key.secret.expose();
-        let key = known.unwrap_or_else(|| SigningKey::derive(secret, &signed.scope));
-        let limits = VerifyLimits {
-            clock_skew_s: CLOCK_SKEW_S,
-            presign_expiry_max_s: self.options.presign_expiry_max_s,
-            service: SERVICE_S3,
-        };
-        let now_s = (self.store.clock().now_ms() / 1_000) as i64;
-        signed.verify(view, &key, now_s, &limits)?;
-        if is_new && name.region.len() <= REGION_KEPT_BYTES_MAX {
-            self.signing_keys.insert(name.to_owned(), key.clone());
-        }
-        // Only whoever knows the secret learns that the key is disabled.
-        self.iam.check_usable(&found).map_err(refused_key)?;
-        let payload = PayloadForm::new(signed.payload, || signed.chunk_seed(&key))?;
+        let identified = self.identify(view, &signed, SERVICE_S3, context).await?;
+        let payload = PayloadForm::new(signed.payload, || signed.chunk_seed(&identified.key))?;
         Ok(Authenticated {
-            principal: found.principal().clone(),
+            principal: identified.found.principal().clone(),
             payload,
         })
     }
+
+    /// Finds who signed a request to `service`, and verifies the signature.
+    pub(crate) async fn identify(
+        &self,
+        view: &RequestView<'_>,
+        signed: &SignedRequest<'_>,
+        service: &'static str,
+        context: &RequestContext,
+    ) -> Result<Identified, S3Error> {
+        let token = signed.security_token.as_deref();
+        let found = self.find_key(&signed.access_key_id, token, context).await?;
+        let name = SigningKeyName::new(signed, &found);
+        // Those of S3 only: the name does not say of which service it is.
+        let is_kept = service == SERVICE_S3;
+        let known = is_kept.then(|| self.signing_keys.get(&name)).flatten();
+        let is_new = known.is_none();
+        let secret = found.key.secret.expose();
+        let key = known.unwrap_or_else(|| SigningKey::derive(secret, &signed.scope));
+        signed.verify(view, &key, self.now_s(), &self.limits(service))?;
+        if is_kept && is_new && name.region.len() <= REGION_KEPT_BYTES_MAX {
+            self.signing_keys.insert(name.to_owned(), key.clone());
+        }
+        self.usable(&found)?;
+        Ok(Identified { found, key })
+    }
+
+    /// Verifies a signature of Version 2, which says nothing of the body.
+    async fn authenticate_version_2(
+        &self,
+        view: &RequestView<'_>,
+        signed: &sigv2::SignedRequest<'_>,
+        context: &RequestContext,
+    ) -> Result<Authenticated, S3Error> {
+        let id = &signed.access_key_id;
+        let found = self.find_key(id, signed.security_token, context).await?;
+        let host = view.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let bucket = host.and_then(|host| self.addressing.bucket_of_host(host));
+        let secret = found.key.secret.expose();
+        signed.verify(
+            view,
+            bucket.as_deref(),
+            secret,
+            self.now_s(),
+            &self.limits(SERVICE_S3),
+        )?;
+        let declared = PayloadDeclaration::from_headers(view.headers)?;
+        let declared = declared.unwrap_or(PayloadDeclaration::UnsignedPayload);
+        Ok(Authenticated {
+            principal: self.usable(&found)?,
+            payload: PayloadForm::new(declared, || None)?,
+        })
+    }
+
+    /// The key with this id, a temporary one if it comes with a token, for whoever proves that they know
+    /// its secret.
+    ///
+    /// # Errors
+    /// `InvalidAccessKeyId`, `InvalidToken`.
+    pub(super) async fn find_key(
+        &self,
+        access_key_id: &str,
+        security_token: Option<&str>,
+        context: &RequestContext,
+    ) -> Result<Arc<KeyWithAccount>, S3Error> {
+        context.facts.note_access_key_id(access_key_id);
+        let Some(token) = security_token else {
+            let found = self.iam.lookup(access_key_id).await.map_err(iam_failure)?;
+            return found.ok_or_else(|| unknown_key(access_key_id));
+        };
+        match self.iam.lookup_session(access_key_id, token).await {
+            Ok(found) => Ok(found),
+            Err(SessionRefusal::Invalid) => Err(S3ErrorCode::InvalidToken.into()),
+            Err(SessionRefusal::Ended) => Err(unknown_key(access_key_id)),
+            Err(SessionRefusal::Failed(error)) => Err(iam_failure(error)),
+        }
+    }
+
+    /// Who owns a key whose secret the sender has proved to know: only they learn that it is
+    /// disabled.
+    pub(super) fn usable(&self, found: &KeyWithAccount) -> Result<Principal, S3Error> {
+        self.iam
+            .check_usable(found)
+            .map_err(|refusal| refused_key(refusal, found))?;
+        Ok(found.principal().clone())
+    }
+
+    fn limits(&self, service: &'static str) -> VerifyLimits {
+        VerifyLimits {
+            clock_skew_s: CLOCK_SKEW_S,
+            presign_expiry_max_s: self.options.presign_expiry_max_s,
+            service,
+        }
+    }
+
+    fn now_s(&self) -> i64 {
+        (self.store.clock().now_ms() / 1_000) as i64
+    }
+}
+
+/// What a form with a signature of Version 2 is told where that is not taken.
+pub fn sigv2_not_enabled() -> S3Error {
+    let message = "The authorization mechanism you have provided is not supported. Please use \
+                   AWS4-HMAC-SHA256.";
+    S3Error::with_message(S3ErrorCode::InvalidRequest, message)
 }
 
 fn unknown_key(access_key_id: &str) -> S3Error {
     S3Error::new(S3ErrorCode::InvalidAccessKeyId).detail("AWSAccessKeyId", access_key_id)
 }
 
-fn refused_key(refusal: KeyRefusal) -> S3Error {
+fn refused_key(refusal: KeyRefusal, found: &KeyWithAccount) -> S3Error {
+    if found.is_session() && refusal == KeyRefusal::Expired {
+        return S3ErrorCode::ExpiredToken.into();
+    }
     S3Error::with_message(
         S3ErrorCode::InvalidAccessKeyId,
         format!("The access key cannot be used: {refusal}."),

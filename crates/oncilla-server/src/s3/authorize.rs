@@ -1,125 +1,548 @@
-//! Whether the sender may do it. Every operation passes here before its handler; operations that
-//! read a second object (copies) pass here for that too.
+//! Whether the sender may do it. Every operation passes here before its handler; what else a request
+//! reaches (the source of a copy, each key of a multi-delete) passes here too, by
+//! [`S3Service::authorize_action`]. What the answer is, the evaluator of `oncilla-iam` decides alone:
+//! this file gathers what it decides on.
 
-use oncilla_iam::{Principal, Request, authorize};
-use oncilla_store::{Bucket, VersionId};
+use oncilla_iam::policy::{
+    AclGrant, Decision, Effect, KnownKey, ObjectOwner, Policy, RequestFacts, ResourceSide, Target,
+    acl_grant, bucket_permission, is_object_owners, object_permission, requirements,
+};
+use oncilla_iam::{Principal, Question, authorize};
+use oncilla_store::multipart::UploadError;
+use oncilla_store::object::GetObjectError;
+use oncilla_store::{Bucket, ObjectRecord, UniqueId, VersionId};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::header::{
+    X_AMZ_ACL, X_AMZ_BYPASS_GOVERNANCE_RETENTION, X_AMZ_IF_MATCH_LAST_MODIFIED_TIME,
+    X_AMZ_IF_MATCH_SIZE, X_AMZ_OBJECT_LOCK_LEGAL_HOLD, X_AMZ_OBJECT_LOCK_MODE,
+    X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE, X_AMZ_TAGGING,
+};
 use oncilla_wire::operation::{Level, Operation};
-use oncilla_wire::xml::acl::CannedAcl;
 
-use crate::s3::S3Service;
-use crate::s3::errors;
+use crate::s3::access::{BucketAccess, acl_of_bucket};
+use crate::s3::acl::GRANT_HEADERS;
+use crate::s3::condition_keys::ConditionKeys;
+use crate::s3::request::S3Request;
+use crate::s3::{S3Service, errors};
 
-/// Whether a canned ACL lets everybody read.
-pub fn is_public_read(acl: CannedAcl) -> bool {
-    matches!(acl, CannedAcl::PublicRead | CannedAcl::PublicReadWrite)
+/// What an action is done to.
+#[derive(Clone, Copy, Debug)]
+pub enum ActionTarget<'a> {
+    /// The bucket itself.
+    Bucket,
+    /// An object in it.
+    Object {
+        /// Its key.
+        key: &'a str,
+        /// Which version of it; `None` for the newest.
+        version: Option<VersionId>,
+    },
+    /// An object in it as the request makes it.
+    NewObject {
+        /// Its key.
+        key: &'a str,
+    },
 }
 
-/// Whether an ACL lets the sender read: as one of everybody, or of everybody with an account.
-fn grants_read(acl: CannedAcl, sender: &Principal) -> bool {
-    match acl {
-        CannedAcl::PublicRead | CannedAcl::PublicReadWrite => true,
-        CannedAcl::AuthenticatedRead => sender.account().is_some(),
-        CannedAcl::Private | CannedAcl::BucketOwnerRead | CannedAcl::BucketOwnerFullControl => {
-            false
+impl<'a> ActionTarget<'a> {
+    fn key(self) -> Option<&'a str> {
+        match self {
+            Self::Bucket => None,
+            Self::Object { key, .. } | Self::NewObject { key } => Some(key),
+        }
+    }
+
+    fn version(self) -> Option<VersionId> {
+        match self {
+            Self::Object { version, .. } => version,
+            Self::Bucket | Self::NewObject { .. } => None,
         }
     }
 }
 
-/// Whether a bucket's ACL lets everybody write objects. Of what S3 counts as writing, it opens whole
-/// objects only: who knows the id of another's multipart upload may not touch it.
-/// Source: S3 user guide, "Mapping of ACL permissions and access policy permissions".
-fn grants_write(acl: CannedAcl, operation: Operation) -> bool {
-    let writes_object = matches!(operation, Operation::PutObject | Operation::CopyObject);
-    acl == CannedAcl::PublicReadWrite && writes_object
+/// An action to judge.
+#[derive(Clone, Copy)]
+struct Action<'a> {
+    name: &'static str,
+    target: ActionTarget<'a>,
+    /// Values of condition keys that are not in the head of the request.
+    given: &'a [(KnownKey, &'a str)],
+    /// What takes the place of the parameter `prefix`.
+    prefix: Option<&'a str>,
 }
 
-/// The object that an operation is on.
-#[derive(Clone, Copy, Debug)]
-pub struct ObjectTarget<'a> {
-    /// Its key; empty for an operation on a bucket.
-    pub key: &'a str,
-    /// Which version of it; `None` for the newest.
-    pub version: Option<VersionId>,
+/// What had to be looked at of the object.
+#[derive(Default)]
+enum Looked {
+    #[default]
+    NotYet,
+    Absent,
+    Found(Box<ObjectRecord>),
+}
+
+impl Looked {
+    fn record(&self) -> Option<&ObjectRecord> {
+        match self {
+            Self::Found(record) => Some(record),
+            Self::NotYet | Self::Absent => None,
+        }
+    }
 }
 
 impl S3Service {
-    /// Judges an operation on a bucket or an object in it.
-    pub(super) async fn authorize_in_bucket(
+    /// Judges a request for a bucket or an object in it: every action that it needs by its head.
+    ///
+    /// The source of a copy is judged where it is found, and the keys of DeleteObjects one by one.
+    ///
+    /// # Errors
+    /// `AccessDenied`.
+    pub(super) async fn authorize_request(
         &self,
-        principal: &Principal,
-        operation: Operation,
+        request: &S3Request,
         bucket: &Bucket,
-        target: ObjectTarget<'_>,
     ) -> Result<(), S3Error> {
-        let key = target.key;
-        let mut request = Request {
-            action: match target.version {
-                Some(_) => operation.iam_action_on_version(),
-                None => operation.iam_action(),
-            },
-            bucket: Some(&bucket.name),
-            bucket_owner: Some(&bucket.record.owner),
-            public_read: match operation.level() {
-                Level::Object => bucket.record.public_objects,
-                Level::Bucket | Level::Service => grants_read(bucket.record.acl, principal),
-            },
-            key: Some(key).filter(|key| !key.is_empty()),
+        let access = BucketAccess::of(bucket)?;
+        let version = match request.operation.level() {
+            Level::Object => request.version_id()?,
+            Level::Bucket | Level::Service => None,
         };
-        let Err(denied) = authorize(principal, &request) else {
-            return Ok(());
+        if request.operation == Operation::DeleteObjects {
+            return refuse_hopeless(request, &access, bucket);
+        }
+        let facts = facts_of(request, &access, version.is_some());
+        let key = request.key.as_str();
+        for requirement in requirements(request.operation, &facts).iter() {
+            let target = match requirement.target {
+                Target::Service | Target::Bucket => ActionTarget::Bucket,
+                Target::Object => ActionTarget::Object { key, version },
+                Target::NewObject => ActionTarget::NewObject { key },
+                Target::Source => continue,
+            };
+            let action = Action {
+                name: requirement.action,
+                target,
+                given: &[],
+                prefix: None,
+            };
+            self.require(request, bucket, &access, action).await?;
+        }
+        Ok(())
+    }
+
+    /// Judges a further action of a request: on the same bucket or another one, on the bucket itself
+    /// or an object. The action's name is that of the service authorization reference; where
+    /// a version is named, it is the one with `Version` in it.
+    ///
+    /// # Errors
+    /// `AccessDenied`.
+    pub(super) async fn authorize_action(
+        &self,
+        request: &S3Request,
+        bucket: &Bucket,
+        action: &'static str,
+        target: ActionTarget<'_>,
+    ) -> Result<(), S3Error> {
+        let access = BucketAccess::of(bucket)?;
+        let action = Action {
+            name: action,
+            target,
+            given: &[],
+            prefix: None,
         };
-        if grants_write(bucket.record.acl, operation) {
+        self.require(request, bucket, &access, action).await
+    }
+
+    /// Judges an operation that concerns no existing bucket. `given` are values of condition keys
+    /// that stand in the body.
+    ///
+    /// # Errors
+    /// `AccessDenied`.
+    pub(super) fn authorize_on_service(
+        &self,
+        request: &S3Request,
+        facts: &RequestFacts,
+        given: &[(KnownKey, &str)],
+    ) -> Result<(), S3Error> {
+        let context = self.condition_keys(request, None, None, given, &[]);
+        for requirement in requirements(request.operation, facts).iter() {
+            let question = Question {
+                action: requirement.action,
+                bucket: Some(request.bucket.as_str()).filter(|name| !name.is_empty()),
+                key: None,
+                context: &context,
+            };
+            let decision = authorize(&request.principal, &question, ResourceSide::default());
+            if !decision.is_allowed() {
+                return Err(denied(requirement.action, &request.bucket, &decision));
+            }
+        }
+        Ok(())
+    }
+
+    /// The error for an object that is not there. That there is none is told to those who may list
+    /// the bucket; others cannot tell it from an object they may not read.
+    /// Source: S3 API reference, GetObject, "Permissions".
+    pub(super) async fn not_found(
+        &self,
+        request: &S3Request,
+        bucket: &Bucket,
+        key: &str,
+        error: GetObjectError,
+    ) -> S3Error {
+        if !is_absence(&error) {
+            return errors::get_object(key, error);
+        }
+        match self.may_know_absence(request, bucket, key).await {
+            Ok(true) => errors::get_object(key, error),
+            Ok(false) => S3ErrorCode::AccessDenied.into(),
+            Err(error) => error,
+        }
+    }
+
+    async fn may_know_absence(
+        &self,
+        request: &S3Request,
+        bucket: &Bucket,
+        key: &str,
+    ) -> Result<bool, S3Error> {
+        let access = BucketAccess::of(bucket)?;
+        // Whoever publishes a whole bucket has nothing to hide of what is not in it.
+        if bucket.record.public_objects && !access.block.restrict_public_buckets {
+            return Ok(true);
+        }
+        let list = Action {
+            name: "s3:ListBucket",
+            target: ActionTarget::Bucket,
+            given: &[],
+            prefix: Some(key),
+        };
+        let acl = self.bucket_acl_grant(request, bucket, &access, list, None);
+        let acl = acl.await?;
+        let side = ResourceSide {
+            acl,
+            ..access.resource_side(ObjectOwner::Bucket)
+        };
+        Ok(self.decide(request, bucket, list, side, None).is_allowed())
+    }
+
+    /// Judges one action.
+    async fn require(
+        &self,
+        request: &S3Request,
+        bucket: &Bucket,
+        access: &BucketAccess<'_>,
+        action: Action<'_>,
+    ) -> Result<(), S3Error> {
+        let may_be_others = access.has_others_objects() && is_object_owners(action.name);
+        let asks_tags = needs(&request.principal, access, Policy::needs_existing_tags);
+        let is_object = matches!(action.target, ActionTarget::Object { .. });
+        let mut looked = Looked::NotYet;
+        if is_object && (may_be_others || asks_tags) {
+            looked = self.look_at(bucket, action.target).await?;
+        }
+        let is_others =
+            |record: &ObjectRecord| may_be_others && record.owner != bucket.record.owner;
+        let object_owner = match (action.target, looked.record()) {
+            (ActionTarget::NewObject { .. }, _) => {
+                new_object_owner(&request.principal, bucket, access)
+            }
+            (_, Some(record)) if is_others(record) => ObjectOwner::Account(&record.owner),
+            _ => ObjectOwner::Bucket,
+        };
+        let side = access.resource_side(object_owner);
+        let decision = self.decide(request, bucket, action, side, looked.record());
+        if decision.is_allowed() {
             return Ok(());
         }
-        if matches!(operation, Operation::GetObject | Operation::HeadObject) {
-            request.public_read = self.may_read_object(principal, bucket, target).await?;
-            if authorize(principal, &request).is_ok() {
+        if decision.effect == Effect::ExplicitDeny {
+            return Err(denied(action.name, &bucket.name, &decision));
+        }
+        // What follows costs a look at the object, and is for those who have no policy on their side.
+        let reason = decision.reason;
+        let by_bucket = self.bucket_acl_grant(request, bucket, access, action, looked.record());
+        let mut grant = by_bucket.await?;
+        if let ActionTarget::Object { .. } = action.target
+            && grant == AclGrant::None
+            && let Some(permission) = object_permission(action.name)
+        {
+            if matches!(looked, Looked::NotYet) {
+                looked = self.look_at(bucket, action.target).await?;
+            }
+            let Some(record) = looked.record() else {
+                let reads = matches!(action.name, "s3:GetObject" | "s3:GetObjectVersion");
+                let key = action.target.key().unwrap_or_default();
+                return match reads && self.may_know_absence(request, bucket, key).await? {
+                    // The handler says that there is none.
+                    true => Ok(()),
+                    false => Err(S3ErrorCode::AccessDenied.into()),
+                };
+            };
+            if !access.is_owner_enforced() {
+                grant = acl_grant(
+                    &record.acl,
+                    &record.owner,
+                    &bucket.record.owner,
+                    &request.principal.caller(),
+                    permission,
+                    !access.block.ignore_public_acls,
+                );
+            }
+        }
+        if grant != AclGrant::None {
+            let object_owner = match looked.record() {
+                Some(record) if is_others(record) => ObjectOwner::Account(&record.owner),
+                _ => ObjectOwner::Bucket,
+            };
+            let side = ResourceSide {
+                acl: grant,
+                ..access.resource_side(object_owner)
+            };
+            let record = looked.record();
+            if self
+                .decide(request, bucket, action, side, record)
+                .is_allowed()
+            {
                 return Ok(());
             }
         }
-        tracing::debug!(bucket = bucket.name, operation = operation.name(), reason = %denied.reason, "denied");
+        tracing::debug!(bucket = bucket.name, action = action.name, %reason, "denied");
         Err(S3ErrorCode::AccessDenied.into())
     }
 
-    /// Judges an operation that concerns no existing bucket.
-    pub(super) fn authorize_on_service(
+    /// What the bucket's ACL gives of an action. Writing into a bucket does not extend to the
+    /// objects and uploads of others that are there: they may be replaced, but only their owner
+    /// may delete them, go on with them or abandon them.
+    /// Source: S3 user guide, "Mapping of ACL permissions and access policy permissions".
+    async fn bucket_acl_grant(
         &self,
-        principal: &Principal,
-        operation: Operation,
-        bucket: Option<&str>,
-    ) -> Result<(), S3Error> {
-        let action = operation.iam_action();
-        let request = Request {
-            action,
-            bucket,
-            bucket_owner: None,
-            public_read: false,
-            key: None,
+        request: &S3Request,
+        bucket: &Bucket,
+        access: &BucketAccess<'_>,
+        action: Action<'_>,
+        record: Option<&ObjectRecord>,
+    ) -> Result<AclGrant, S3Error> {
+        let Some(permission) = bucket_permission(action.name) else {
+            return Ok(AclGrant::None);
         };
-        authorize(principal, &request).map_err(|_| S3ErrorCode::AccessDenied.into())
+        let sender = request.principal.account();
+        let key = action.target.key().unwrap_or_default();
+        match action.name {
+            "s3:AbortMultipartUpload" | "s3:ListMultipartUploadParts" => {
+                // Whoever began an upload needs nobody's permission for these.
+                return match self.is_own_upload(request, bucket, key).await? {
+                    true => Ok(AclGrant::Account),
+                    false => Ok(AclGrant::None),
+                };
+            }
+            "s3:PutObject" => {
+                // An upload belongs to somebody, and is theirs to go on with.
+                let may_write = match request.operation {
+                    Operation::CreateMultipartUpload => sender.is_some(),
+                    _ if request.query.has("uploadId") => {
+                        self.is_own_upload(request, bucket, key).await?
+                    }
+                    _ => true,
+                };
+                if !may_write {
+                    return Ok(AclGrant::None);
+                }
+            }
+            "s3:DeleteObject" => {
+                let owner = match record {
+                    Some(record) => Some(record.owner.clone()),
+                    None => {
+                        let looked = self.look_at(bucket, action.target).await?;
+                        looked.record().map(|record| record.owner.clone())
+                    }
+                };
+                if owner.is_none() || owner.as_deref() != sender {
+                    return Ok(AclGrant::None);
+                }
+            }
+            _ => {}
+        }
+        if access.is_owner_enforced() {
+            return Ok(AclGrant::None);
+        }
+        Ok(acl_grant(
+            &*acl_of_bucket(bucket)?,
+            &bucket.record.owner,
+            &bucket.record.owner,
+            &request.principal.caller(),
+            permission,
+            !access.block.ignore_public_acls,
+        ))
     }
 
-    /// Whether the object's own ACL lets the sender read it. That there is none is told to those
-    /// who may list the bucket; others cannot tell it from an object they may not read.
-    /// Source: S3 API reference, GetObject, "Permissions".
-    async fn may_read_object(
+    /// Whether the sender began the upload that the request names.
+    async fn is_own_upload(
         &self,
-        sender: &Principal,
+        request: &S3Request,
         bucket: &Bucket,
-        target: ObjectTarget<'_>,
+        key: &str,
     ) -> Result<bool, S3Error> {
-        use oncilla_store::object::GetObjectError;
-        let key = target.key.as_bytes();
-        match self.store.object_version(bucket, key, target.version).await {
-            Ok(record) => Ok(grants_read(record.acl, sender)),
+        let Some(sender) = request.principal.account() else {
+            return Ok(false);
+        };
+        let text = request.query.get("uploadId").unwrap_or_default();
+        let Some(id) = UniqueId::from_hex(text) else {
+            return Ok(false);
+        };
+        match self.store.upload(bucket, key.as_bytes(), id).await {
+            Ok(upload) => Ok(upload.record.owner == sender),
+            Err(UploadError::NoSuchUpload) => Ok(false),
+            Err(UploadError::Fault(fault)) => Err(errors::fault(fault)),
+        }
+    }
+
+    async fn look_at(&self, bucket: &Bucket, target: ActionTarget<'_>) -> Result<Looked, S3Error> {
+        let key = target.key().unwrap_or_default().as_bytes();
+        match self
+            .store
+            .object_version(bucket, key, target.version())
+            .await
+        {
+            Ok(record) => Ok(Looked::Found(Box::new(record))),
+            Err(GetObjectError::Fault(fault)) => Err(errors::fault(fault)),
             Err(
                 GetObjectError::NoSuchKey
                 | GetObjectError::Deleted(_)
                 | GetObjectError::NoSuchVersion(_)
                 | GetObjectError::IsDeleteMarker(_),
-            ) => Ok(grants_read(bucket.record.acl, sender)),
-            Err(GetObjectError::Fault(fault)) => Err(errors::fault(fault)),
+            ) => Ok(Looked::Absent),
         }
     }
+
+    fn decide<'p>(
+        &self,
+        request: &'p S3Request,
+        bucket: &Bucket,
+        action: Action<'_>,
+        side: ResourceSide<'p>,
+        record: Option<&ObjectRecord>,
+    ) -> Decision<'p> {
+        let version = action.target.version().map(|version| version.to_string());
+        let tags = record.map_or(&[][..], |record| &record.tags);
+        let context = self.condition_keys(request, version, action.prefix, action.given, tags);
+        let question = Question {
+            action: action.name,
+            bucket: Some(&bucket.name),
+            key: action.target.key(),
+            context: &context,
+        };
+        authorize(&request.principal, &question, side)
+    }
+
+    fn condition_keys<'r>(
+        &'r self,
+        request: &'r S3Request,
+        version: Option<String>,
+        prefix: Option<&'r str>,
+        given: &'r [(KnownKey, &'r str)],
+        existing_tags: &'r [(String, String)],
+    ) -> ConditionKeys<'r> {
+        ConditionKeys {
+            request,
+            service: self,
+            version,
+            prefix,
+            existing_tags,
+            given,
+        }
+    }
+}
+
+/// Whether any policy that takes part asks for something.
+pub fn needs(
+    principal: &Principal,
+    access: &BucketAccess<'_>,
+    asks: impl Fn(&Policy) -> bool,
+) -> bool {
+    access.policy().is_some_and(&asks) || principal.policies().any(asks)
+}
+
+/// Whose an object is while its sender makes it. What a writer from elsewhere sets on it (an ACL,
+/// tags) is a part of the writing, unless everything here is the bucket owner's.
+fn new_object_owner<'r>(
+    principal: &Principal,
+    bucket: &Bucket,
+    access: &BucketAccess<'_>,
+) -> ObjectOwner<'r> {
+    let is_own = principal.account() == Some(&bucket.record.owner);
+    match is_own || access.is_owner_enforced() {
+        true => ObjectOwner::Bucket,
+        false => ObjectOwner::Sender,
+    }
+}
+
+fn is_absence(error: &GetObjectError) -> bool {
+    matches!(
+        error,
+        GetObjectError::NoSuchKey | GetObjectError::Deleted(_)
+    )
+}
+
+fn denied(action: &str, bucket: &str, decision: &Decision<'_>) -> S3Error {
+    let sid = decision.statement.and_then(|statement| statement.sid);
+    tracing::debug!(bucket, action, reason = %decision.reason, sid, "denied");
+    S3ErrorCode::AccessDenied.into()
+}
+
+/// Refuses DeleteObjects of a stranger to whom nothing can be open, before the list is read.
+fn refuse_hopeless(
+    request: &S3Request,
+    access: &BucketAccess<'_>,
+    bucket: &Bucket,
+) -> Result<(), S3Error> {
+    let is_anonymous = matches!(request.principal, Principal::Anonymous);
+    if is_anonymous && access.policy().is_none() && !acl_of_bucket(bucket)?.is_public() {
+        return Err(S3ErrorCode::AccessDenied.into());
+    }
+    Ok(())
+}
+
+/// What the head of a request says that needs further actions.
+fn facts_of(request: &S3Request, access: &BucketAccess<'_>, version: bool) -> RequestFacts {
+    let headers = &request.headers;
+    let has = |name: &http::HeaderName| headers.contains_key(name);
+    let mut facts = RequestFacts {
+        version,
+        ..RequestFacts::default()
+    };
+    match request.operation {
+        Operation::PutObject
+        | Operation::PostObject
+        | Operation::CopyObject
+        | Operation::CreateMultipartUpload => {
+            let sets_acl = has(&X_AMZ_ACL) || GRANT_HEADERS.iter().any(|(name, _)| has(name));
+            facts.acl = sets_acl && !access.is_owner_enforced();
+            facts.tags = headers
+                .get(X_AMZ_TAGGING)
+                .is_some_and(|tags| !tags.is_empty());
+            facts.retention =
+                has(&X_AMZ_OBJECT_LOCK_MODE) || has(&X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE);
+            facts.legal_hold = has(&X_AMZ_OBJECT_LOCK_LEGAL_HOLD);
+            facts.if_match = has(&http::header::IF_MATCH);
+        }
+        Operation::CompleteMultipartUpload => facts.if_match = has(&http::header::IF_MATCH),
+        Operation::DeleteObject | Operation::PutObjectRetention => {
+            facts.bypass_governance = bypasses_governance(request);
+            facts.if_match = request.operation == Operation::DeleteObject
+                && [
+                    http::header::IF_MATCH,
+                    X_AMZ_IF_MATCH_LAST_MODIFIED_TIME,
+                    X_AMZ_IF_MATCH_SIZE,
+                ]
+                .iter()
+                .any(has);
+        }
+        _ => {}
+    }
+    facts
+}
+
+/// Whether the request asks to bypass governance.
+pub fn bypasses_governance(request: &S3Request) -> bool {
+    let value = request.headers.get(X_AMZ_BYPASS_GOVERNANCE_RETENTION);
+    value.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }

@@ -13,6 +13,7 @@ use oncilla_wire::sigv4::{ChunkSeed, PayloadDeclaration};
 use crate::RequestBody;
 use crate::s3::S3Service;
 use crate::s3::errors;
+use crate::s3::form_file::FormFile;
 use crate::s3::request::S3Request;
 
 /// How the body is framed and what was signed of it.
@@ -24,6 +25,8 @@ pub enum PayloadForm {
     Sha256([u8; 32]),
     /// In aws-chunked framing.
     Chunked(Box<ChunkedMode>),
+    /// The file of a form; the policy was signed, if anything.
+    Form(Box<FormFile>),
 }
 
 impl PayloadForm {
@@ -70,6 +73,7 @@ const CHECKSUM_HEADER_PREFIX: &str = "x-amz-checksum-";
 struct Unframed<'a> {
     body: &'a mut RequestBody,
     decoder: Option<ChunkedDecoder>,
+    form: Option<Box<FormFile>>,
     /// What was decoded and not given yet, the next piece last.
     decoded: Vec<Bytes>,
 }
@@ -78,17 +82,25 @@ impl<'a> Unframed<'a> {
     fn new(body: &'a mut RequestBody, form: &PayloadForm, length: u64) -> Self {
         let decoder = match form {
             PayloadForm::Chunked(mode) => Some(ChunkedDecoder::new(mode.as_ref().clone(), length)),
-            PayloadForm::Unsigned | PayloadForm::Sha256(_) => None,
+            PayloadForm::Unsigned | PayloadForm::Sha256(_) | PayloadForm::Form(_) => None,
+        };
+        let form = match form {
+            PayloadForm::Form(file) => Some(file.clone()),
+            PayloadForm::Unsigned | PayloadForm::Sha256(_) | PayloadForm::Chunked(_) => None,
         };
         Self {
             body,
             decoder,
+            form,
             decoded: Vec::new(),
         }
     }
 
     /// The next bytes as they come; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+        if let Some(file) = &mut self.form {
+            return file.next(self.body).await;
+        }
         loop {
             if let Some(piece) = self.decoded.pop() {
                 return Ok(Some(piece));
@@ -105,6 +117,12 @@ impl<'a> Unframed<'a> {
         }
     }
 
+    /// What a form holds beyond the announced length, once the end was reached.
+    fn take_rest(&mut self) -> Option<Bytes> {
+        let rest = self.form.as_mut()?.take_rest();
+        Some(rest).filter(|rest| !rest.is_empty())
+    }
+
     /// Checks that the framing is complete; gives the trailers.
     fn finish(self) -> Result<Vec<Trailer>, S3Error> {
         match self.decoder {
@@ -116,7 +134,8 @@ impl<'a> Unframed<'a> {
 
 /// The announced length of the body without its framing.
 pub fn announced_length(request: &S3Request) -> Result<u64, S3Error> {
-    let name = match request.payload {
+    let name = match &request.payload {
+        PayloadForm::Form(file) => return Ok(file.sure_bytes()),
         PayloadForm::Chunked(_) => X_AMZ_DECODED_CONTENT_LENGTH,
         PayloadForm::Unsigned | PayloadForm::Sha256(_) => CONTENT_LENGTH,
     };
@@ -162,7 +181,7 @@ pub async fn receive(
 
     let sha256 = match request.payload {
         PayloadForm::Sha256(digest) => Some(digest),
-        PayloadForm::Unsigned | PayloadForm::Chunked(_) => None,
+        PayloadForm::Unsigned | PayloadForm::Chunked(_) | PayloadForm::Form(_) => None,
     };
     let begun = service
         .store
@@ -172,6 +191,11 @@ pub async fn receive(
     let mut body = Unframed::new(&mut request.body, &request.payload, length);
     while let Some(piece) = body.next().await? {
         writer.write(piece).await.map_err(errors::write_content)?;
+    }
+    if let Some(rest) = body.take_rest() {
+        let extended = writer.extend(rest.len() as u64).await;
+        extended.map_err(errors::fault)?;
+        writer.write(rest).await.map_err(errors::write_content)?;
     }
     let trailers = body.finish()?;
     let checksum = match declared.value {
@@ -245,6 +269,9 @@ fn trailing_checksum(
 /// Reads a document of at most `limit_bytes` into memory, verified against everything the client
 /// declared of it.
 pub async fn read_document(request: &mut S3Request, limit_bytes: u64) -> Result<Bytes, S3Error> {
+    if let Some(document) = request.document.take() {
+        return Ok(document);
+    }
     let declared = ChecksumHeaders::parse(&request.headers)?;
     let too_large = || {
         S3Error::new(S3ErrorCode::MaxMessageLengthExceeded)

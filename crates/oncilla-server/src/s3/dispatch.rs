@@ -1,23 +1,28 @@
 //! The way every S3 request takes.
 
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use oncilla_iam::policy::RequestFacts;
 use oncilla_store::{Bucket, DocumentKind};
 use oncilla_wire::address::Address;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{X_AMZ_EXPECTED_BUCKET_OWNER, refuse_not_implemented};
 use oncilla_wire::names::check_bucket_name;
-use oncilla_wire::operation::{self, Level, Operation};
+use oncilla_wire::operation::{self, Operation};
 use oncilla_wire::query::Query;
+use oncilla_wire::sigv2;
 use oncilla_wire::sigv4::RequestView;
+use oncilla_wire::xml::named_configuration::NamedKind;
 
 use crate::bucket_logs::Draft;
 use crate::s3::answer::Answer;
-use crate::s3::authorize::ObjectTarget;
+use crate::s3::cors::PREFLIGHT;
 use crate::s3::errors::ACTUAL_OBJECT_SIZE;
+use crate::s3::payer::{check_payer, tell_charged};
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, bucket, errors, multipart, object, service};
-use crate::{RequestBody, RequestContext, ResponseBody, Service};
+use crate::{RequestBody, RequestContext, ResponseBody, Service, iam};
 
 impl Service for S3Service {
     async fn handle(
@@ -27,17 +32,28 @@ impl Service for S3Service {
     ) -> Response<ResponseBody> {
         let is_head = request.method() == Method::HEAD;
         let uri = request.uri().clone();
-        let answer = match self.answer(request, context.clone()).await {
+        let cross_origin = self.cross_origin(request.method(), &uri, request.headers());
+        let mut answer = match self.answer(request, context.clone()).await {
             Ok(answer) => answer,
             Err(error) => {
                 context.facts.note_error_code(error.code.as_str());
                 error_answer(&error, uri.path(), &context, is_head)
             }
         };
+        if let Some(request) = cross_origin {
+            Box::pin(self.add_cors_headers(&request, &mut answer)).await;
+        }
         if let Some(log) = context.facts.bucket_log() {
             log.answered(&answer);
         }
         answer
+    }
+
+    async fn complete_refusal(&self, request: &Parts, answer: &mut Response<ResponseBody>) {
+        let cross_origin = self.cross_origin(&request.method, &request.uri, &request.headers);
+        if let Some(request) = cross_origin {
+            self.add_cors_headers(&request, answer).await;
+        }
     }
 }
 
@@ -46,7 +62,13 @@ impl S3Service {
         let (mut head, body) = request.into_parts();
         settle_host(&mut head)?;
         let host = head.headers.get(HOST).and_then(|value| value.to_str().ok());
+        if let Some(bucket) = host.and_then(|host| self.websites.bucket_of(host)) {
+            return Box::pin(self.serve_website(head, bucket, context)).await;
+        }
         let address = self.addressing.resolve(host, head.uri.path())?;
+        if address == Address::Service && iam::is_query_request(&head) {
+            return Ok(iam::answer(self, &head, body, &context).await);
+        }
         let query = Query::parse(head.uri.query())?;
         let Some(level) = address.level() else {
             return Err(S3ErrorCode::NoSuchKey.into());
@@ -62,9 +84,19 @@ impl S3Service {
         if !key.is_empty() {
             context.facts.note_key(&key);
         }
+        if head.method == Method::OPTIONS {
+            context.facts.note_operation(PREFLIGHT);
+            return Box::pin(self.preflight(&head.headers, &bucket, level)).await;
+        }
         let operation = operation::resolve(&head.method, level, &query, &head.headers);
         if let Ok(operation) = operation {
             context.facts.note_operation(operation.name());
+        }
+        if matches!(operation, Ok(Operation::PostObject)) {
+            return Box::pin(self.post_object(head, body, bucket, query, context)).await;
+        }
+        if self.options.sigv2 && sigv2::is_presigned(head.uri.query().unwrap_or_default()) {
+            sigv2::hoist_headers(head.uri.query().unwrap_or_default(), &mut head.headers)?;
         }
         let view = RequestView {
             method: head.method.as_str(),
@@ -89,6 +121,7 @@ impl S3Service {
             query,
             headers: head.headers,
             body,
+            document: None,
             payload: sender.payload,
             principal: sender.principal,
             context,
@@ -103,12 +136,13 @@ impl S3Service {
         refuse_not_implemented(&request.headers)?;
         match operation {
             Operation::ListBuckets => {
-                self.authorize_on_service(&request.principal, operation, None)?;
+                self.authorize_on_service(request, &RequestFacts::default(), &[])?;
                 return service::list_buckets(self, request).await;
             }
             Operation::CreateBucket => {
                 check_bucket_name(&request.bucket)?;
-                self.authorize_on_service(&request.principal, operation, Some(&request.bucket))?;
+                // Its body says more of what has to be allowed, and is not read for nobody.
+                self.authorize_on_service(request, &RequestFacts::default(), &[])?;
                 return bucket::create(self, request).await;
             }
             _ => {}
@@ -120,26 +154,22 @@ impl S3Service {
         let bucket = bucket
             .map_err(|error| errors::bucket(error).detail("BucketName", request.bucket.clone()))?;
         self.log_request(&bucket, request);
-        let version = match operation.level() {
-            Level::Object => request.version_id()?,
-            Level::Bucket | Level::Service => None,
-        };
-        let target = ObjectTarget {
-            key: &request.key,
-            version,
-        };
-        self.authorize_in_bucket(&request.principal, operation, &bucket, target)
-            .await?;
-        check_expected_owner(request, &X_AMZ_EXPECTED_BUCKET_OWNER, &bucket)?;
-        // Only then do events have to know who caused them.
-        if bucket.documents.get(DocumentKind::Notification).is_some() {
-            return self.acting_for(request).perform(request, &bucket).await;
+        if operation == Operation::PutObjectTagging {
+            object::read_tags_that_policies_ask_for(request, &bucket).await?;
         }
-        self.perform(request, &bucket).await
+        self.authorize_request(request, &bucket).await?;
+        check_expected_owner(request, &X_AMZ_EXPECTED_BUCKET_OWNER, &bucket)?;
+        let charged = check_payer(request, &bucket)?;
+        // Only then do events have to know who caused them.
+        let answer = match bucket.documents.get(DocumentKind::Notification) {
+            Some(_) => self.acting_for(request).perform(request, &bucket).await,
+            None => self.perform(request, &bucket).await,
+        };
+        tell_charged(answer, charged)
     }
 
     /// Begins the request's line in its bucket's log, if the bucket has one.
-    fn log_request(&self, bucket: &Bucket, request: &S3Request) {
+    pub(super) fn log_request(&self, bucket: &Bucket, request: &S3Request) {
         let S3Request {
             headers,
             query,
@@ -204,6 +234,24 @@ impl S3Service {
             Operation::PutBucketLogging => bucket::put_logging(self, request, bucket).await,
             Operation::GetBucketAcl => bucket::get_acl(self, bucket).await,
             Operation::PutBucketAcl => bucket::put_acl(self, request, bucket).await,
+            Operation::GetBucketPolicy => bucket::get_policy(bucket),
+            Operation::PutBucketPolicy => bucket::put_policy(self, request, bucket).await,
+            Operation::DeleteBucketPolicy => bucket::delete_policy(self, bucket).await,
+            Operation::GetBucketPolicyStatus => bucket::get_policy_status(bucket),
+            Operation::GetPublicAccessBlock => bucket::get_public_access_block(bucket),
+            Operation::PutPublicAccessBlock => {
+                bucket::put_public_access_block(self, request, bucket).await
+            }
+            Operation::DeletePublicAccessBlock => {
+                bucket::delete_public_access_block(self, bucket).await
+            }
+            Operation::GetBucketOwnershipControls => bucket::get_ownership(bucket),
+            Operation::PutBucketOwnershipControls => {
+                bucket::put_ownership(self, request, bucket).await
+            }
+            Operation::DeleteBucketOwnershipControls => {
+                bucket::delete_ownership(self, bucket).await
+            }
             Operation::GetBucketTagging => bucket::get_tagging(bucket),
             Operation::PutBucketTagging => bucket::put_tagging(self, request, bucket).await,
             Operation::DeleteBucketTagging => bucket::delete_tagging(self, bucket).await,
@@ -223,12 +271,65 @@ impl S3Service {
             Operation::DeleteObjectTagging => object::delete_tagging(self, request, bucket).await,
             Operation::GetObjectAcl => object::get_acl(self, request, bucket).await,
             Operation::PutObjectAcl => object::put_acl(self, request, bucket).await,
+            Operation::SelectObjectContent => object::select(self, request, bucket).await,
             Operation::CreateMultipartUpload => multipart::create(self, request, bucket).await,
             Operation::UploadPart => multipart::upload_part(self, request, bucket).await,
             Operation::UploadPartCopy => multipart::upload_part_copy(self, request, bucket).await,
             Operation::CompleteMultipartUpload => multipart::complete(self, request, bucket).await,
             Operation::AbortMultipartUpload => multipart::abort(self, request, bucket).await,
             Operation::ListParts => multipart::list_parts(self, request, bucket).await,
+            Operation::GetBucketCors => bucket::get_cors(bucket),
+            Operation::PutBucketCors => bucket::put_cors(self, request, bucket).await,
+            Operation::DeleteBucketCors => bucket::delete_cors(self, bucket).await,
+            Operation::GetBucketWebsite => bucket::get_website(bucket),
+            Operation::PutBucketWebsite => bucket::put_website(self, request, bucket).await,
+            Operation::DeleteBucketWebsite => bucket::delete_website(self, bucket).await,
+            Operation::GetBucketRequestPayment => bucket::get_request_payment(bucket),
+            Operation::PutBucketRequestPayment => {
+                bucket::put_request_payment(self, request, bucket).await
+            }
+            Operation::GetBucketAccelerateConfiguration => bucket::get_accelerate(bucket),
+            Operation::PutBucketAccelerateConfiguration => {
+                bucket::put_accelerate(self, request, bucket).await
+            }
+            Operation::GetBucketAnalyticsConfiguration => {
+                bucket::get_configuration(request, bucket, NamedKind::Analytics)
+            }
+            Operation::ListBucketAnalyticsConfigurations => {
+                bucket::list_configurations(request, bucket, NamedKind::Analytics)
+            }
+            Operation::PutBucketAnalyticsConfiguration => {
+                bucket::put_configuration(self, request, bucket, NamedKind::Analytics).await
+            }
+            Operation::DeleteBucketAnalyticsConfiguration => {
+                bucket::delete_configuration(self, request, bucket, NamedKind::Analytics).await
+            }
+            Operation::GetBucketMetricsConfiguration => {
+                bucket::get_configuration(request, bucket, NamedKind::Metrics)
+            }
+            Operation::ListBucketMetricsConfigurations => {
+                bucket::list_configurations(request, bucket, NamedKind::Metrics)
+            }
+            Operation::PutBucketMetricsConfiguration => {
+                bucket::put_configuration(self, request, bucket, NamedKind::Metrics).await
+            }
+            Operation::DeleteBucketMetricsConfiguration => {
+                bucket::delete_configuration(self, request, bucket, NamedKind::Metrics).await
+            }
+            Operation::GetBucketIntelligentTieringConfiguration => {
+                bucket::get_configuration(request, bucket, NamedKind::IntelligentTiering)
+            }
+            Operation::ListBucketIntelligentTieringConfigurations => {
+                bucket::list_configurations(request, bucket, NamedKind::IntelligentTiering)
+            }
+            Operation::PutBucketIntelligentTieringConfiguration => {
+                bucket::put_configuration(self, request, bucket, NamedKind::IntelligentTiering)
+                    .await
+            }
+            Operation::DeleteBucketIntelligentTieringConfiguration => {
+                bucket::delete_configuration(self, request, bucket, NamedKind::IntelligentTiering)
+                    .await
+            }
             _ => Err(not_implemented(operation)),
         }
     }

@@ -4,21 +4,27 @@
 //! authorization, handler, error document. Handlers are grouped as the S3 API reference groups its
 //! operations: `service`, `bucket`, `object`, `multipart`.
 
+mod access;
 mod acl;
-mod acl_policy;
 mod answer;
 pub(crate) mod authenticate;
 mod authorize;
 pub(crate) mod body;
 mod bucket;
+mod condition_keys;
+mod cors;
 mod dispatch;
 pub(crate) mod errors;
+mod form_file;
 mod multipart;
 mod object;
 mod owner;
+mod payer;
+mod post_object;
 mod request;
 mod service;
 mod tags;
+mod website;
 
 use std::sync::Arc;
 
@@ -26,7 +32,8 @@ use oncilla_iam::Iam;
 use oncilla_store::{Cause, Origin, Store};
 use oncilla_wire::address::Addressing;
 use oncilla_wire::operation::Operation;
-use oncilla_wire::sigv4::SigningKey;
+use oncilla_wire::sigv4::{SigningKey, VerifyLimits};
+use oncilla_wire::website::{LOCALHOST_WEBSITES, WebsiteHosts};
 use quick_cache::sync::Cache;
 
 use crate::Peer;
@@ -44,6 +51,22 @@ pub struct S3Options {
     pub region: String,
     /// Longest expiry of a presigned URL, in seconds. S3 allows 7 days.
     pub presign_expiry_max_s: u64,
+    /// Domains below which buckets are served as websites.
+    pub website_domains: Vec<String>,
+    /// Whether Signature Version 2 is taken.
+    pub sigv2: bool,
+}
+
+impl Default for S3Options {
+    fn default() -> Self {
+        Self {
+            domains: Vec::new(),
+            region: "auto".to_owned(),
+            presign_expiry_max_s: VerifyLimits::default().presign_expiry_max_s,
+            website_domains: vec![LOCALHOST_WEBSITES.to_owned()],
+            sigv2: false,
+        }
+    }
 }
 
 /// Signing keys kept: one per access key, day and region.
@@ -55,6 +78,7 @@ pub struct S3Service {
     store: Store,
     iam: Iam,
     addressing: Arc<Addressing>,
+    websites: Arc<WebsiteHosts>,
     options: Arc<S3Options>,
     /// Where event notifications may go.
     targets: Arc<Targets>,
@@ -71,11 +95,17 @@ impl S3Service {
             store,
             iam,
             addressing: Arc::new(Addressing::new(&options.domains)),
+            websites: Arc::new(WebsiteHosts::new(&options.website_domains)),
             options: Arc::new(options),
             targets: Arc::default(),
             bucket_logs: None,
             signing_keys: Arc::new(Cache::new(SIGNING_KEYS_MAX)),
         }
+    }
+
+    /// The door to accounts.
+    pub(crate) fn iam(&self) -> &Iam {
+        &self.iam
     }
 
     /// The same service with targets for event notifications.

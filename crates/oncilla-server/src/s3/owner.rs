@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use oncilla_iam::IamError;
+use oncilla_store::Bucket;
 use oncilla_wire::error::S3Error;
 use oncilla_wire::xml;
 
 use crate::s3::S3Service;
+use crate::s3::access::BucketAccess;
 use crate::s3::authenticate::iam_failure;
 
 /// An account as owner of something.
@@ -31,12 +33,17 @@ impl Owner {
 
 /// The owners of everything on a page, each looked up once: nearly always there is one.
 #[derive(Debug, Default)]
-pub struct Owners(HashMap<String, Owner>);
+pub struct Owners {
+    by_id: HashMap<String, Owner>,
+    /// Who owns everything, whatever the records say.
+    of_everything: Option<Owner>,
+}
 
 impl Owners {
     /// The owner with this canonical id as documents have it.
     pub fn as_xml<'a>(&'a self, account_id: &'a str) -> xml::Owner<'a> {
-        match self.0.get(account_id) {
+        let owner = self.of_everything.as_ref();
+        match owner.or_else(|| self.by_id.get(account_id)) {
             Some(owner) => owner.as_xml(),
             None => xml::Owner {
                 id: Cow::Borrowed(account_id),
@@ -70,13 +77,31 @@ impl S3Service {
     pub(super) async fn owners(&self, account_ids: Vec<&str>) -> Result<Owners, S3Error> {
         let mut owners = Owners::default();
         for account_id in account_ids {
-            if !owners.0.contains_key(account_id) {
+            if !owners.by_id.contains_key(account_id) {
                 owners
-                    .0
+                    .by_id
                     .insert(account_id.to_owned(), self.owner(account_id).await?);
             }
         }
         Ok(owners)
+    }
+
+    /// The owners of objects in a bucket, of which the records say these ids.
+    ///
+    /// # Errors
+    /// As [`S3Service::owner`]; `InternalError` if the bucket's ownership controls cannot be read.
+    pub(super) async fn owners_of_objects(
+        &self,
+        bucket: &Bucket,
+        account_ids: Vec<&str>,
+    ) -> Result<Owners, S3Error> {
+        if !BucketAccess::of(bucket)?.is_owner_enforced() {
+            return self.owners(account_ids).await;
+        }
+        Ok(Owners {
+            of_everything: Some(self.owner(&bucket.record.owner).await?),
+            ..Owners::default()
+        })
     }
 
     /// The region of a bucket with this location constraint: the constraint itself, or the

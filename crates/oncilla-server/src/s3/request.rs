@@ -1,5 +1,6 @@
 //! A request as handlers get it: resolved, authenticated, authorized.
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::header::HOST;
 use oncilla_iam::Principal;
@@ -25,6 +26,8 @@ pub struct S3Request {
     pub headers: HeaderMap,
     /// The body, not read yet.
     pub body: RequestBody,
+    /// The body, if it had to be read before the request could be judged.
+    pub document: Option<Bytes>,
     /// How the body is framed and what was signed of it.
     pub payload: PayloadForm,
     /// Who asks.

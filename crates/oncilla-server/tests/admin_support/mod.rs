@@ -253,7 +253,7 @@ impl World {
         let s3_options = S3Options {
             domains: vec!["localhost".to_owned()],
             region: "auto".to_owned(),
-            presign_expiry_max_s: 7 * 24 * 3600,
+            ..S3Options::default()
         };
         let s3 = S3Service::new(store.clone(), iam.clone(), s3_options);
         let endpoint_url = Arc::new(OnceLock::new());

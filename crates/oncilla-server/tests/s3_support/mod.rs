@@ -26,8 +26,10 @@ use oncilla_meta::{
 };
 use oncilla_server::s3::{S3Options, S3Service};
 use oncilla_server::{MemoryBudget, Peer, RequestBody, RequestContext, RequestId, Service};
+use oncilla_store::bucket::NewBucket;
 use oncilla_store::{Store, StoreOptions, WallClock};
 use oncilla_wire::sigv4::{AmzDate, Credentials, PayloadDeclaration, Signer, UnsignedRequest};
+use oncilla_wire::uri::encode_component;
 
 /// When the tests begin, in Unix milliseconds: Tue, 14 Nov 2023 22:13:20 GMT.
 pub const START_MS: u64 = 1_700_000_000_000;
@@ -135,6 +137,20 @@ impl World {
     }
 
     pub async fn on(engine: Arc<dyn Engine>, options: StoreOptions) -> Self {
+        Self::set_up(engine, options, S3Options::default()).await
+    }
+
+    /// With Signature Version 2 switched on.
+    pub async fn with_sigv2() -> Self {
+        let options = S3Options {
+            sigv2: true,
+            ..S3Options::default()
+        };
+        let engine = Arc::new(MemoryEngine::new());
+        Self::set_up(engine, StoreOptions::default(), options).await
+    }
+
+    async fn set_up(engine: Arc<dyn Engine>, options: StoreOptions, s3_options: S3Options) -> Self {
         let fs = Arc::new(FaultyFileSystem::new());
         let volumes = Volumes::open(fs, "/volumes".into(), VolumeOptions::default()).unwrap();
         let clock = Arc::new(SteppedClock(AtomicU64::new(START_MS)));
@@ -143,12 +159,7 @@ impl World {
         let store = store.await.unwrap();
         let now = Arc::clone(&clock);
         let iam = Iam::new(engine, Arc::new(move || now.now_ms()));
-        let options = S3Options {
-            domains: vec!["localhost".to_owned()],
-            region: "auto".to_owned(),
-            presign_expiry_max_s: 7 * 24 * 3600,
-        };
-        let service = S3Service::new(store.clone(), iam.clone(), options);
+        let service = S3Service::new(store.clone(), iam.clone(), s3_options);
         let owner = user(&iam, "owner", "*", Role::Admin).await;
         Self {
             service,
@@ -162,7 +173,28 @@ impl World {
 
     /// Another account with a key.
     pub async fn stranger(&self) -> User {
-        user(&self.iam, "stranger", "*", Role::Admin).await
+        self.user("stranger").await
+    }
+
+    /// Another account of this name with a key.
+    pub async fn user(&self, name: &str) -> User {
+        user(&self.iam, name, "*", Role::Admin).await
+    }
+
+    /// Another key of a user's account.
+    pub async fn key_of(&self, user: &User, bucket: &str, role: Role) -> User {
+        key(&self.iam, &user.account_id, bucket, role).await
+    }
+
+    /// A bucket of the owner's whose objects everybody may read.
+    pub async fn public_bucket(&self, name: &str) {
+        let new = NewBucket {
+            name: name.to_owned(),
+            owner: self.owner.account_id.clone(),
+            public_objects: true,
+            ..NewBucket::default()
+        };
+        self.store.create_bucket(new).await.unwrap();
     }
 
     /// Another key of the owner's account.
@@ -193,7 +225,8 @@ impl World {
     /// A call as the server gets it, signed by a sender if there is one.
     pub fn request(&self, sender: Option<&User>, call: Call) -> Request<Bytes> {
         let mut headers = call.headers;
-        headers.insert("host", HeaderValue::from_static(HOST));
+        let host = headers.entry("host");
+        host.or_insert(HeaderValue::from_static(HOST));
         if call.announces_length {
             headers.insert("content-length", HeaderValue::from(call.body.len()));
         }
@@ -209,21 +242,43 @@ impl World {
             let payload = call
                 .payload
                 .unwrap_or_else(|| PayloadDeclaration::Sha256(Sha256::digest(&call.body)));
-            let signer = Signer::new(&sender.key, "auto", "s3", &now);
+            let signer = Signer::new(&sender.key, "auto", call.service, &now);
             signer.sign(&unsigned, &mut headers, payload, &now).unwrap();
         }
-        let mut request = Request::builder()
-            .method(call.method)
-            .uri(&call.target)
-            .body(call.body)
-            .unwrap();
-        *request.headers_mut() = headers;
-        request
+        request_of(call.method, &call.target, headers, call.body)
+    }
+
+    /// Sends a call whose signature is in its query.
+    pub async fn send_presigned(&self, sender: &User, call: Call) -> Reply {
+        let mut signed = HeaderMap::new();
+        signed.insert("host", HeaderValue::from_static(HOST));
+        let now_s = i64::try_from(self.clock.now_ms() / 1_000).unwrap();
+        let now = AmzDate::from_unix_s(now_s).unwrap();
+        let (raw_path, raw_query) = call.target.split_once('?').unwrap_or((&call.target, ""));
+        let unsigned = UnsignedRequest {
+            method: call.method,
+            raw_path,
+            raw_query,
+        };
+        let signer = Signer::new(&sender.key, "auto", "s3", &now);
+        let query = signer.presign(&unsigned, &signed, 60, &now).unwrap();
+        let mut headers = call.headers;
+        headers.extend(signed);
+        if call.announces_length {
+            headers.insert("content-length", HeaderValue::from(call.body.len()));
+        }
+        let target = format!("{raw_path}?{query}");
+        self.handle(request_of(call.method, &target, headers, call.body))
+            .await
     }
 
     /// Sends a call, anonymous without a sender.
     pub async fn send_by(&self, sender: Option<&User>, call: Call) -> Reply {
-        let request = self.request(sender, call).map(RequestBody::from_bytes);
+        self.handle(self.request(sender, call)).await
+    }
+
+    async fn handle(&self, request: Request<Bytes>) -> Reply {
+        let request = request.map(RequestBody::from_bytes);
         let context = RequestContext {
             request_id: RequestId::next(),
             peer: Peer::LocalSocket,
@@ -301,6 +356,7 @@ async fn key(iam: &Iam, account_id: &str, bucket: &str, role: Role) -> User {
 }
 
 /// A request to send.
+#[derive(Clone)]
 pub struct Call {
     method: &'static str,
     target: String,
@@ -308,6 +364,7 @@ pub struct Call {
     body: Bytes,
     payload: Option<PayloadDeclaration>,
     announces_length: bool,
+    service: &'static str,
 }
 
 pub fn call(method: &'static str, target: &str, body: impl Into<Bytes>) -> Call {
@@ -319,7 +376,45 @@ pub fn call(method: &'static str, target: &str, body: impl Into<Bytes>) -> Call 
         announces_length: !body.is_empty() || matches!(method, "PUT" | "POST"),
         body,
         payload: None,
+        service: "s3",
     }
+}
+
+/// A form of these parameters.
+pub fn form(parameters: &[(&str, &str)]) -> String {
+    let pair = |(name, value): &(&str, &str)| {
+        format!("{}={}", encode_component(name), encode_component(value))
+    };
+    parameters.iter().map(pair).collect::<Vec<_>>().join("&")
+}
+
+/// A request to IAM.
+pub fn iam(parameters: &[(&str, &str)]) -> Call {
+    let call = post("/", form(parameters)).service("iam");
+    call.header(
+        "content-type",
+        "application/x-www-form-urlencoded; charset=utf-8",
+    )
+}
+
+/// A request to STS.
+pub fn sts(parameters: &[(&str, &str)]) -> Call {
+    iam(parameters).service("sts")
+}
+
+/// Checks that IAM or STS refused a request.
+#[track_caller]
+pub fn iam_refused(reply: &Reply, status: u16, code: &str) {
+    assert_eq!(reply.status.as_u16(), status, "{}", reply.text());
+    assert_eq!(
+        reply.element("Code").as_deref(),
+        Some(code),
+        "{}",
+        reply.text()
+    );
+    assert_eq!(reply.header("content-type"), Some("text/xml"));
+    assert!(!reply.element("Message").unwrap().is_empty());
+    assert!(!reply.element("RequestId").unwrap().is_empty());
 }
 
 pub fn get(target: &str) -> Call {
@@ -354,6 +449,12 @@ impl Call {
     /// Declares the payload otherwise than by its digest.
     pub fn payload(mut self, payload: PayloadDeclaration) -> Self {
         self.payload = Some(payload);
+        self
+    }
+
+    /// Signs for another service than S3.
+    pub fn service(mut self, service: &'static str) -> Self {
+        self.service = service;
         self
     }
 
@@ -439,4 +540,19 @@ impl Reply {
         );
         self
     }
+}
+
+fn request_of(
+    method: &'static str,
+    target: &str,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Request<Bytes> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(target)
+        .body(body)
+        .unwrap();
+    *request.headers_mut() = headers;
+    request
 }

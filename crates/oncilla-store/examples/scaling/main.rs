@@ -1,12 +1,12 @@
 //! What operations cost in buckets of millions, as a ratio to what they cost at 10,000 objects.
 //!
 //! `cargo run --release -p oncilla-store --example scaling -- [--objects N] [--prefixes N]
-//! [--versions N] [--rounds N] [--directory DIR] [--json] [--skip-background]`
+//! [--versions N] [--rounds N] [--directory DIR] [--json] [--skip-background] [--listings]`
 //!
 //! Two stores on the real engine stand side by side in one process, one of them small; every
 //! operation is done here and there by turns. Tables go to standard output (Markdown, or JSON with
 //! `--json`), progress to standard error. The stores are made anew in `DIR` and removed at the end;
-//! ten million objects take about 4 GB.
+//! ten million objects take about 4 GB. `--listings` measures listings only (`make listings`).
 
 mod background;
 mod load;
@@ -37,6 +37,8 @@ struct Arguments {
     directory: PathBuf,
     json: bool,
     background: bool,
+    /// Only listings, and nothing beside them.
+    listings: bool,
     /// Only opens the store in this directory, for the parent process.
     open: Option<(PathBuf, u64)>,
 }
@@ -50,6 +52,7 @@ fn arguments() -> Outcome<Arguments> {
         directory: std::env::temp_dir(),
         json: false,
         background: true,
+        listings: false,
         open: None,
     };
     let mut given = std::env::args().skip(1);
@@ -63,6 +66,7 @@ fn arguments() -> Outcome<Arguments> {
             "--directory" => parsed.directory = value()?.into(),
             "--json" => parsed.json = true,
             "--skip-background" => parsed.background = false,
+            "--listings" => parsed.listings = true,
             "--open" => parsed.open = Some((value()?.into(), value()?.parse()?)),
             other => return Err(format!("unknown argument {other}").into()),
         }
@@ -85,6 +89,11 @@ fn main() -> Outcome<()> {
     let directory = arguments
         .directory
         .join(format!("oncilla-scaling-{}", std::process::id()));
+    if arguments.listings {
+        let outcome = runtime.block_on(listings(&arguments, &directory));
+        std::fs::remove_dir_all(&directory)?;
+        return outcome;
+    }
     let outcome = runtime.block_on(run(&arguments, &directory));
     std::fs::remove_dir_all(&directory)?;
     let report = outcome?;
@@ -93,6 +102,35 @@ fn main() -> Outcome<()> {
     } else {
         print!("{}", report.markdown());
     }
+    Ok(())
+}
+
+/// Listings of a bucket of many objects: what S3's users wait for.
+async fn listings(arguments: &Arguments, directory: &Path) -> Outcome<()> {
+    let site = Site::open(&directory.join("large")).await?;
+    let bucket = scenes::load_objects(&site, arguments.objects).await?;
+    background::settle().await;
+    let place = Place {
+        site: &site,
+        bucket: &bucket,
+        count: arguments.objects,
+    };
+    println!(
+        "| {} objects | median, ms | p99, ms | first, ms |",
+        arguments.objects
+    );
+    println!("|---|---:|---:|---:|");
+    for (operation, sample) in scenes::listings(place, NEIGHBOURS, 200 * arguments.rounds).await? {
+        let first = sample.wall_us.first().copied().unwrap_or_default();
+        let [median, p99] = [0.5, 0.99].map(|share| percentile(&sample.wall_us, share));
+        println!(
+            "| {operation} | {:.3} | {:.3} | {:.3} |",
+            median / 1e3,
+            p99 / 1e3,
+            first / 1e3
+        );
+    }
+    site.close().await;
     Ok(())
 }
 

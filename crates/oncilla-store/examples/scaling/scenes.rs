@@ -13,7 +13,7 @@ use oncilla_wire::conditions::Conditions;
 use oncilla_wire::xml::versioning::VersioningStatus;
 
 use crate::load::{BODY_BYTES, load, scattered, small_body};
-use crate::measure::{Line, compare};
+use crate::measure::{Line, Sample, compare, sample};
 use crate::site::{Outcome, Random, Site, new_object};
 
 /// What everything is compared with.
@@ -208,6 +208,63 @@ pub async fn objects(
     Ok(lines)
 }
 
+/// Puts so many objects and a page's worth behind them, and deletes all but those behind.
+async fn delete_neighbours(place: Place<'_>, neighbours: u64) -> Outcome<()> {
+    let gone = |number: u64| format!("photoz/gone/{number:07}");
+    let behind = |number: u64| format!("photoz/kept/{number:07}");
+    load(place.site, place.bucket, PAGE_KEYS as u64 + 1, behind).await?;
+    load(place.site, place.bucket, neighbours, gone).await?;
+    let mut next = 0;
+    while next < neighbours {
+        let deletions = (next..next + 500).map(|number| {
+            let name = gone(number);
+            async move { place.site.delete(place.bucket, name.as_bytes()).await }
+        });
+        for deleted in futures_util::future::join_all(deletions).await {
+            deleted?;
+        }
+        next += 500;
+    }
+    Ok(())
+}
+
+/// Pages of 1,000 anywhere, next to where many objects were deleted a moment ago, and of the groups
+/// that hold all of them. The first sample after the deletions is the very first listing.
+pub async fn listings(
+    place: Place<'_>,
+    neighbours: u64,
+    count: usize,
+) -> Outcome<Vec<(&'static str, Sample)>> {
+    let random = &mut Random(7);
+    let anywhere = sample(count, async || place.random_page(random).await).await?;
+    let all = "photos/";
+    let one_group = async || {
+        let found = place.page("", "/", After::Nothing).await?;
+        expect(found > 0, "no group")
+    };
+    let whole = sample(count, one_group).await?;
+    let directories = async || {
+        let found = place.page(all, "/", After::Nothing).await?;
+        expect(found > 0, "no directory")
+    };
+    let inner = sample(count, directories).await?;
+    delete_neighbours(place, neighbours).await?;
+    let first = After::Key(Bytes::from_static(b"photoz/"));
+    let beside = sample(count, async || place.full_page("", "", first.clone()).await).await?;
+    let groups = sample(count, async || {
+        let found = place.page("", "/", After::Nothing).await?;
+        expect(found == 2, "not the two groups that there are")
+    });
+    let groups = groups.await?;
+    Ok(vec![
+        ("1,000 keys anywhere", anywhere),
+        ("delimiter, one prefix holds all", whole),
+        ("delimiter, 1,000 prefixes of 1,000 keys", inner),
+        ("1,000 keys behind 100,000 just deleted", beside),
+        ("delimiter, one of two prefixes mostly just deleted", groups),
+    ])
+}
+
 /// Listings next to where many objects were deleted a moment ago, and over a group of them.
 pub async fn deleted_neighbours(
     small: Place<'_>,
@@ -216,23 +273,9 @@ pub async fn deleted_neighbours(
     effort: Effort,
 ) -> Outcome<Vec<Line>> {
     // A small place of its own: the same keys around, and nothing deleted.
-    let gone = |number: u64| format!("photoz/gone/{number:07}");
     let behind = |number: u64| format!("photoz/kept/{number:07}");
     load(small.site, small.bucket, PAGE_KEYS as u64 + 1, behind).await?;
-    load(large.site, large.bucket, PAGE_KEYS as u64 + 1, behind).await?;
-    load(large.site, large.bucket, neighbours, gone).await?;
-    let mut next = 0;
-    while next < neighbours {
-        let deletions = (next..next + 500).map(|number| {
-            let site = large.site;
-            let name = gone(number);
-            async move { site.delete(large.bucket, name.as_bytes()).await }
-        });
-        for deleted in futures_util::future::join_all(deletions).await {
-            deleted?;
-        }
-        next += 500;
-    }
+    delete_neighbours(large, neighbours).await?;
     let scene = &format!("{neighbours} neighbours deleted");
     let began = std::time::Instant::now();
     let first = After::Key(Bytes::from_static(b"photoz/"));

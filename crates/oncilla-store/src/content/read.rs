@@ -84,6 +84,12 @@ impl BodyReader {
         self.end - self.position
     }
 
+    /// Goes on at this byte of the body, or at the end of the range if that comes first.
+    pub fn seek(&mut self, position: u64) {
+        self.position = position.min(self.end);
+        self.current = None;
+    }
+
     /// The next piece; `None` at the end. After an error nothing more can be read.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         while self.position < self.end {

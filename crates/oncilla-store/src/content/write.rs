@@ -74,6 +74,7 @@ pub enum WriteContentError {
 pub struct ContentWriter {
     volumes: Volumes,
     id: UniqueId,
+    limits: ContentLimits,
     announced: u64,
     received: u64,
     sink: Sink,
@@ -114,19 +115,12 @@ impl ContentWriter {
         let sink = if announced <= limits.inline_bytes_max {
             Sink::Inline(BytesMut::with_capacity(announced as usize))
         } else {
-            let length = announced.min(limits.extent_bytes_max);
-            let first = volumes.begin(length).await?;
-            Sink::Extents(ExtentSink {
-                chunks: Chunks::of_body(announced),
-                remaining: announced,
-                finished: UncommittedExtents::new(volumes.clone()),
-                current: Some((first, length)),
-                extent_bytes_max: limits.extent_bytes_max,
-            })
+            Sink::Extents(ExtentSink::begin(volumes, announced, limits).await?)
         };
         Ok(Self {
             volumes: volumes.clone(),
             id,
+            limits,
             announced,
             received: 0,
             sink,
@@ -163,6 +157,28 @@ impl ContentWriter {
                     self.md5.add(chunk.clone()).await?;
                     sink.write(&self.volumes, chunk).await?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Announces so many bytes more, once all that were announced have been taken: for bodies whose
+    /// length is known only at their end. In the volumes, they get extents of their own.
+    pub async fn extend(&mut self, more: u64) -> Result<(), Fault> {
+        debug_assert_eq!(self.received, self.announced);
+        self.announced += more;
+        match &mut self.sink {
+            Sink::Extents(sink) => sink.remaining += more,
+            Sink::Inline(buffer) if self.announced <= self.limits.inline_bytes_max => {
+                buffer.reserve(more as usize);
+            }
+            Sink::Inline(buffer) => {
+                // What was gathered is hashed already, and moves as it is.
+                let gathered = std::mem::take(buffer).freeze();
+                let begun = ExtentSink::begin(&self.volumes, self.announced, self.limits);
+                let mut sink = begun.await?;
+                sink.write(&self.volumes, gathered).await?;
+                self.sink = Sink::Extents(sink);
             }
         }
         Ok(())
@@ -209,6 +225,23 @@ impl ContentWriter {
 }
 
 impl ExtentSink {
+    /// A sink for exactly `announced` bytes, with its first extent reserved.
+    async fn begin(
+        volumes: &Volumes,
+        announced: u64,
+        limits: ContentLimits,
+    ) -> Result<Self, Fault> {
+        let length = announced.min(limits.extent_bytes_max);
+        let first = volumes.begin(length).await?;
+        Ok(Self {
+            chunks: Chunks::of_body(announced),
+            remaining: announced,
+            finished: UncommittedExtents::new(volumes.clone()),
+            current: Some((first, length)),
+            extent_bytes_max: limits.extent_bytes_max,
+        })
+    }
+
     /// Writes `bytes`, going on to a further extent where one is full.
     async fn write(&mut self, volumes: &Volumes, mut bytes: Bytes) -> Result<(), Fault> {
         while !bytes.is_empty() {

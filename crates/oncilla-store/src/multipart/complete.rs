@@ -277,7 +277,7 @@ fn completed_record(
         owner: upload.record.owner.clone(),
         checksum,
         placement: Placement::Upload(upload.id),
-        acl: upload.record.acl,
+        acl: upload.record.acl.clone(),
         headers: upload.record.headers.clone(),
         metadata: upload.record.metadata.clone(),
         tags: upload.record.tags.clone(),

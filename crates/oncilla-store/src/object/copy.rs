@@ -18,7 +18,7 @@ use crate::rows::placement::Placement;
 use crate::rows::version_id::VersionId;
 use crate::rows::{body, reference};
 use crate::store::{CONFLICT_RETRIES_MAX, Store, unchanged};
-use oncilla_wire::xml::acl::CannedAcl;
+use oncilla_wire::xml::acl::Acl;
 
 /// Whether the copy keeps what the source has or gets its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct CopyObject<'a> {
     /// Canonical id of the copy's owner.
     pub owner: String,
     /// Who may read the copy besides its owner.
-    pub acl: CannedAcl,
+    pub acl: Acl,
     /// Storage class of the copy; `None` keeps the source's.
     pub storage_class: Option<String>,
     /// Headers and user metadata; tags, owner, access and class of the value are not used.
@@ -273,7 +273,7 @@ fn has_checksum(record: &ObjectRecord, algorithm: ChecksumAlgorithm) -> bool {
 fn copied_record(copy: &CopyObject<'_>, from: &ObjectRecord) -> ObjectRecord {
     let mut record = from.clone();
     record.owner = copy.owner.clone();
-    record.acl = copy.acl;
+    record.acl = copy.acl.clone();
     if let Some(class) = &copy.storage_class {
         record.storage_class = class.clone();
     }

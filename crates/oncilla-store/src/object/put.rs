@@ -14,7 +14,7 @@ use crate::history::Newcomer;
 use crate::rows::codec::UnknownFields;
 use crate::rows::object::{OBJECT_KEY_OFFSET, ObjectRecord, StoredChecksum, object_key};
 use crate::store::{CONFLICT_RETRIES_MAX, Store, to_its_end, unchanged};
-use oncilla_wire::xml::acl::CannedAcl;
+use oncilla_wire::xml::acl::Acl;
 
 /// What is kept of an object beside its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct NewObject {
     /// Storage class; empty means `STANDARD`.
     pub storage_class: String,
     /// Who may read it besides its owner.
-    pub acl: CannedAcl,
+    pub acl: Acl,
     /// Standard headers (name in lower case, value as sent).
     pub headers: Vec<(Bytes, Bytes)>,
     /// User metadata (name in lower case without `x-amz-meta-`, value as sent).

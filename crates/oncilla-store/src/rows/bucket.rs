@@ -34,7 +34,7 @@ pub struct BucketRecord {
     pub created_ms: u64,
     /// The location constraint it was created with; empty if none.
     pub location: String,
-    /// Who may list it besides its owner. As in S3 this says nothing about its objects.
+    /// Its canned ACL, where no document says another. As in S3 it says nothing about its objects.
     pub acl: CannedAcl,
     /// Whether everybody may read its objects, whatever their own ACLs say.
     pub public_objects: bool,
@@ -218,7 +218,7 @@ mod tests {
     proptest! {
         #[test]
         fn round_trips(id: u64, owner in "[0-9a-f]{0,64}", created_ms: u64, location: String,
-                       acl in super::super::acl::tests::acls(), public_objects: bool, tags: Vec<(String, String)>, versioning in 0usize..3, document_changes: u64) {
+                       acl in super::super::acl::tests::canned_acls(), public_objects: bool, tags: Vec<(String, String)>, versioning in 0usize..3, document_changes: u64) {
             use VersioningStatus::{Enabled, Suspended, Unversioned};
             let versioning = [Unversioned, Enabled, Suspended][versioning];
             let record = BucketRecord {

@@ -68,6 +68,9 @@ document_kinds! {
     Accelerate = 13,
     /// Replication rules.
     Replication = 14,
+    /// There once was an object here that is not the bucket owner's, so that whose an object is has
+    /// to be looked at. Without a text.
+    OthersObjects = 15,
     /// Inventories, by name.
     Inventory = 20,
     /// Metrics configurations, by name.

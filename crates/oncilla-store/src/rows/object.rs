@@ -3,14 +3,14 @@
 use bytes::{Bytes, BytesMut};
 use oncilla_hash::{Checksum, ChecksumAlgorithm};
 
-use super::acl::{acl_number, decode_acl};
+use super::acl::{decode_acl, decode_grants, write_acl};
 use super::bucket::text_pair;
 use super::codec::{DecodeError, Field, FieldReader, FieldWriter, UnknownFields};
 use super::key::{BucketId, UniqueId, join, prefix, range_of};
 use super::placement::Placement;
 use super::version_id::VersionId;
 use crate::etag::ETag;
-use oncilla_wire::xml::acl::CannedAcl;
+use oncilla_wire::xml::acl::Acl;
 
 const RECORD: &str = "object";
 
@@ -32,6 +32,7 @@ pub(super) mod tag {
     pub const VERSIONED: u64 = 14;
     /// The first field of every delete marker (`history.rs`), and of no object.
     pub const DELETE_MARKER: u64 = 15;
+    pub const ACL_GRANTS: u64 = 16;
     // Kept free for what DESIGN names: region, retention, legal hold, encryption, origin state.
 }
 
@@ -66,7 +67,7 @@ pub struct ObjectRecord {
     /// Where the body is.
     pub placement: Placement,
     /// Who may read it besides its owner.
-    pub acl: CannedAcl,
+    pub acl: Acl,
     /// Standard headers stored with it (name in lower case, value as sent).
     pub headers: Vec<(Bytes, Bytes)>,
     /// User metadata (name in lower case without `x-amz-meta-`, value as sent).
@@ -113,7 +114,7 @@ impl ObjectRecord {
             writer.bytes(tag::CHECKSUM, &encode_checksum(checksum));
         }
         writer.bytes(tag::PLACEMENT, &self.placement.encode());
-        writer.number(tag::ACL, acl_number(self.acl));
+        write_acl(&mut writer, tag::ACL, tag::ACL_GRANTS, &self.acl);
         for (name, value) in &self.headers {
             writer.pair(tag::HEADER, name, value);
         }
@@ -142,7 +143,7 @@ impl ObjectRecord {
             owner: String::new(),
             checksum: None,
             placement: Placement::Empty,
-            acl: CannedAcl::Private,
+            acl: Acl::default(),
             headers: Vec::new(),
             metadata: Vec::new(),
             tags: Vec::new(),
@@ -160,7 +161,8 @@ impl ObjectRecord {
                 tag::OWNER => record.owner = field.text()?,
                 tag::CHECKSUM => record.checksum = Some(decode_checksum(field.value, RECORD)?),
                 tag::PLACEMENT => record.placement = Placement::decode(field.value, RECORD)?,
-                tag::ACL => record.acl = decode_acl(field)?,
+                tag::ACL => record.acl = decode_acl(field)?.into(),
+                tag::ACL_GRANTS => record.acl = decode_grants(&field)?,
                 tag::HEADER => record.headers.push(field.pair()?),
                 tag::METADATA => record.metadata.push(field.pair()?),
                 tag::TAG => record.tags.push(text_pair(field.pair()?, RECORD)?),

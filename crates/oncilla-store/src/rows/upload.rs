@@ -4,12 +4,12 @@
 use bytes::{Bytes, BytesMut};
 use oncilla_hash::ChecksumAlgorithm;
 
-use super::acl::{acl_number, decode_acl};
+use super::acl::{decode_acl, decode_grants, write_acl};
 use super::bucket::text_pair;
 use super::codec::{DecodeError, FieldReader, FieldWriter, UnknownFields};
 use super::key::{BucketId, UniqueId, join, prefix, put_ordered, range_of, take_ordered};
 use super::object::{algorithm_number, algorithm_of_number, storage_class_name};
-use oncilla_wire::xml::acl::CannedAcl;
+use oncilla_wire::xml::acl::Acl;
 
 const RECORD: &str = "upload";
 
@@ -24,6 +24,7 @@ mod tag {
     pub const METADATA: u64 = 8;
     pub const TAG: u64 = 9;
     pub const DECLARED: u64 = 10;
+    pub const ACL_GRANTS: u64 = 36;
 }
 
 /// What the object will be once the upload completes.
@@ -41,8 +42,8 @@ pub struct UploadRecord {
     pub composite: bool,
     /// Whether the client chose the algorithm, or the store did.
     pub algorithm_declared: bool,
-    /// Canned ACL of the object.
-    pub acl: CannedAcl,
+    /// ACL of the object.
+    pub acl: Acl,
     /// Standard headers of the object.
     pub headers: Vec<(Bytes, Bytes)>,
     /// User metadata of the object.
@@ -68,7 +69,7 @@ impl UploadRecord {
         writer.number(tag::ALGORITHM, u64::from(algorithm_number(self.algorithm)));
         writer.number(tag::COMPOSITE, u64::from(self.composite));
         writer.number(tag::DECLARED, u64::from(self.algorithm_declared));
-        writer.number(tag::ACL, acl_number(self.acl));
+        write_acl(&mut writer, tag::ACL, tag::ACL_GRANTS, &self.acl);
         for (name, value) in &self.headers {
             writer.pair(tag::HEADER, name, value);
         }
@@ -92,7 +93,7 @@ impl UploadRecord {
             algorithm: ChecksumAlgorithm::Crc64Nvme,
             composite: false,
             algorithm_declared: false,
-            acl: CannedAcl::Private,
+            acl: Acl::default(),
             headers: Vec::new(),
             metadata: Vec::new(),
             tags: Vec::new(),
@@ -110,7 +111,8 @@ impl UploadRecord {
                 }
                 tag::COMPOSITE => record.composite = field.number()? != 0,
                 tag::DECLARED => record.algorithm_declared = field.number()? != 0,
-                tag::ACL => record.acl = decode_acl(field)?,
+                tag::ACL => record.acl = decode_acl(field)?.into(),
+                tag::ACL_GRANTS => record.acl = decode_grants(&field)?,
                 tag::HEADER => record.headers.push(field.pair()?),
                 tag::METADATA => record.metadata.push(field.pair()?),
                 tag::TAG => record.tags.push(text_pair(field.pair()?, RECORD)?),
@@ -187,7 +189,8 @@ mod tests {
 
         #[test]
         fn records_round_trip(started_ms: u64, number in 1u8..=5, composite: bool, declared: bool,
-                              tags: Vec<(String, String)>, header: (Vec<u8>, Vec<u8>)) {
+                              tags: Vec<(String, String)>, header: (Vec<u8>, Vec<u8>),
+                              acl in super::super::acl::tests::acls()) {
             let record = UploadRecord {
                 started_ms,
                 storage_class: "STANDARD_IA".to_owned(),
@@ -195,7 +198,7 @@ mod tests {
                 algorithm: algorithm_of_number(number).unwrap(),
                 composite,
                 algorithm_declared: declared,
-                acl: CannedAcl::PublicRead,
+                acl,
                 headers: vec![(Bytes::from(header.0.clone()), Bytes::from(header.1.clone()))],
                 metadata: vec![(Bytes::from(header.1), Bytes::from(header.0))],
                 tags,

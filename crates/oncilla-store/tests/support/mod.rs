@@ -31,7 +31,7 @@ use oncilla_store::{
     UniqueId, VersionId, WallClock, WrittenContent,
 };
 use oncilla_wire::conditions::{Conditions, EtagCondition, EtagPattern};
-use oncilla_wire::xml::acl::CannedAcl;
+use oncilla_wire::xml::acl::Acl;
 use tempfile::TempDir;
 
 /// The owner of everything, unless a test says otherwise.
@@ -541,7 +541,7 @@ pub fn copy_request<'a>(
         destination,
         conditions,
         owner: OWNER.to_owned(),
-        acl: CannedAcl::Private,
+        acl: Acl::default(),
         storage_class: None,
         metadata: Directive::Replace(new_object()),
         tags: Directive::Copy,

@@ -13,6 +13,7 @@ mod date;
 mod key;
 mod parse;
 mod payload;
+mod post;
 mod scope;
 mod sign;
 mod verify;
@@ -21,10 +22,13 @@ pub use chunk::{ChunkSeed, SIGNATURE_LENGTH_BYTES};
 pub use date::AmzDate;
 pub use key::SigningKey;
 pub use parse::SignedRequest;
+pub(crate) use parse::header_timestamp;
 pub use payload::PayloadDeclaration;
+pub use post::SignedPolicy;
 pub use scope::Scope;
 pub use sign::{Credentials, SignError, Signer, UnsignedRequest};
 pub use verify::VerifyLimits;
+pub(crate) use verify::{check_skew, iso8601, spaced_hex};
 
 use http::HeaderMap;
 

@@ -72,22 +72,9 @@ impl SignedRequest<'_> {
             ));
         }
         match self.expires_s {
-            None => self.check_skew(now_s, limits),
+            None => check_skew(&self.timestamp, now_s, limits),
             Some(expires_s) => self.check_expiry(expires_s, now_s, limits),
         }
-    }
-
-    fn check_skew(&self, now_s: i64, limits: &VerifyLimits) -> Result<(), S3Error> {
-        if now_s.abs_diff(self.timestamp.unix_s()) <= limits.clock_skew_s {
-            return Ok(());
-        }
-        Err(S3Error::new(S3ErrorCode::RequestTimeTooSkewed)
-            .detail("RequestTime", self.timestamp.as_str())
-            .detail("ServerTime", iso8601(now_s))
-            .detail(
-                "MaxAllowedSkewMilliseconds",
-                (limits.clock_skew_s * 1000).to_string(),
-            ))
     }
 
     fn check_expiry(
@@ -96,12 +83,6 @@ impl SignedRequest<'_> {
         now_s: i64,
         limits: &VerifyLimits,
     ) -> Result<(), S3Error> {
-        if expires_s == 0 {
-            return Err(malformed(
-                self.location,
-                "X-Amz-Expires must be at least 1 second",
-            ));
-        }
         if expires_s > limits.presign_expiry_max_s {
             return Err(malformed(
                 self.location,
@@ -118,7 +99,8 @@ impl SignedRequest<'_> {
             .detail("ServerTime", iso8601(now_s)));
         }
         let expiry_s = signed_s.saturating_add_unsigned(expires_s);
-        if now_s > expiry_s {
+        // A URL that held for no time at all has expired, also within the second it was made in.
+        if expires_s == 0 || now_s > expiry_s {
             return Err(
                 S3Error::with_message(S3ErrorCode::AccessDenied, "Request has expired")
                     .detail("X-Amz-Expires", expires_s.to_string())
@@ -215,6 +197,24 @@ impl SignedRequest<'_> {
     }
 }
 
+/// Refuses a request that was signed too long ago, or in the future.
+pub(crate) fn check_skew(
+    timestamp: &AmzDate,
+    now_s: i64,
+    limits: &VerifyLimits,
+) -> Result<(), S3Error> {
+    if now_s.abs_diff(timestamp.unix_s()) <= limits.clock_skew_s {
+        return Ok(());
+    }
+    Err(S3Error::new(S3ErrorCode::RequestTimeTooSkewed)
+        .detail("RequestTime", timestamp.as_str())
+        .detail("ServerTime", iso8601(now_s))
+        .detail(
+            "MaxAllowedSkewMilliseconds",
+            (limits.clock_skew_s * 1000).to_string(),
+        ))
+}
+
 /// Refuses an `x-amz-*` header of one value that comes twice. What is signed are the values joined
 /// with commas, so a signed value that holds a comma could be sent in two pieces, of which only the
 /// first would be read. Lists and user metadata are read whole.
@@ -248,14 +248,15 @@ fn expiry_too_long(limit_s: u64) -> Cow<'static, str> {
     ))
 }
 
-fn iso8601(unix_s: i64) -> String {
+/// A time as errors print it; empty if it is none.
+pub(crate) fn iso8601(unix_s: i64) -> String {
     AmzDate::from_unix_s(unix_s)
         .map(|date| date.to_iso8601())
         .unwrap_or_default()
 }
 
 /// Bytes as S3 prints them in errors: two lower-case digits each, separated by spaces.
-fn spaced_hex(bytes: &[u8]) -> String {
+pub(crate) fn spaced_hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 3);
     for (index, byte) in bytes.iter().enumerate() {
         if index > 0 {

@@ -6,11 +6,13 @@
 //! `parse`. Entity tags are always without quotes; `to_xml` adds them, `parse` takes them off.
 //! Readers answer `MalformedXML`, ignore elements they do not know, and never resolve DTDs or entities.
 
+pub mod accelerate;
 pub mod acl;
 pub mod attributes;
 pub mod bucket;
 pub mod checksum;
 pub mod copy;
+pub mod cors;
 pub mod delete;
 pub mod error;
 pub mod inventory;
@@ -20,11 +22,18 @@ pub mod list_versions;
 pub mod location;
 pub mod logging;
 pub mod multipart;
+pub mod named_configuration;
 pub mod notification;
 pub mod owner;
+pub mod ownership;
+pub mod post;
+pub mod public_access;
 pub mod reader;
+pub mod request_payment;
+pub mod select;
 pub mod tagging;
 pub mod versioning;
+pub mod website;
 pub mod writer;
 
 pub use checksum::Checksums;

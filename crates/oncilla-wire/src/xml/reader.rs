@@ -68,6 +68,20 @@ impl<'x> XmlReader<'x> {
 
     /// The text of the element just entered. Elements inside it are refused.
     pub fn value(&mut self) -> Result<String, S3Error> {
+        let too_long = || malformed("The text of an element is too long.");
+        self.text_of_at_most(MAX_TEXT_BYTES, too_long)
+    }
+
+    /// The text of the element just entered, which may be longer than others are: an expression.
+    pub fn long_value(&mut self, bytes_max: usize) -> Result<String, S3Error> {
+        self.text_of_at_most(bytes_max, || S3ErrorCode::ExpressionTooLong.into())
+    }
+
+    fn text_of_at_most(
+        &mut self,
+        bytes_max: usize,
+        too_long: impl Fn() -> S3Error,
+    ) -> Result<String, S3Error> {
         let mut value = String::new();
         loop {
             match self.next()? {
@@ -76,8 +90,8 @@ impl<'x> XmlReader<'x> {
                 Step::End => return Ok(value),
                 Step::Start(_) => return Err(malformed("An element holds elements, not text.")),
             }
-            if value.len() > MAX_TEXT_BYTES {
-                return Err(malformed("The text of an element is too long."));
+            if value.len() > bytes_max {
+                return Err(too_long());
             }
         }
     }

@@ -43,6 +43,7 @@ pub fn parse(xml: &[u8], target: TagTarget) -> Result<TagSet, S3Error> {
 }
 
 /// Reads `<Tag>` elements up to the end of the element that is open.
+/// Reads one `<Tag>`.
 pub(crate) fn read_tags(xml: &mut XmlReader<'_>) -> Result<Vec<Tag>, S3Error> {
     let mut tags = Vec::new();
     while let Some(name) = xml.child()? {
@@ -57,7 +58,8 @@ pub(crate) fn read_tags(xml: &mut XmlReader<'_>) -> Result<Vec<Tag>, S3Error> {
     Ok(tags)
 }
 
-fn read_tag(xml: &mut XmlReader<'_>) -> Result<Tag, S3Error> {
+/// Reads one `<Tag>`.
+pub(crate) fn read_tag(xml: &mut XmlReader<'_>) -> Result<Tag, S3Error> {
     let (mut key, mut value) = (None, None);
     while let Some(name) = xml.child()? {
         match name {

@@ -39,10 +39,15 @@ impl XmlWriter {
 
     /// Opens the root element, with S3's namespace.
     pub fn open_root(&mut self, name: &str) {
+        self.open_root_in(name, NAMESPACE);
+    }
+
+    /// Opens the root element, with the namespace of another service.
+    pub fn open_root_in(&mut self, name: &str, namespace: &'static str) {
         self.out.push(b'<');
         self.raw(name);
         self.raw(" xmlns=\"");
-        self.raw(NAMESPACE);
+        self.raw(namespace);
         self.raw("\">");
     }
 

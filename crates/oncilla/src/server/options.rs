@@ -74,6 +74,18 @@ pub struct ServerArgs {
     )]
     pub domain: Vec<String>,
 
+    /// Domain below which buckets are served as websites (s3-website.example.com: then
+    /// bucket.s3-website.example.com is a website); repeatable; s3-website.localhost always is
+    /// [default: none]
+    #[arg(
+        long,
+        value_name = "DOMAIN",
+        env = "ONCILLA_WEBSITE_DOMAIN",
+        value_delimiter = ',',
+        help_heading = "Network"
+    )]
+    pub website_domain: Vec<String>,
+
     /// URL under which clients reach this server, for printed configurations
     /// [default: from --listen-tls or --listen]
     #[arg(
@@ -140,6 +152,16 @@ pub struct ServerArgs {
         help_heading = "Access"
     )]
     pub presign_expiry_max: Option<String>,
+
+    /// Whether Signature Version 2 is taken, for clients that know no other (true|false)
+    /// [default: false]
+    #[arg(
+        long,
+        value_name = "true|false",
+        env = "ONCILLA_SIGV2",
+        help_heading = "Access"
+    )]
+    pub sigv2: Option<String>,
 
     /// Region that GetBucketLocation reports; any is accepted in signatures [default: auto]
     #[arg(
@@ -300,6 +322,7 @@ impl ServerArgs {
             ("listen", Many(&mut self.listen)),
             ("listen_tls", Many(&mut self.listen_tls)),
             ("domain", Many(&mut self.domain)),
+            ("website_domain", Many(&mut self.website_domain)),
             ("endpoint_url", One(&mut self.endpoint_url)),
             ("tls", One(&mut self.tls)),
             ("tls_cert", One(&mut self.tls_cert)),
@@ -310,6 +333,7 @@ impl ServerArgs {
                 One(&mut self.root_secret_access_key),
             ),
             ("presign_expiry_max", One(&mut self.presign_expiry_max)),
+            ("sigv2", One(&mut self.sigv2)),
             ("region", One(&mut self.region)),
             ("metrics_public", One(&mut self.metrics_public)),
             ("notification_urls", One(&mut self.notification_urls)),

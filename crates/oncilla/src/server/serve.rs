@@ -48,6 +48,8 @@ async fn assemble(
         domains: settings.domains.clone(),
         region: settings.region.clone(),
         presign_expiry_max_s: settings.presign_expiry_max.as_secs(),
+        website_domains: settings.website_domains.clone(),
+        sigv2: settings.sigv2,
     };
     let bucket_logs = BucketLogs::new(
         foundation.store.clone(),

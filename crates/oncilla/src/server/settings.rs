@@ -12,6 +12,7 @@ use oncilla_server::front::{IN_FLIGHT_MAX_DEFAULT, MEMORY_BYTES_DEFAULT};
 use oncilla_server::notifications::Targets;
 use oncilla_server::server::{CONNECTIONS_MAX_DEFAULT, SHUTDOWN_GRACE_DEFAULT};
 use oncilla_server::tls::CertificateFiles;
+use oncilla_wire::website::LOCALHOST_WEBSITES;
 use tracing_subscriber::EnvFilter;
 
 use super::config_file;
@@ -119,10 +120,12 @@ pub struct Settings {
     pub listen: Vec<SocketAddr>,
     pub listen_tls: Vec<SocketAddr>,
     pub domains: Vec<String>,
+    pub website_domains: Vec<String>,
     pub endpoint_url: Option<String>,
     pub tls: Option<Tls>,
     pub root_credentials: Option<RootCredentials>,
     pub presign_expiry_max: Duration,
+    pub sigv2: bool,
     pub region: String,
     pub metrics_public: bool,
     pub notification_targets: Targets,
@@ -181,6 +184,13 @@ impl Settings {
             MEMORY_BYTES_DEFAULT as u64,
             &format!("{BYTES_ALLOWED}, at least 16MiB"),
         )?;
+        let domains = domains("domain", &args.domain, &DOMAINS_ALWAYS)?;
+        let websites = [LOCALHOST_WEBSITES];
+        let website_domains = self::domains("website-domain", &args.website_domain, &websites)?;
+        if let Some(both) = website_domains.iter().find(|name| domains.contains(name)) {
+            let allowed = "another domain than those of --domain, whose buckets would be hidden";
+            return Err(SettingError::new("website-domain", both, allowed));
+        }
         let bucket_log_bytes = number_in(
             "bucket-log-size",
             optional(&args.bucket_log_size),
@@ -206,7 +216,8 @@ impl Settings {
             )?,
             listen,
             listen_tls,
-            domains: domains(&args.domain)?,
+            domains,
+            website_domains,
             endpoint_url: endpoint_url(optional(&args.endpoint_url))?,
             tls,
             root_credentials: root_credentials(&args)?,
@@ -216,6 +227,11 @@ impl Settings {
                 Duration::from_secs(1)..=PRESIGN_EXPIRY_LIMIT,
                 PRESIGN_EXPIRY_DEFAULT,
                 "from 1s to 90d",
+            )?,
+            sigv2: choice(
+                "sigv2",
+                optional(&args.sigv2),
+                &[("false", false), ("true", true)],
             )?,
             region: region(optional(&args.region).unwrap_or("auto"))?,
             metrics_public: choice(
@@ -354,11 +370,9 @@ fn addresses(
     texts.iter().map(parse).collect()
 }
 
-fn domains(texts: &[String]) -> Result<Vec<String>, SettingError> {
-    let mut domains: Vec<String> = DOMAINS_ALWAYS
-        .iter()
-        .map(|&domain| domain.to_owned())
-        .collect();
+/// The domains of a setting, and before them those that always are.
+fn domains(setting: &str, texts: &[String], always: &[&str]) -> Result<Vec<String>, SettingError> {
+    let mut domains: Vec<String> = always.iter().map(|&domain| domain.to_owned()).collect();
     let texts = texts
         .iter()
         .flat_map(|t| t.split(','))
@@ -377,7 +391,7 @@ fn domains(texts: &[String]) -> Result<Vec<String>, SettingError> {
         let is_address = domain.parse::<std::net::IpAddr>().is_ok();
         if domain.len() > 190 || is_address || !domain.split('.').all(is_label) {
             let allowed = "a domain name such as s3.example.com, without wildcard or port";
-            return Err(SettingError::new("domain", text, allowed));
+            return Err(SettingError::new(setting, text, allowed));
         }
         if !domains.contains(&domain) {
             domains.push(domain);
@@ -646,6 +660,21 @@ mod tests {
                     ..base()
                 },
                 "region: ",
+            ),
+            (
+                ServerArgs {
+                    domain: vec!["s3.example.com".to_owned()],
+                    website_domain: vec!["S3.example.com".to_owned()],
+                    ..base()
+                },
+                "website-domain: ",
+            ),
+            (
+                ServerArgs {
+                    sigv2: some("yes"),
+                    ..base()
+                },
+                "sigv2: ",
             ),
             (
                 ServerArgs {

@@ -115,7 +115,8 @@ where
         in_flight_max: settings.max_in_flight,
         memory_bytes: settings.memory_limit_bytes,
         body_idle_timeout: settings.idle_timeout,
-        domains: settings.domains.clone(),
+        // Of a website, too, the whole path is a key.
+        domains: [&settings.domains[..], &settings.website_domains].concat(),
         ..FrontOptions::default()
     };
     let own = pages.merge(assembly.own_routes);

@@ -145,7 +145,7 @@ async fn signer(
     let PayloadForm::Sha256(digest) = sender.payload else {
         return Err(denied(context, "the body is not signed"));
     };
-    Ok((key.key_id, digest))
+    Ok((key.key_id.as_str().into(), digest))
 }
 
 /// The reason is for the log alone.

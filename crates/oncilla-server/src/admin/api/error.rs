@@ -160,6 +160,18 @@ impl From<IamError> for ApiError {
                 "AccountHasKeys",
                 "The account still has access keys. Delete them first.",
             ),
+            IamError::AccountHasEntities => Self::conflict(
+                "AccountHasEntities",
+                "The account still has users, groups, roles, policies or identity providers. \
+                 Delete them first.",
+            ),
+            IamError::NoSuchEntity { .. } => Self::not_found("NoSuchEntity", &error.to_string()),
+            IamError::EntityExists { .. } => {
+                Self::conflict("EntityAlreadyExists", error.to_string())
+            }
+            IamError::DeleteConflict(message) => Self::conflict("DeleteConflict", message),
+            IamError::Policy(error) => Self::invalid_argument(error.to_string()),
+            IamError::AwsManaged => Self::conflict("UnmodifiablePolicy", error.to_string()),
             IamError::RootAccount => Self::conflict(
                 "RootAccount",
                 "The root account can be neither deleted nor disabled.",

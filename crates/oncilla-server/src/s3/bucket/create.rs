@@ -2,18 +2,20 @@
 
 use http::StatusCode;
 use http::header::LOCATION;
+use oncilla_iam::policy::{KnownKey, RequestFacts};
 use oncilla_store::bucket::{CreateBucketError, NewBucket};
+use oncilla_store::{DocumentKind, NewDocument};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{X_AMZ_BUCKET_OBJECT_LOCK_ENABLED, X_AMZ_OBJECT_OWNERSHIP};
-use oncilla_wire::operation::Operation;
-use oncilla_wire::xml::acl::CannedAcl;
+use oncilla_wire::xml::acl::{Acl, CannedAcl};
 use oncilla_wire::xml::bucket::{CreateBucketConfiguration, MAX_CREATE_BUCKET_BODY_BYTES};
+use oncilla_wire::xml::ownership::ObjectOwnership;
 
-use crate::s3::acl::canned_acl;
+use crate::s3::access::acl_of_bucket;
+use crate::s3::acl::header_acl;
 use crate::s3::answer::{Answer, empty, set};
-use crate::s3::authorize::is_public_read;
 use crate::s3::body::read_document;
-use crate::s3::bucket::acl::acl_of_bucket;
+use crate::s3::bucket::acl::{acl_document, canned_of_bucket};
 use crate::s3::request::S3Request;
 use crate::s3::tags::pairs_of;
 use crate::s3::{S3Service, errors};
@@ -22,41 +24,54 @@ use crate::s3::{S3Service, errors};
 /// (`ap-southeast-1`); the rest is room for names that operators give.
 const LOCATION_CHARS_MAX: usize = 64;
 
-/// The settings of object ownership. Source: S3 API reference, CreateBucket.
-const OBJECT_OWNERSHIPS: [&str; 3] = [
-    BUCKET_OWNER_ENFORCED,
-    "BucketOwnerPreferred",
-    "ObjectWriter",
-];
-
-/// The ownership that switches ACLs off.
-const BUCKET_OWNER_ENFORCED: &str = "BucketOwnerEnforced";
-
 pub async fn create(service: &S3Service, request: &mut S3Request) -> Answer {
     refuse_object_lock(request)?;
-    let acl = acl_of_bucket(canned_acl(request)?.unwrap_or_default());
-    if acl != CannedAcl::Private {
-        // Who may not change a bucket's ACL may not create one that is open either.
-        // Source: S3 API reference, CreateBucket, "Permissions".
-        service.authorize_on_service(&request.principal, Operation::PutBucketAcl, None)?;
-    }
-    check_ownership(request, acl)?;
+    let acl = canned_of_bucket(header_acl(service, request).await?.unwrap_or_default());
+    let ownership = requested_ownership(request, &acl)?;
     let document = read_document(request, MAX_CREATE_BUCKET_BODY_BYTES as u64).await?;
     let configuration = CreateBucketConfiguration::parse(&document)?;
     let location = configuration.location_constraint.unwrap_or_default();
     check_location(&location)?;
+    let facts = RequestFacts {
+        // Who may not change a bucket's ACL may not create one that is open either.
+        // Source: S3 API reference, CreateBucket, "Permissions".
+        acl: acl != Acl::default(),
+        tags: !configuration.tags.is_empty(),
+        object_ownership: ownership.is_some(),
+        ..RequestFacts::default()
+    };
+    let given = [(KnownKey::LocationConstraint, location.as_str())];
+    let given = match location.is_empty() {
+        true => &given[..0],
+        false => &given[..],
+    };
+    service.authorize_on_service(request, &facts, given)?;
+    let mut documents = Vec::new();
+    if let Some(ownership) = ownership {
+        let new = NewDocument::of_text(ownership.to_xml());
+        documents.push((DocumentKind::OwnershipControls, new));
+    }
+    let canned = match &acl {
+        Acl::Canned(canned) => *canned,
+        Acl::Grants(grants) => {
+            let new = acl_document(request.account_id(), grants);
+            documents.push((DocumentKind::Acl, new));
+            CannedAcl::Private
+        }
+    };
     let new = NewBucket {
         name: request.bucket.clone(),
         owner: request.account_id().to_owned(),
         location,
-        acl,
+        acl: canned,
         // As in S3: the ACL of a bucket says nothing about its objects.
         public_objects: false,
         tags: pairs_of(configuration.tags),
+        documents,
         require: vec![oncilla_iam::account_present(request.account_id())],
     };
     let created = service.store.create_bucket(new).await;
-    created.map_err(|error| refusal(error, acl).detail("BucketName", request.bucket.clone()))?;
+    created.map_err(|error| refusal(error, &acl).detail("BucketName", request.bucket.clone()))?;
     let mut response = empty(StatusCode::OK);
     set(&mut response, LOCATION, format!("/{}", request.bucket))?;
     Ok(response)
@@ -68,11 +83,15 @@ pub async fn create(service: &S3Service, request: &mut S3Request) -> Answer {
 /// 200 is a legacy and resets the ACL); clients such as Terraform and rclone rely on that code to
 /// carry on. With another ACL than the bucket has, it is `BucketAlreadyExists`: the bucket is not
 /// the one asked for (ceph/s3-tests: test_bucket_recreate_new_acl, test_bucket_recreate_overwrite_acl).
-fn refusal(error: CreateBucketError, acl: CannedAcl) -> S3Error {
+fn refusal(error: CreateBucketError, acl: &Acl) -> S3Error {
     match error {
-        CreateBucketError::AlreadyOwnedByYou(existing) if existing.record.acl != acl => {
-            errors::create_bucket(CreateBucketError::AlreadyExists)
-        }
+        CreateBucketError::AlreadyOwnedByYou(existing) => match acl_of_bucket(&existing) {
+            Ok(existing) if *existing != *acl => {
+                errors::create_bucket(CreateBucketError::AlreadyExists)
+            }
+            Ok(_) => errors::create_bucket(CreateBucketError::AlreadyOwnedByYou(existing)),
+            Err(error) => error,
+        },
         other => errors::create_bucket(other),
     }
 }
@@ -98,25 +117,23 @@ fn refuse_object_lock(request: &S3Request) -> Result<(), S3Error> {
     ))
 }
 
-/// Checks `x-amz-object-ownership`. Nothing is kept of it: objects belong to the account that wrote
-/// them, whatever it says.
-fn check_ownership(request: &S3Request, acl: CannedAcl) -> Result<(), S3Error> {
+/// Reads `x-amz-object-ownership`. With ACLs switched off, the bucket cannot have one that gives
+/// anything to others.
+fn requested_ownership(request: &S3Request, acl: &Acl) -> Result<Option<ObjectOwnership>, S3Error> {
     let Some(value) = request.headers.get(X_AMZ_OBJECT_OWNERSHIP) else {
-        return Ok(());
+        return Ok(None);
     };
     let value = String::from_utf8_lossy(value.as_bytes());
-    if !OBJECT_OWNERSHIPS.contains(&value.as_ref()) {
+    let ownership = ObjectOwnership::from_name(&value).ok_or_else(|| {
         let name = X_AMZ_OBJECT_OWNERSHIP;
         let message = format!("Invalid {name} header: {value}");
-        return Err(S3Error::invalid_argument(name.as_str(), &value, message));
+        S3Error::invalid_argument(name.as_str(), &value, message)
+    })?;
+    let is_private = acl.is_private_to(request.account_id());
+    if ownership == ObjectOwnership::BucketOwnerEnforced && !is_private {
+        return Err(S3ErrorCode::InvalidBucketAclWithObjectOwnership.into());
     }
-    if value == BUCKET_OWNER_ENFORCED && is_public_read(acl) {
-        return Err(S3Error::with_message(
-            S3ErrorCode::InvalidRequest,
-            "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
-        ));
-    }
-    Ok(())
+    Ok(Some(ownership))
 }
 
 /// Any region is accepted and reported back, since signatures of any region are; only what is no
@@ -198,7 +215,7 @@ mod tests {
             };
             CreateBucketError::AlreadyOwnedByYou(Box::new(bucket))
         };
-        let code = |error, acl| refusal(error, acl).code;
+        let code = |error, acl: CannedAcl| refusal(error, &acl.into()).code;
         for acl in [CannedAcl::Private, CannedAcl::PublicRead] {
             assert_eq!(code(owned(acl), acl), S3ErrorCode::BucketAlreadyOwnedByYou);
         }

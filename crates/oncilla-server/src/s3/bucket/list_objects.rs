@@ -29,7 +29,7 @@ pub async fn list_objects(service: &S3Service, request: &mut S3Request, bucket: 
         .list_objects(bucket, &query)
         .await
         .map_err(errors::fault)?;
-    let owners = service.owners(owner_ids(&page)).await?;
+    let owners = service.owners_of_objects(bucket, owner_ids(&page)).await?;
     // S3 leaves it out without a delimiter: the last key is the marker then.
     let next_marker = match parameters.delimiter.is_empty() {
         true => None,
@@ -69,7 +69,7 @@ pub async fn list_objects_v2(
         .await
         .map_err(errors::fault)?;
     let owners = match request.query.get("fetch-owner") {
-        Some("true") => Some(service.owners(owner_ids(&page)).await?),
+        Some("true") => Some(service.owners_of_objects(bucket, owner_ids(&page)).await?),
         _ => None,
     };
     let next_position = page

@@ -34,7 +34,7 @@ pub async fn list_versions(
         .list_versions(bucket, &query)
         .await
         .map_err(errors::fault)?;
-    let owners = service.owners(owner_ids(&page)).await?;
+    let owners = service.owners_of_objects(bucket, owner_ids(&page)).await?;
     let answer = ListVersions {
         name: Cow::Borrowed(&bucket.name),
         prefix: Cow::Borrowed(parameters.prefix),

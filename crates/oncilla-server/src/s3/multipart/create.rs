@@ -13,10 +13,7 @@ use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
 
 pub async fn create(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
-    let mut new = new_object(request)?;
-    if new.owner.is_empty() {
-        new.owner.clone_from(&bucket.record.owner);
-    }
+    let new = new_object(service, request, bucket).await?;
     let checksum = upload_checksum(request)?;
     let created = service
         .store

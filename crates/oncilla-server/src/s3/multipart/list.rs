@@ -211,7 +211,7 @@ mod tests {
     use oncilla_store::rows::part::PartRecord;
     use oncilla_store::rows::placement::Placement;
     use oncilla_wire::error::S3ErrorCode;
-    use oncilla_wire::xml::acl::CannedAcl;
+    use oncilla_wire::xml::acl::Acl;
     use oncilla_wire::xml::{Checksums, KeyEncoding};
 
     use super::*;
@@ -224,7 +224,7 @@ mod tests {
             algorithm: ChecksumAlgorithm::Sha256,
             composite: true,
             algorithm_declared,
-            acl: CannedAcl::Private,
+            acl: Acl::default(),
             headers: Vec::new(),
             metadata: Vec::new(),
             tags: Vec::new(),

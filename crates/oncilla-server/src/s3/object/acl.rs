@@ -1,10 +1,12 @@
-//! GetObjectAcl and PutObjectAcl, of canned ACLs.
+//! GetObjectAcl and PutObjectAcl.
 
 use http::StatusCode;
 use oncilla_store::Bucket;
+use oncilla_wire::error::S3ErrorCode;
 use oncilla_wire::event::EventKind;
-use oncilla_wire::xml::acl;
+use oncilla_wire::xml::acl::Acl;
 
+use crate::s3::access::BucketAccess;
 use crate::s3::acl::requested_acl;
 use crate::s3::answer::{Answer, empty, set_version, xml};
 use crate::s3::request::S3Request;
@@ -15,27 +17,36 @@ pub async fn get_acl(service: &S3Service, request: &mut S3Request, bucket: &Buck
     let key = request.key.as_bytes();
     let record = service.store.object_version(bucket, key, version).await;
     let record = record.map_err(|error| errors::get_object(&request.key, error))?;
-    let owner = service.owner(&record.owner).await?;
-    let bucket_owner = service.owner(&bucket.record.owner).await?;
-    let document = acl::to_xml(&owner.as_xml(), record.acl, &bucket_owner.as_xml());
-    let mut response = xml(document);
+    let access = BucketAccess::of(bucket)?;
+    let owner = access.owner_of_object(&record.owner);
+    let acl = match access.is_owner_enforced() {
+        true => &Acl::default(),
+        false => &record.acl,
+    };
+    let document = service.acl_document(acl, owner, &bucket.record.owner);
+    let mut response = xml(document.await?);
     set_version(&mut response, bucket, record.version_id())?;
     Ok(response)
 }
 
 pub async fn put_acl(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let version = request.version_id()?;
+    let access = BucketAccess::of(bucket)?;
+    if access.is_owner_enforced() {
+        return Err(S3ErrorCode::AccessControlListNotSupported.into());
+    }
     let key = request.key.as_bytes();
     let record = service.store.object_version(bucket, key, version).await;
     let record = record.map_err(|error| errors::get_object(&request.key, error))?;
-    let acl = requested_acl(request, &record.owner).await?;
+    let acl = requested_acl(service, request, &record.owner).await?;
+    access.check_acl(&acl)?;
     let changed = service
         .store
         .update_object_and_tell(
             bucket,
             request.key.as_bytes(),
             version,
-            |record| record.acl = acl,
+            |record| record.acl.clone_from(&acl),
             Some(EventKind::AclPut),
         )
         .await;

@@ -14,15 +14,15 @@ use oncilla_wire::header::{
     X_AMZ_COPY_SOURCE, X_AMZ_COPY_SOURCE_VERSION_ID, X_AMZ_METADATA_DIRECTIVE,
     X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER, X_AMZ_TAGGING_DIRECTIVE,
 };
-use oncilla_wire::operation::Operation;
 use oncilla_wire::xml::copy::CopyResult;
 
 use crate::ResponseBody;
 use crate::s3::answer::{Answer, checksums, set, set_new_version, xml};
-use crate::s3::authorize::ObjectTarget;
+use crate::s3::authorize::ActionTarget;
 use crate::s3::body::PUT_BYTES_MAX;
 use crate::s3::dispatch::check_expected_owner;
 use crate::s3::object::headers::new_object;
+use crate::s3::payer::check_payer;
 use crate::s3::request::{S3Request, version_id};
 use crate::s3::{S3Service, errors};
 
@@ -51,14 +51,18 @@ pub async fn copy_source(
     let bucket = bucket
         .map_err(|error| errors::bucket(error).detail("BucketName", source.bucket.clone()))?;
     check_expected_owner(request, &X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER, &bucket)?;
-    let read = Operation::GetObject;
-    let target = ObjectTarget {
+    let read = match version {
+        Some(_) => "s3:GetObjectVersion",
+        None => "s3:GetObject",
+    };
+    let target = ActionTarget::Object {
         key: &source.key,
         version,
     };
     service
-        .authorize_in_bucket(&request.principal, read, &bucket, target)
+        .authorize_action(request, &bucket, read, target)
         .await?;
+    check_payer(request, &bucket)?;
     Ok(CopySourceObject {
         bucket,
         key: source.key,
@@ -68,18 +72,17 @@ pub async fn copy_source(
 
 pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let source = copy_source(service, request).await?;
-    let new = new_object(request)?;
+    let new = new_object(service, request, bucket).await?;
     let conditions = Conditions::from_headers(&request.headers);
     let source_conditions = Conditions::from_copy_source_headers(&request.headers);
     let given_class = super::headers::storage_class(request)?;
-    let owner = match new.owner.is_empty() {
-        true => bucket.record.owner.clone(),
-        false => new.owner.clone(),
-    };
-    let acl = new.acl;
+    let (owner, acl) = (new.owner.clone(), new.acl.clone());
     let tags = match replaces(request, &X_AMZ_TAGGING_DIRECTIVE)? {
         true => Directive::Replace(new.tags.clone()),
-        false => Directive::Copy,
+        false => {
+            check_copy_of_tags(service, request, bucket, &source).await?;
+            Directive::Copy
+        }
     };
     let metadata = match replaces(request, &X_AMZ_METADATA_DIRECTIVE)? {
         true => Directive::Replace(new),
@@ -109,6 +112,42 @@ pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
     set_new_version(&mut response, record.version_id())?;
     set_source_version(&mut response, &source, source_id)?;
     Ok(response)
+}
+
+/// Whoever copies tags must be allowed to read them and to set them, if there are any: that is looked
+/// at only for those who are not.
+/// Source: S3 API reference, CopyObject, "Permissions".
+async fn check_copy_of_tags(
+    service: &S3Service,
+    request: &S3Request,
+    bucket: &Bucket,
+    source: &CopySourceObject,
+) -> Result<(), S3Error> {
+    let (key, version) = (source.key.as_str(), source.version);
+    let read = match version {
+        Some(_) => "s3:GetObjectVersionTagging",
+        None => "s3:GetObjectTagging",
+    };
+    let target = ActionTarget::Object { key, version };
+    let reads = service.authorize_action(request, &source.bucket, read, target);
+    let mut allowed = reads.await;
+    if allowed.is_ok() {
+        let target = ActionTarget::NewObject { key: &request.key };
+        let writes = service.authorize_action(request, bucket, "s3:PutObjectTagging", target);
+        allowed = writes.await;
+    }
+    let Err(error) = allowed else {
+        return Ok(());
+    };
+    let store = &service.store;
+    match store
+        .object_version(&source.bucket, key.as_bytes(), version)
+        .await
+    {
+        Ok(record) if !record.tags.is_empty() => Err(error),
+        // That there is none is found again when it is copied.
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Sets which version was copied, in a bucket that keeps any.

@@ -2,17 +2,20 @@
 
 use futures_util::stream::{self, StreamExt};
 use http::StatusCode;
+use oncilla_iam::policy::{RequestFacts, requirements};
 use oncilla_store::object::Deleted;
 use oncilla_store::{Bucket, VersionId};
 use oncilla_wire::conditions::Conditions;
 use oncilla_wire::error::S3Error;
 use oncilla_wire::header::X_AMZ_DELETE_MARKER;
 use oncilla_wire::names::check_key;
+use oncilla_wire::operation::Operation;
 use oncilla_wire::xml::delete::{
     Delete, DeleteError, DeleteResult, DeletedObject, MAX_DELETE_BODY_BYTES, ObjectIdentifier,
 };
 
 use crate::s3::answer::{Answer, empty, set, set_version, xml};
+use crate::s3::authorize::{ActionTarget, bypasses_governance};
 use crate::s3::body::read_document;
 use crate::s3::request::{S3Request, version_id};
 use crate::s3::{S3Service, errors};
@@ -52,10 +55,11 @@ async fn delete_from_store(
 pub async fn delete_many(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let document = read_document(request, MAX_DELETE_BODY_BYTES as u64).await?;
     let delete = Delete::parse(&document)?;
+    let request = &*request;
     let deletions: Vec<_> = delete
         .objects
         .iter()
-        .map(|object| delete_one(service, bucket, object))
+        .map(|object| delete_one(service, request, bucket, object))
         .collect();
     let outcomes: Vec<_> = stream::iter(deletions)
         .buffered(DELETIONS_AT_ONCE)
@@ -81,8 +85,10 @@ pub async fn delete_many(service: &S3Service, request: &mut S3Request, bucket: &
     Ok(xml(result.to_xml()))
 }
 
+/// Judges and deletes one object of a list. Source: S3 API reference, DeleteObjects, "Permissions".
 async fn delete_one(
     service: &S3Service,
+    request: &S3Request,
     bucket: &Bucket,
     object: &ObjectIdentifier<'_>,
 ) -> Result<Deleted, S3Error> {
@@ -90,6 +96,22 @@ async fn delete_one(
     // An empty element is what some clients send for none.
     let version = object.version_id.as_deref().filter(|id| !id.is_empty());
     let version = version.map(version_id).transpose()?;
+    let facts = RequestFacts {
+        version: version.is_some(),
+        bypass_governance: bypasses_governance(request),
+        if_match: object.etag.is_some()
+            || object.size.is_some()
+            || object.last_modified_time_ms.is_some(),
+        ..RequestFacts::default()
+    };
+    for requirement in requirements(Operation::DeleteObjects, &facts).iter() {
+        let target = ActionTarget::Object {
+            key: &object.key,
+            version,
+        };
+        let judged = service.authorize_action(request, bucket, requirement.action, target);
+        judged.await?;
+    }
     delete_from_store(service, bucket, &object.key, version, &object.conditions()).await
 }
 

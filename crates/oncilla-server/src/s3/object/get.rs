@@ -32,7 +32,14 @@ pub async fn get(service: &S3Service, request: &mut S3Request, bucket: &Bucket) 
         .store
         .open_object_version(bucket, request.key.as_bytes(), version)
         .await;
-    let body = opened.map_err(|error| errors::get_object(&request.key, error))?;
+    let body = match opened {
+        Ok(body) => body,
+        Err(error) => {
+            return Err(service
+                .not_found(request, bucket, &request.key, error)
+                .await);
+        }
+    };
     let part = requested_part(service, request, &body).await?;
     let selection = match select(request, bucket, &body.record, part.as_ref())? {
         Ok(selection) => selection,
@@ -49,19 +56,30 @@ pub async fn get(service: &S3Service, request: &mut S3Request, bucket: &Bucket) 
 pub async fn head(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let version = request.version_id()?;
     let key = request.key.as_bytes();
-    let not_found = |error| errors::get_object(&request.key, error);
-    let (record, part) = if request.query.has("partNumber") {
+    let found = if request.query.has("partNumber") {
         // Held open, so that the parts stay while one is looked up.
         let opened = service
             .store
             .open_object_version(bucket, key, version)
             .await;
-        let body = opened.map_err(not_found)?;
-        let part = requested_part(service, request, &body).await?;
-        (body.record, part)
+        match opened {
+            Ok(body) => {
+                let part = requested_part(service, request, &body).await?;
+                Ok((body.record, part))
+            }
+            Err(error) => Err(error),
+        }
     } else {
         let record = service.store.object_version(bucket, key, version).await;
-        (record.map_err(not_found)?, None)
+        record.map(|record| (record, None))
+    };
+    let (record, part) = match found {
+        Ok(found) => found,
+        Err(error) => {
+            return Err(service
+                .not_found(request, bucket, &request.key, error)
+                .await);
+        }
     };
     let selection = match select(request, bucket, &record, part.as_ref())? {
         Ok(selection) => selection,

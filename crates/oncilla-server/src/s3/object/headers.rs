@@ -3,19 +3,20 @@
 use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, LAST_MODIFIED};
 use http::{HeaderName, HeaderValue, Response};
-use oncilla_store::ObjectRecord;
 use oncilla_store::object::NewObject;
 use oncilla_store::rows::object::STANDARD;
+use oncilla_store::{Bucket, ObjectRecord};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{
     self, RESPONSE_OVERRIDES, USER_METADATA_PREFIX, X_AMZ_MP_PARTS_COUNT, X_AMZ_STORAGE_CLASS,
-    X_AMZ_TAGGING, X_AMZ_TAGGING_COUNT,
+    X_AMZ_TAGGING, X_AMZ_TAGGING_COUNT, X_AMZ_WEBSITE_REDIRECT_LOCATION,
 };
 use oncilla_wire::tagging::TagSet;
 use oncilla_wire::time::http_date_header;
 
 use crate::ResponseBody;
-use crate::s3::acl::canned_acl;
+use crate::s3::S3Service;
+use crate::s3::acl::new_object_access;
 use crate::s3::answer::{OBJECT_HEADERS_USUAL, set, set_checksum, set_etag};
 use crate::s3::request::S3Request;
 use crate::s3::tags::pairs_of;
@@ -39,22 +40,32 @@ const STORAGE_CLASSES: [&str; 11] = [
     "EXPRESS_ONEZONE",
 ];
 
+/// The longest redirect of an object in bytes. Source: S3 API reference, PutObject.
+const REDIRECT_LOCATION_BYTES_MAX: usize = 2 * 1024;
+
 /// Classes whose objects cannot be read before they are restored, which is not implemented: an
 /// object that never can be read again must not be accepted.
 const ARCHIVE_CLASSES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
 
 /// What the request says about the object it makes.
-pub fn new_object(request: &S3Request) -> Result<NewObject, S3Error> {
+pub async fn new_object(
+    service: &S3Service,
+    request: &S3Request,
+    bucket: &Bucket,
+) -> Result<NewObject, S3Error> {
     let stored = header::stored_headers(&request.headers);
+    check_redirect_location(request)?;
     let metadata = header::user_metadata(&request.headers)?;
     let tags = match request.headers.get(X_AMZ_TAGGING) {
         Some(value) => TagSet::from_header(value.as_bytes())?,
         None => TagSet::default(),
     };
+    let storage_class = storage_class(request)?.unwrap_or_default();
+    let access = new_object_access(service, request, bucket).await?;
     Ok(NewObject {
-        owner: request.account_id().to_owned(),
-        storage_class: storage_class(request)?.unwrap_or_default(),
-        acl: canned_acl(request)?.unwrap_or_default(),
+        owner: access.owner,
+        storage_class,
+        acl: access.acl,
         headers: stored
             .into_iter()
             // The class is a field of its own.
@@ -72,6 +83,23 @@ pub fn new_object(request: &S3Request) -> Result<NewObject, S3Error> {
             .collect(),
         tags: pairs_of(tags),
     })
+}
+
+/// Source: S3 API reference, PutObject, `x-amz-website-redirect-location`.
+fn check_redirect_location(request: &S3Request) -> Result<(), S3Error> {
+    let Some(value) = request.headers.get(X_AMZ_WEBSITE_REDIRECT_LOCATION) else {
+        return Ok(());
+    };
+    let value = value.as_bytes();
+    let starts = |start: &&[u8]| value.starts_with(start);
+    let is_allowed = [&b"/"[..], b"http://", b"https://"].iter().any(starts);
+    if value.len() <= REDIRECT_LOCATION_BYTES_MAX && (is_allowed || value.is_empty()) {
+        return Ok(());
+    }
+    let message =
+        "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.";
+    let code = S3ErrorCode::InvalidRedirectLocation;
+    Err(S3Error::with_message(code, message))
 }
 
 fn bytes_of(text: &str) -> Bytes {

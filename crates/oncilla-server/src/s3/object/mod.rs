@@ -7,6 +7,7 @@ mod delete;
 mod get;
 mod headers;
 mod put;
+mod select;
 mod tagging;
 
 pub use acl::{get_acl, put_acl};
@@ -15,7 +16,8 @@ pub use copy::copy;
 pub use delete::{delete, delete_many};
 pub use get::{READER_MEMORY_BYTES, get, head};
 pub use put::{ALGORITHM_DEFAULT, put};
-pub use tagging::{delete_tagging, get_tagging, put_tagging};
+pub use select::select;
+pub use tagging::{delete_tagging, get_tagging, put_tagging, read_tags_that_policies_ask_for};
 
 pub(super) use copy::{copy_source, set_source_version};
 pub(super) use headers::new_object;

@@ -19,11 +19,7 @@ use crate::s3::{S3Service, errors};
 pub const ALGORITHM_DEFAULT: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
 
 pub async fn put(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
-    let mut new = new_object(request)?;
-    // An anonymous writer (a public-read-write bucket) writes for the bucket's owner.
-    if new.owner.is_empty() {
-        new.owner.clone_from(&bucket.record.owner);
-    }
+    let new = new_object(service, request, bucket).await?;
     let conditions = Conditions::from_headers(&request.headers);
     let content = receive(service, request, ALGORITHM_DEFAULT).await?;
     let written = service

@@ -1,0 +1,182 @@
+//! IAM and STS: who there is, what they may do, and temporary credentials, in the query protocol of
+//! AWS.
+//!
+//! Their requests are forms that are posted to `/` of the same endpoint, signed for the service `iam`
+//! or `sts`. `route` says which action is answered where; handlers are grouped by what they are about.
+//! Every action is judged by the same evaluator as the operations of S3, and acts in the account of
+//! its sender only; only AssumeRole reaches into another, as far as a role there trusts the sender.
+
+mod access_keys;
+mod account;
+mod attached_policies;
+mod call;
+mod entities;
+mod errors;
+mod inline_policies;
+mod policies;
+mod providers;
+mod roles;
+mod route;
+mod sts;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response};
+use oncilla_hash::{Sha256, hex};
+use oncilla_wire::query_api::{
+    FORM_BYTES_MAX, FORM_CONTENT_TYPE, Form, QueryAnswer, QueryError, QueryErrorCode, QueryService,
+};
+use oncilla_wire::sigv4::{PayloadDeclaration, RequestView, SignatureLocation, SignedRequest};
+
+pub use self::route::{IAM_ACTIONS, STS_ACTIONS};
+
+use self::call::Call;
+use crate::s3::S3Service;
+use crate::{RequestBody, RequestContext, ResponseBody};
+
+/// What is counted and logged of a request whose action is not known.
+const UNKNOWN_OPERATION: &str = "QueryApi";
+
+/// Whether a request to `/` is one to IAM or STS. S3 has none that posts to the service.
+pub(crate) fn is_query_request(head: &Parts) -> bool {
+    if head.method != Method::POST {
+        return false;
+    }
+    let content_type = head.headers.get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let is_form = |text: &str| {
+        let media_type = text.split(';').next().unwrap_or_default().trim();
+        media_type.eq_ignore_ascii_case(FORM_CONTENT_TYPE)
+    };
+    let names_action = |query: &str| query.split('&').any(|pair| pair.starts_with("Action="));
+    content_type.is_some_and(is_form) || head.uri.query().is_some_and(names_action)
+}
+
+/// Answers a request to IAM or STS.
+pub(crate) async fn answer(
+    service: &S3Service,
+    head: &Parts,
+    body: RequestBody,
+    context: &RequestContext,
+) -> Response<ResponseBody> {
+    let request_id = context.request_id.to_string();
+    context.facts.note_operation(UNKNOWN_OPERATION);
+    let mut asked = QueryService::Iam;
+    let (status, document) = match handle(service, head, body, context, &mut asked).await {
+        Ok(answer) => (http::StatusCode::OK, answer.finish(&request_id)),
+        Err(error) => {
+            context.facts.note_error_code(error.code.as_str());
+            (error.code.status(), error.to_xml(asked, &request_id))
+        }
+    };
+    let mut response = Response::new(ResponseBody::Full(document.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    // Answers may hold secrets.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn handle(
+    service: &S3Service,
+    head: &Parts,
+    mut body: RequestBody,
+    context: &RequestContext,
+    asked: &mut QueryService,
+) -> Result<QueryAnswer, QueryError> {
+    let too_large = || {
+        let message = format!("The request is longer than {FORM_BYTES_MAX} bytes.");
+        QueryError::new(QueryErrorCode::RequestEntityTooLarge, message)
+    };
+    let announced = body.length_bytes();
+    if announced.is_some_and(|length| length > FORM_BYTES_MAX as u64) {
+        return Err(too_large());
+    }
+    let length = announced.map_or(FORM_BYTES_MAX, |length| length as usize);
+    // The form, and its values once more.
+    let _memory = context
+        .memory
+        .reserve(length.saturating_mul(2))
+        .await
+        .map_err(|_| errors::overloaded())?;
+    let body = body.collect(FORM_BYTES_MAX as u64).await;
+    let body = body.map_err(|error| match error {
+        crate::request_body::BodyError::TooLarge { .. } => too_large(),
+        other => errors::of_s3(&crate::s3::errors::body(other)),
+    })?;
+    let query = head.uri.query().unwrap_or_default();
+    let form = Form::parse(query, &body)?;
+    let action = form.get("Action").filter(|action| !action.is_empty());
+    let Some(action) = action else {
+        let message = "The request has no parameter Action.";
+        return Err(QueryError::new(QueryErrorCode::MissingAction, message));
+    };
+    let by_version = form.get("Version").map(QueryService::of_version);
+    if let Some(Some(by_version)) = by_version {
+        *asked = by_version;
+    }
+    let found = route::find(action);
+    let Some((action_service, action)) = found.filter(|_| by_version != Some(None)) else {
+        return Err(unknown_action(action, form.get("Version")));
+    };
+    if by_version.is_some_and(|version| version != Some(action_service)) {
+        return Err(unknown_action(action, form.get("Version")));
+    }
+    *asked = action_service;
+    context.facts.note_operation(action);
+
+    let view = RequestView {
+        method: head.method.as_str(),
+        raw_path: head.uri.path(),
+        raw_query: query,
+        headers: &head.headers,
+    };
+    let digest = Sha256::digest(&body);
+    let digest_text = hex::encode(&digest);
+    let signed = SignedRequest::parse_with_body(&view, &digest_text);
+    let signed = signed.map_err(|error| errors::of_s3(&error))?;
+    let Some(signed) = signed else {
+        let message = "Request is missing Authentication Token";
+        return Err(QueryError::new(
+            QueryErrorCode::MissingAuthenticationToken,
+            message,
+        ));
+    };
+    // What the form says has to be signed: a presigned URL covers no body.
+    let covers_body = signed.location == SignatureLocation::Header
+        && signed.payload == PayloadDeclaration::Sha256(digest);
+    if !covers_body {
+        let message = "The signature has to be in the header, and to cover the body.";
+        return Err(QueryError::new(
+            QueryErrorCode::IncompleteSignature,
+            message,
+        ));
+    }
+    let identified = service
+        .identify(&view, &signed, action_service.name(), context)
+        .await
+        .map_err(|error| errors::of_s3(&error))?;
+    let call = Call::new(
+        service.iam(),
+        form,
+        action_service,
+        action,
+        identified.found,
+    )?;
+    let call = call.with_facts(head, context);
+    let mut answer = QueryAnswer::new(action_service, action);
+    route::answer(&call, &mut answer.xml).await?;
+    Ok(answer)
+}
+
+fn unknown_action(action: &str, version: Option<&str>) -> QueryError {
+    if route::is_missing(action) {
+        let message = format!("{action} is not implemented. Nothing was changed.");
+        return QueryError::new(QueryErrorCode::NotImplemented, message);
+    }
+    let shown: String = action.chars().take(64).collect();
+    let version: String = version.unwrap_or_default().chars().take(16).collect();
+    let message = format!("Could not find operation {shown} for version {version}");
+    QueryError::new(QueryErrorCode::InvalidAction, message)
+}

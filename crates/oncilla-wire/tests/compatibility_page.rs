@@ -1,0 +1,202 @@
+//! docs/s3-compatibility.md is made of the operation table and of the table of outcomes of
+//! ceph/s3-tests, so that it cannot say what neither of them says. `make compatibility` writes it.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should fail there"
+)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use oncilla_wire::operation::{Level, Operation};
+
+/// Operations of the API reference that have no row in the operation table: those of annotations,
+/// whose sub-resources it refuses as a whole, and those that are addressed to another kind of
+/// endpoint and cannot be told by their request.
+const NO_ROW: [(&str, &str); 7] = [
+    ("DeleteObjectAnnotation", "501"),
+    ("GetObjectAnnotation", "501"),
+    ("ListObjectAnnotations", "501"),
+    ("PutObjectAnnotation", "501"),
+    ("UpdateBucketMetadataAnnotationTableConfiguration", "501"),
+    (
+        "ListDirectoryBuckets",
+        "directory buckets, which are not here, have an endpoint of their own",
+    ),
+    ("WriteGetObjectResponse", "an endpoint of S3 Object Lambda"),
+];
+
+/// How many tests may rightly differ.
+const DIFFERS_MAX: usize = 10;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A line of tests/s3-tests/results.txt.
+struct Outcome<'a> {
+    outcome: &'a str,
+    fails_on_aws: bool,
+    test: &'a str,
+    operations: Vec<&'a str>,
+}
+
+fn outcomes(results: &str) -> Vec<Outcome<'_>> {
+    let lines = results.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [outcome, mark, test, operations] = words[..] else {
+                panic!("not a line of the table: {line}");
+            };
+            assert!(["passed", "failed", "skipped"].contains(&outcome), "{line}");
+            Outcome {
+                outcome,
+                fails_on_aws: mark == "fails_on_aws",
+                test,
+                operations: operations.split(',').filter(|name| *name != "-").collect(),
+            }
+        })
+        .collect()
+}
+
+/// Tests that rightly differ, and why.
+fn differs(list: &str) -> Vec<(&str, &str)> {
+    let lines = list
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| line.split_once(": ").unwrap()).collect()
+}
+
+fn state(operation: Operation) -> String {
+    match (operation.implemented(), operation.partly()) {
+        (true, None) => "works".to_owned(),
+        (true, Some(lacks)) => format!("partly: {lacks}"),
+        (false, lacks) => {
+            assert!(
+                lacks.is_none(),
+                "{operation} is not implemented, and lacks everything"
+            );
+            "501".to_owned()
+        }
+    }
+}
+
+fn request(operation: Operation) -> String {
+    let (method, selectors) = operation.request_line();
+    let path = match operation.level() {
+        Level::Service => "/",
+        Level::Bucket => "/bucket",
+        Level::Object => "/bucket/key",
+    };
+    match selectors.is_empty() {
+        true => format!("`{method} {path}`"),
+        false => format!("`{method} {path}?{}`", selectors.join("&")),
+    }
+}
+
+fn page(results: &str, list: &str) -> String {
+    let outcomes = outcomes(results);
+    let mut passed_with: BTreeMap<&str, usize> = BTreeMap::new();
+    for outcome in outcomes
+        .iter()
+        .filter(|outcome| outcome.outcome == "passed")
+    {
+        for operation in &outcome.operations {
+            *passed_with.entry(operation).or_default() += 1;
+        }
+    }
+    let mut page = String::from(
+        "# Compatibility with S3\n\n\
+         <!-- Made by `make compatibility`; a test compares it with what it is made of. -->\n\n\
+         Every operation of the S3 API reference, and what it does here. *Works*: as documented, with its errors. \
+         *Partly*: what is\nmissing is named, and asking for it is an error. *501*: the answer is `NotImplemented`, and \
+         nothing is changed. The last column says\nin how many passing tests of \
+         [ceph/s3-tests](s3-tests.md) the operation was answered with success; the project's own tests come\non top.\n\n\
+         | Operation | Request | State | Tests |\n|---|---|---|--:|\n",
+    );
+    for operation in Operation::ALL {
+        let name = operation.name();
+        let tests = passed_with
+            .get(name)
+            .map_or(String::new(), usize::to_string);
+        writeln!(
+            page,
+            "| {name} | {} | {} | {tests} |",
+            request(*operation),
+            state(*operation)
+        )
+        .unwrap();
+    }
+    for (name, state) in NO_ROW {
+        writeln!(page, "| {name} | | {state} | |").unwrap();
+    }
+    page.push_str("\n## ceph/s3-tests\n\n");
+    if outcomes.is_empty() {
+        page.push_str("No whole run has been kept yet.\n");
+        return page;
+    }
+    page.push_str("| | wanted | marked `fails_on_aws` |\n|---|--:|--:|\n");
+    for name in ["passed", "failed", "skipped"] {
+        let count = |marked: bool| {
+            let alike = outcomes
+                .iter()
+                .filter(|each| each.outcome == name && each.fails_on_aws == marked);
+            alike.count()
+        };
+        writeln!(page, "| {name} | {} | {} |", count(false), count(true)).unwrap();
+    }
+    page.push_str("\nOf the wanted ones, these rightly differ:\n\n");
+    for (test, reason) in differs(list) {
+        let name = test.rsplit_once("::").unwrap().1;
+        writeln!(page, "- `{name}`: {reason}").unwrap();
+    }
+    page.push_str("\nAnd these fail:\n\n");
+    let differing: Vec<&str> = differs(list).iter().map(|(test, _)| *test).collect();
+    for outcome in &outcomes {
+        let is_known = outcome.fails_on_aws || differing.contains(&outcome.test);
+        if outcome.outcome == "failed" && !is_known {
+            let name = outcome.test.rsplit_once('/').unwrap().1;
+            writeln!(page, "- `{name}`").unwrap();
+        }
+    }
+    page
+}
+
+#[test]
+fn the_page_is_what_it_is_made_of() {
+    let read = |path: &str| fs::read_to_string(repository().join(path)).unwrap();
+    let list = read("tests/s3-tests/differs.txt");
+    assert!(differs(&list).len() <= DIFFERS_MAX);
+    let made = page(&read("tests/s3-tests/results.txt"), &list);
+    let path = repository().join("docs/s3-compatibility.md");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &made).unwrap();
+    }
+    let there = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        there == made,
+        "docs/s3-compatibility.md is stale: run `make compatibility`"
+    );
+}
+
+#[test]
+fn every_operation_in_the_results_has_a_row() {
+    let results = fs::read_to_string(repository().join("tests/s3-tests/results.txt")).unwrap();
+    for outcome in outcomes(&results) {
+        for name in outcome.operations {
+            let operation = Operation::ALL
+                .iter()
+                .find(|operation| operation.name() == name);
+            let operation = operation.unwrap_or_else(|| panic!("{name} in {}", outcome.test));
+            assert!(
+                operation.implemented(),
+                "{name} was answered with success in {}, and is not implemented",
+                outcome.test
+            );
+        }
+    }
+}
