@@ -199,6 +199,7 @@ def aws(connection, *arguments, credentials=None):
         AWS_ACCESS_KEY_ID=keys["AccessKeyId"],
         AWS_SECRET_ACCESS_KEY=keys["SecretAccessKey"],
         AWS_REGION="us-east-1",
+        AWS_DEFAULT_REGION="us-east-1",
         AWS_ENDPOINT_URL=connection.endpoint_url,
         AWS_PAGER="",
     )

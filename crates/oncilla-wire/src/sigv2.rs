@@ -290,6 +290,11 @@ impl<'r> SignedRequest<'r> {
             out.extend_from_slice(bucket.as_bytes());
         }
         out.extend_from_slice(request.raw_path.as_bytes());
+        // A bucket ends with a slash, also where the client leaves it out (botocore does).
+        let is_bucket = request.raw_path.rfind('/') == Some(0) && request.raw_path.len() > 1;
+        if host_bucket.is_none() && is_bucket {
+            out.push(b'/');
+        }
         append_parameters(&mut out, request.raw_query)?;
         Ok(out)
     }
@@ -576,17 +581,17 @@ mod tests {
         let none = HeaderMap::new();
         let sign = |target: &str| string_to_sign(target, &none);
         for (target, expected) in [
-            ("/b?x=1&versionId=3&acl", "GET\n\n\n1\n/b?acl&versionId=3"),
-            ("/b?%61cl", "GET\n\n\n1\n/b?acl"),
+            ("/b?x=1&versionId=3&acl", "GET\n\n\n1\n/b/?acl&versionId=3"),
+            ("/b?%61cl", "GET\n\n\n1\n/b/?acl"),
             (
                 "/b?response-content-type=text%2Fplain+x",
-                "GET\n\n\n1\n/b?response-content-type=text/plain+x",
+                "GET\n\n\n1\n/b/?response-content-type=text/plain+x",
             ),
             (
                 "/b?x-amz-acl=private&content-type=a%2Fb",
-                "GET\n\na/b\n1\nx-amz-acl:private\n/b",
+                "GET\n\na/b\n1\nx-amz-acl:private\n/b/",
             ),
-            ("/b?list-type=2&id=x", "GET\n\n\n1\n/b"),
+            ("/b?list-type=2&id=x", "GET\n\n\n1\n/b/"),
         ] {
             assert_eq!(sign(target).unwrap(), expected);
         }
