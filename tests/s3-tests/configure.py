@@ -44,7 +44,7 @@ def alternative_user(config, endpoint: str) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for option in ("--binary", "--data", "--port", "--output"):
+    for option in ("--binary", "--data", "--port", "--day-s", "--output"):
         parser.add_argument(option, required=True)
     parser.add_argument(
         "--iam",
@@ -90,6 +90,7 @@ def main() -> None:
         config["s3 alt"].update(alternative_user(config, f"http://127.0.0.1:{options.port}"))
     # Answers of GetBucketLocation are compared with this.
     config["s3 main"]["api_name"] = "auto"
+    config["s3 main"]["lc_debug_interval"] = options.day_s
     config["s3 tenant"]["tenant"] = ""
     with open(options.output, "w", encoding="utf-8") as file:
         config.write(file)

@@ -1,6 +1,6 @@
 //! Where the next extent goes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -12,6 +12,7 @@ use crate::error::WriteError;
 use crate::extent::VolumeId;
 use crate::format::{FORMAT_VERSION, VOLUME_HEADER_BYTES, VolumeHeader};
 use crate::fs::write_all_at;
+use crate::options::GroupId;
 use crate::shared::{OwnVolume, Shared};
 
 #[derive(Debug)]
@@ -22,7 +23,8 @@ struct Open {
 
 #[derive(Debug)]
 struct Position {
-    open: Option<Open>,
+    /// The volume of each group that takes extents.
+    open: HashMap<GroupId, Open>,
     next_id: VolumeId,
     closed: bool,
 }
@@ -43,7 +45,7 @@ pub(crate) struct Allocator(Mutex<Position>);
 impl Allocator {
     pub fn new(first: VolumeId) -> Allocator {
         Allocator(Mutex::new(Position {
-            open: None,
+            open: HashMap::new(),
             next_id: first,
             closed: false,
         }))
@@ -51,12 +53,12 @@ impl Allocator {
 
     /// A place of `bytes` bytes (a multiple of the block). Blocks while a volume is created; the
     /// lock is held meanwhile, so that a crowd of writers creates one volume and not many.
-    pub fn place(&self, shared: &Shared, bytes: u64) -> Result<Place, WriteError> {
+    pub fn place(&self, shared: &Shared, group: GroupId, bytes: u64) -> Result<Place, WriteError> {
         let mut position = self.0.lock();
         if position.closed {
             return Err(WriteError::Closed);
         }
-        if let Some(open) = &mut position.open {
+        if let Some(open) = position.open.get_mut(&group) {
             let fits = open.next_offset + bytes <= shared.options.volume_bytes;
             if fits && open.volume.takes_extents() {
                 let offset = open.next_offset;
@@ -70,7 +72,7 @@ impl Allocator {
             }
             open.volume.seal();
         }
-        position.open = None;
+        position.open.remove(&group);
         let id = position.next_id;
         // The number is spent even if the creation fails: nobody can tell what of it will turn
         // up in the directory after a crash.
@@ -78,11 +80,12 @@ impl Allocator {
             id.0.checked_add(1)
                 .ok_or_else(|| WriteError::from(io::Error::other("no volume number is left")))?,
         );
-        let volume = create(shared, id)?;
-        position.open = Some(Open {
+        let volume = create(shared, id, group)?;
+        let open = Open {
             volume: Arc::clone(&volume),
             next_offset: VOLUME_HEADER_BYTES + bytes,
-        });
+        };
+        position.open.insert(group, open);
         let mut table = shared.table.lock();
         table.newest = Some(id);
         table.own.retain(|_, own| own.strong_count() > 0);
@@ -95,28 +98,33 @@ impl Allocator {
         })
     }
 
-    /// The volume that takes extents now and where the next one would go.
-    pub fn open_volume(&self) -> Option<VolumeId> {
+    /// The volumes that take extents now, one for each group.
+    pub fn open_volumes(&self) -> Vec<VolumeId> {
         let position = self.0.lock();
         position
             .open
-            .as_ref()
+            .values()
             .filter(|open| open.volume.takes_extents())
             .map(|open| open.volume.id)
+            .collect()
     }
 
     /// Hands out no more places.
     pub fn close(&self) {
         let mut position = self.0.lock();
         position.closed = true;
-        position.open = None;
+        position.open.clear();
     }
 }
 
 /// Creates a volume and makes it durable, whatever the durability of extents: from then on its
 /// number cannot be given again, and an extent only needs its own bytes synced.
-fn create(shared: &Shared, id: VolumeId) -> Result<Arc<OwnVolume>, WriteError> {
+fn create(shared: &Shared, id: VolumeId, group: GroupId) -> Result<Arc<OwnVolume>, WriteError> {
     let path = shared.dir.join(id.file_name());
+    let of_group = match group.0 {
+        0 => None,
+        number => Some(&shared.groups[number - 1]),
+    };
     let since_1970 = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -124,12 +132,23 @@ fn create(shared: &Shared, id: VolumeId) -> Result<Arc<OwnVolume>, WriteError> {
         version: FORMAT_VERSION,
         id,
         created_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
-        group: shared.options.group.clone(),
+        group: of_group
+            .map_or(&shared.options.group, |of| &of.name)
+            .clone(),
     };
-    let file = shared.fs.create_new(&path)?;
+    let (file_path, file_dir) = match of_group {
+        None => (path.clone(), &shared.dir),
+        Some(of) => {
+            let file_path = of.dir.join(id.file_name());
+            shared.fs.link(&file_path, &path)?;
+            shared.fs.sync_dir(&shared.dir)?;
+            (file_path, &of.dir)
+        }
+    };
+    let file = shared.fs.create_new(&file_path)?;
     let made_durable = write_all_at(&*file, &header.encode(), 0)
         .and_then(|()| file.sync_all())
-        .and_then(|()| shared.fs.sync_dir(&shared.dir));
+        .and_then(|()| shared.fs.sync_dir(file_dir));
     if let Err(error) = made_durable {
         // Nothing is in it. If it cannot be removed either, the next start finds it empty.
         if let Err(error) = shared.fs.remove(&path) {

@@ -1,6 +1,7 @@
 //! What can go wrong, one enum per door.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::extent::{Extent, VolumeId};
@@ -24,6 +25,12 @@ pub enum OpenError {
         /// The version it names.
         version: u16,
     },
+    /// Volumes lie in a directory that is not the one they were put in: perhaps it is not mounted.
+    #[error("{} holds volumes and is missing or another directory: is it mounted?", .0.display())]
+    GroupMissing(PathBuf),
+    /// Two groups have one name or directory.
+    #[error("the volume group {0} is named twice, or its directory is")]
+    GroupTwice(String),
     /// Every number is taken; it means a damaged directory, for nobody lives that long.
     #[error("no volume number is left above {0}")]
     NumbersExhausted(VolumeId),

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use rustix::fs::FallocateFlags;
@@ -25,8 +25,13 @@ pub trait FileSystem: Debug + Send + Sync + 'static {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn VolumeFile>>;
     /// The names of the files in `dir` that are valid UTF-8, in no order.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
-    /// Removes a file; open handles keep working.
+    /// Removes a file, or a link and the file that it leads to; open handles keep working.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes `link` lead to `target`, which need not exist yet; `AlreadyExists` if there is such a
+    /// file or link. Opening the link opens the target.
+    fn link(&self, target: &Path, link: &Path) -> io::Result<()>;
+    /// Where a link leads; `None` if it is none.
+    fn link_target(&self, path: &Path) -> io::Result<Option<PathBuf>>;
     /// Makes creations and removals in `dir` durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
@@ -146,7 +151,26 @@ impl FileSystem for RealFileSystem {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        if let Some(target) = self.link_target(path)? {
+            match std::fs::remove_file(target) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
         std::fs::remove_file(path)
+    }
+
+    fn link(&self, target: &Path, link: &Path) -> io::Result<()> {
+        std::os::unix::fs::symlink(target, link)
+    }
+
+    fn link_target(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        match std::fs::read_link(path) {
+            Ok(target) => Ok(Some(target)),
+            // What readlink(2) says of everything that is no link.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

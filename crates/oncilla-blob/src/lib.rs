@@ -86,6 +86,14 @@
 //!   one is durable. So after a crash at any moment the greatest number ever given to an extent is
 //!   still in the directory, without a file that counts, which would itself have to be kept in step.
 //!
+//! # Groups
+//!
+//! Volumes may lie in further directories, on other devices. Such a volume is a link of its number's name
+//! in the one directory, which leads to the file; so all numbers are in one place, and whoever
+//! opens a volume needs not know of groups. The link is made, and synced, before the file: after a crash
+//! between them it leads nowhere, and the number is spent. Each directory is marked, so that
+//! one that is not mounted is not taken for one whose volumes were deleted.
+//!
 //! # Durability
 //!
 //! [`ExtentWriter::finish`] returns when one `fdatasync` after its last write has succeeded. One
@@ -116,6 +124,7 @@ mod error;
 mod extent;
 pub mod format;
 pub mod fs;
+mod groups;
 mod handles;
 mod mapping;
 mod options;
@@ -130,7 +139,7 @@ mod writer;
 
 pub use error::{Damage, OpenError, ReadError, WriteError};
 pub use extent::{BLOCK_BYTES, Extent, VolumeId};
-pub use options::{Durability, VolumeOptions};
+pub use options::{Durability, GroupId, VolumeGroup, VolumeOptions};
 pub use reader::ExtentReader;
 pub use stats::{SYNC_SECONDS_BOUNDS, SyncHistogram, VolumeStats};
 pub use volumes::{Pin, Released, VolumeInfo, Volumes};

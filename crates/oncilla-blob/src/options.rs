@@ -1,5 +1,7 @@
 //! Settings of the volumes and their limits.
 
+use std::path::PathBuf;
+
 use crate::error::OpenError;
 use crate::extent::BLOCK_BYTES;
 use crate::format::{EXTENT_BYTES_LIMIT, FRAME_BYTES_MAX, FRAME_BYTES_MIN, GROUP_BYTES_MAX};
@@ -31,6 +33,24 @@ pub struct VolumeOptions {
     /// Written into each volume's header, for whoever finds the file: what it belongs to.
     /// At most [`GROUP_BYTES_MAX`] bytes of UTF-8.
     pub group: String,
+}
+
+/// A directory of its own for some of the volumes: another device, for what is seldom read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeGroup {
+    /// Written into the headers of its volumes; at most [`GROUP_BYTES_MAX`] bytes.
+    pub name: String,
+    /// Where they are, as an absolute path. Made if it is missing.
+    pub dir: PathBuf,
+}
+
+/// Where new extents go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct GroupId(pub(crate) usize);
+
+impl GroupId {
+    /// The directory of the volumes itself.
+    pub const DEFAULT: Self = Self(0);
 }
 
 impl Default for VolumeOptions {

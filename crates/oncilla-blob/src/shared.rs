@@ -15,7 +15,7 @@ use crate::format::{
 };
 use crate::fs::{FileSystem, VolumeFile, read_full_at};
 use crate::handles::HandleCache;
-use crate::options::VolumeOptions;
+use crate::options::{VolumeGroup, VolumeOptions};
 use crate::pins::Pins;
 use crate::stats::{Counters, add};
 
@@ -82,6 +82,8 @@ pub(crate) struct VolumeTable {
 pub(crate) struct Shared {
     pub fs: Arc<dyn FileSystem>,
     pub dir: PathBuf,
+    /// Further directories; the group with the number 1 is the first of them.
+    pub groups: Vec<VolumeGroup>,
     pub options: VolumeOptions,
     /// Volumes from this number on belong to this run of the program.
     pub first_own: VolumeId,

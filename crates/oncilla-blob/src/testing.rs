@@ -140,6 +140,9 @@ struct State {
     nodes: HashMap<u64, Node>,
     entries: BTreeMap<PathBuf, u64>,
     durable_entries: BTreeMap<PathBuf, u64>,
+    /// Links and where they lead. They are kept by every power cut: that a volume's number is
+    /// spent must not depend on them.
+    links: BTreeMap<PathBuf, PathBuf>,
     next_node: u64,
     /// Handles of an earlier life fail.
     life: u64,
@@ -425,7 +428,8 @@ impl FileSystem for FaultyFileSystem {
         let mut state = self.0.lock();
         let life = state.life;
         state.enter(Operation::Open, life)?;
-        let node = *state.entries.get(path).ok_or(Errno::NOENT)?;
+        let target = state.links.get(path).map_or(path, PathBuf::as_path);
+        let node = *state.entries.get(target).ok_or(Errno::NOENT)?;
         Ok(Arc::new(FaultyFile {
             state: Arc::clone(&self.0),
             node,
@@ -438,6 +442,7 @@ impl FileSystem for FaultyFileSystem {
         let paths = state
             .entries
             .keys()
+            .chain(state.links.keys())
             .filter(|path| path.parent() == Some(dir));
         let names = paths.filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
         Ok(names.collect())
@@ -447,7 +452,14 @@ impl FileSystem for FaultyFileSystem {
         let mut state = self.0.lock();
         let life = state.life;
         state.enter(Operation::Remove, life)?;
-        let node = state.entries.remove(path).ok_or(Errno::NOENT)?;
+        let link = state.links.remove(path);
+        let was_link = link.is_some();
+        let target = link.unwrap_or_else(|| path.to_owned());
+        let node = match state.entries.remove(&target) {
+            Some(node) => node,
+            None if was_link => return Ok(()),
+            None => return Err(Errno::NOENT.into()),
+        };
         // The node stays, for the handles and for a removal that a power cut undoes; its space
         // counts as free.
         let pages = state.nodes.get(&node).map_or(0, |node| {
@@ -455,6 +467,21 @@ impl FileSystem for FaultyFileSystem {
         });
         state.allocated_pages = state.allocated_pages.saturating_sub(pages);
         Ok(())
+    }
+
+    fn link(&self, target: &Path, link: &Path) -> io::Result<()> {
+        let mut state = self.0.lock();
+        let life = state.life;
+        state.enter(Operation::Create, life)?;
+        if state.entries.contains_key(link) || state.links.contains_key(link) {
+            return Err(Errno::EXIST.into());
+        }
+        state.links.insert(link.to_owned(), target.to_owned());
+        Ok(())
+    }
+
+    fn link_target(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+        Ok(self.0.lock().links.get(path).cloned())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

@@ -15,8 +15,9 @@ use crate::error::{OpenError, ReadError, WriteError};
 use crate::extent::{Extent, VolumeId};
 use crate::format::{FORMAT_VERSION, VOLUME_HEADER_BYTES, VolumeHeader, region_bytes};
 use crate::fs::{FileSystem, read_full_at};
+use crate::groups;
 use crate::handles::HandleCache;
-use crate::options::VolumeOptions;
+use crate::options::{GroupId, VolumeGroup, VolumeOptions};
 use crate::pins::{Pins, ReleaseStart};
 use crate::reader::ExtentReader;
 use crate::shared::{Shared, VolumeTable};
@@ -129,8 +130,20 @@ impl Volumes {
         dir: PathBuf,
         options: VolumeOptions,
     ) -> Result<Volumes, OpenError> {
+        Self::open_with_groups(fs, dir, options, Vec::new())
+    }
+
+    /// As [`Volumes::open`], with further directories for some of the volumes. Volumes in directories
+    /// that are not named any more are found all the same.
+    pub fn open_with_groups(
+        fs: Arc<dyn FileSystem>,
+        dir: PathBuf,
+        options: VolumeOptions,
+        groups: Vec<VolumeGroup>,
+    ) -> Result<Volumes, OpenError> {
         options.check()?;
         fs.create_dir_all(&dir)?;
+        groups::open(&*fs, &dir, &groups)?;
         let ids = list_volumes(&*fs, &dir)?;
         let newest = ids.last().copied();
         if let Some(newest) = newest {
@@ -151,6 +164,7 @@ impl Volumes {
         let shared = Arc::new(Shared {
             fs,
             dir,
+            groups,
             options,
             first_own,
             counters: Counters::default(),
@@ -178,12 +192,25 @@ impl Volumes {
         })
     }
 
-    /// Takes the place for `length` bytes of payload. Space on the device is reserved as the bytes
+    /// The group of this name.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Option<GroupId> {
+        let groups = &self.inner.shared.groups;
+        let index = groups.iter().position(|group| group.name == name)?;
+        Some(GroupId(index + 1))
+    }
+
+    /// As [`Volumes::begin_in`] the directory of the volumes itself.
+    pub async fn begin(&self, length: u64) -> Result<ExtentWriter, WriteError> {
+        self.begin_in(GroupId::DEFAULT, length).await
+    }
+
+    /// Takes the place for `length` bytes of payload in a group. Space on the device is reserved as the bytes
     /// come, some way ahead of them: a device that is full already shows here.
     ///
     /// # Errors
     /// `TooLong` above the limit of the options, `NoSpace`, `Closed` after shutdown, `Io`.
-    pub async fn begin(&self, length: u64) -> Result<ExtentWriter, WriteError> {
+    pub async fn begin_in(&self, group: GroupId, length: u64) -> Result<ExtentWriter, WriteError> {
         let shared = &self.inner.shared;
         let limit = shared.options.extent_bytes_max;
         if length > limit {
@@ -192,7 +219,7 @@ impl Volumes {
         let inner = Arc::clone(&self.inner);
         let bytes = region_bytes(length, shared.options.frame_bytes);
         let region = blocking(move || {
-            let place = inner.allocator.place(&inner.shared, bytes)?;
+            let place = inner.allocator.place(&inner.shared, group, bytes)?;
             if !place.deletion_candidates.is_empty() {
                 let candidates = place.deletion_candidates.into_iter().collect();
                 let _ = inner.space.send(SpaceMessage::DeleteIfEmpty(candidates));
@@ -270,7 +297,7 @@ impl Volumes {
     /// All volume files, oldest first. Blocks, and looks at each file.
     pub fn volumes(&self) -> io::Result<Vec<VolumeInfo>> {
         let shared = &self.inner.shared;
-        let open = self.inner.allocator.open_volume();
+        let open = self.inner.allocator.open_volumes();
         let mut infos = Vec::new();
         for id in list_volumes(&*shared.fs, &shared.dir)? {
             // Not through the cache: this visits every file once and would empty it.
@@ -283,7 +310,7 @@ impl Volumes {
             let header = read_volume_header(&*file)?;
             infos.push(VolumeInfo {
                 id,
-                sealed: open != Some(id),
+                sealed: !open.contains(&id),
                 earlier_run: id < shared.first_own,
                 header_intact: header.is_some_and(|header| header.id == id),
                 end_offset_bytes: size.length_bytes,
@@ -324,7 +351,10 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 /// The numbers of all volume files in a directory, ascending.
-fn list_volumes(fs: &dyn FileSystem, dir: &std::path::Path) -> io::Result<Vec<VolumeId>> {
+pub(crate) fn list_volumes(
+    fs: &dyn FileSystem,
+    dir: &std::path::Path,
+) -> io::Result<Vec<VolumeId>> {
     let names = fs.list(dir)?;
     let mut ids: Vec<_> = names
         .iter()
@@ -345,7 +375,12 @@ fn refuse_newer_format(
     dir: &std::path::Path,
     newest: VolumeId,
 ) -> Result<(), OpenError> {
-    let file = fs.open(&dir.join(newest.file_name()))?;
+    let file = match fs.open(&dir.join(newest.file_name())) {
+        Ok(file) => file,
+        // A link whose file a crash has kept from being made.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
     match read_volume_header(&*file)? {
         Some(header) if header.version > FORMAT_VERSION => Err(OpenError::NewerFormat {
             volume: newest,

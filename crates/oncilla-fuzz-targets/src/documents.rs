@@ -2,9 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt::Debug;
+use std::sync::Arc;
 
+use oncilla_store::lifecycle::{Calendar, Item, LifecycleRules};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::event::EventKind;
+use oncilla_wire::object_lock::{LegalHold, Retention, RetentionPeriod};
+use oncilla_wire::storage_class::StorageClass;
 use oncilla_wire::tagging::{MAX_BUCKET_TAGS, MAX_OBJECT_TAGS, TagTarget};
 use oncilla_wire::xml::acl::{AccessControlPolicy, GRANTS_MAX, parse_grantees};
 use oncilla_wire::xml::bucket::CreateBucketConfiguration;
@@ -12,6 +16,9 @@ use oncilla_wire::xml::copy::CopyResult;
 use oncilla_wire::xml::delete::{Delete, DeleteResult, MAX_DELETE_KEYS, ObjectIdentifier};
 use oncilla_wire::xml::error::ErrorDocument;
 use oncilla_wire::xml::inventory::{InventoryConfiguration, check_id};
+use oncilla_wire::xml::lifecycle::{
+    LifecycleConfiguration, MAX_LIFECYCLE_RULES, TransitionMinimum,
+};
 use oncilla_wire::xml::list_buckets::ListBuckets;
 use oncilla_wire::xml::list_objects::{ListObjects, ListObjectsV2, ObjectEntry};
 use oncilla_wire::xml::list_versions::ListVersions;
@@ -21,14 +28,16 @@ use oncilla_wire::xml::multipart::{
     ListMultipartUploads, ListParts, MAX_PART_NUMBER, MAX_PARTS, check_part_order,
 };
 use oncilla_wire::xml::notification::NotificationConfiguration;
+use oncilla_wire::xml::object_lock::ObjectLockConfiguration;
 use oncilla_wire::xml::ownership::ObjectOwnership;
 use oncilla_wire::xml::public_access::PublicAccessBlock;
 use oncilla_wire::xml::reader::{MAX_DEPTH, MAX_TEXT_BYTES, XmlReader};
+use oncilla_wire::xml::restore::RestoreRequest;
 use oncilla_wire::xml::versioning::VersioningStatus;
 use oncilla_wire::xml::{KeyEncoding, location, tagging as tagging_xml};
 
 /// Every root element that a reader of the protocol takes.
-const ROOTS: [&str; 20] = [
+const ROOTS: [&str; 23] = [
     "Delete",
     "DeleteResult",
     "CompleteMultipartUpload",
@@ -42,6 +51,9 @@ const ROOTS: [&str; 20] = [
     "Tagging",
     "CreateBucketConfiguration",
     "VersioningConfiguration",
+    "ObjectLockConfiguration",
+    "Retention",
+    "LegalHold",
     "LocationConstraint",
     "CopyObjectResult",
     "CopyPartResult",
@@ -76,6 +88,26 @@ pub fn delete(data: &[u8]) {
             assert_eq!(conditions.if_match.is_some(), object.etag.is_some());
         }
     }
+}
+
+/// The bodies of PutObjectLockConfiguration, PutObjectRetention and PutObjectLegalHold.
+pub fn object_lock(data: &[u8]) {
+    let configuration = round_trip(data, ObjectLockConfiguration::parse, |document| {
+        document.to_xml()
+    });
+    let default = configuration.and_then(|configuration| configuration.default_retention);
+    if let Some(default) = default {
+        let (RetentionPeriod::Days(count) | RetentionPeriod::Years(count)) = default.period;
+        assert!(count > 0);
+        let written_ms = 1_700_000_000_000;
+        assert!(default.of_version(written_ms).until_ms > written_ms);
+    }
+    let retention = Retention::parse(data).ok().flatten();
+    if let Some(retention) = retention {
+        let again = Retention::parse(&retention.to_xml());
+        assert_eq!(again.ok().flatten(), Some(retention));
+    }
+    round_trip(data, LegalHold::parse, |hold| hold.to_xml());
 }
 
 /// The body of CompleteMultipartUpload.
@@ -174,6 +206,38 @@ pub fn inventory(data: &[u8]) {
         assert!(!configuration.destination.bucket.is_empty());
         assert!(configuration.fields.is_sorted_by(|a, b| a < b));
     }
+}
+
+/// The body of PutBucketLifecycleConfiguration, and what its rules make due.
+pub fn lifecycle(data: &[u8]) {
+    let read = round_trip(data, LifecycleConfiguration::parse, |rules| rules.to_xml());
+    let Some(configuration) = read else {
+        return;
+    };
+    assert!((1..=MAX_LIFECYCLE_RULES).contains(&configuration.rules.len()));
+    let rules = LifecycleRules::new(Arc::new(configuration), TransitionMinimum::default());
+    let prefixes = rules.prefixes();
+    assert!(
+        prefixes
+            .windows(2)
+            .all(|pair| pair[0] < pair[1] && !pair[1].starts_with(pair[0]))
+    );
+    let item = Item {
+        key: prefixes.first().copied().unwrap_or_default(),
+        object: Some((1 << 20, &[])),
+    };
+    let (created_ms, now_ms) = (1_700_000_000_123, u64::MAX / 2);
+    let due = rules.noncurrent_expiration(item, created_ms, 200, Calendar::REAL);
+    assert!(due.is_none_or(|due| due.at_ms > created_ms));
+    let from = StorageClass::Standard;
+    let moved = rules.transition(item, from, created_ms, now_ms, Calendar::REAL);
+    assert!(moved.is_none_or(|(class, _)| from.can_transition_to(class)));
+}
+
+/// The body of RestoreObject.
+pub fn restore(data: &[u8]) {
+    let read = round_trip(data, RestoreRequest::parse, |request| request.to_xml());
+    assert!(read.is_none_or(|request| request.days > 0));
 }
 
 /// The lists that a client reads.

@@ -8,12 +8,16 @@ use oncilla_wire::checksum_headers::ChecksumHeaders;
 use oncilla_wire::conditions::{Conditions, EtagCondition, Existing, IfRange, ReadOutcome};
 use oncilla_wire::copy_source::CopySource;
 use oncilla_wire::header::{
-    MAX_USER_METADATA_BYTES, STORED_HEADERS, USER_METADATA_PREFIX, refuse_not_implemented,
+    MAX_USER_METADATA_BYTES, STORED_HEADERS, USER_METADATA_PREFIX, X_AMZ_OBJECT_LOCK_LEGAL_HOLD,
+    X_AMZ_OBJECT_LOCK_MODE, X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE, refuse_not_implemented,
     stored_headers as read_stored_headers, user_metadata,
 };
 use oncilla_wire::names::{MAX_KEY_BYTES, is_valid_bucket_name};
+use oncilla_wire::object_lock::{NewLock, bypasses_governance};
 use oncilla_wire::range::{ByteRange, CopySourceRange, ResolvedRange, parse_range};
+use oncilla_wire::rename_source::{CLIENT_TOKEN_BYTES_MAX, client_token, rename_source};
 use oncilla_wire::tagging::{MAX_OBJECT_TAGS, TagSet, TagTarget};
+use oncilla_wire::time::iso8601;
 use oncilla_wire::uri::{encode_component, encode_path};
 use oncilla_wire::xml::acl::CannedAcl;
 use oncilla_wire::xml::multipart::{MAX_PART_NUMBER, parse_part_number};
@@ -257,6 +261,48 @@ pub fn checksum_headers(data: &[u8]) {
     if let (Some(algorithm), Some(checksum_type)) = (read.algorithm, read.checksum_type) {
         assert!(checksum_type.check_for(algorithm).is_ok());
     }
+}
+
+/// Input: a value of `x-amz-rename-source`, and of `x-amz-client-token`. The source with its bucket is
+/// the same key as without, unless it begins with the bucket's name itself.
+pub fn rename(data: &[u8]) {
+    if let Ok(token) = client_token(data) {
+        assert_eq!(token, data);
+        assert!((1..=CLIENT_TOKEN_BYTES_MAX).contains(&token.len()));
+    }
+    let Ok(key) = rename_source(data, "bucket") else {
+        return;
+    };
+    assert!(!key.is_empty() && key.len() <= MAX_KEY_BYTES);
+    let written = format!("/bucket/{}", encode_path(&key));
+    assert_eq!(rename_source(written.as_bytes(), "bucket").ok(), Some(key));
+}
+
+/// Input: headers. What is read of a lock is written as it was read.
+pub fn object_lock(data: &[u8]) {
+    let headers = input::headers(data);
+    let now_ms = 1_700_000_000_000;
+    let _ = bypasses_governance(&headers);
+    let Ok(lock) = NewLock::from_headers(&headers, now_ms) else {
+        return;
+    };
+    let mut written = HeaderMap::new();
+    let mut write = |name: http::HeaderName, value: &[u8]| {
+        let value = http::HeaderValue::from_bytes(value);
+        let value = value.unwrap_or_else(|error| panic!("{name}: {error}"));
+        written.insert(name, value);
+    };
+    if let Some(retention) = &lock.retention {
+        assert!(retention.until_ms > now_ms);
+        write(X_AMZ_OBJECT_LOCK_MODE, retention.mode.as_str().as_bytes());
+        let until = iso8601(retention.until_ms);
+        write(X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE, &until);
+    }
+    if let Some(hold) = lock.legal_hold {
+        write(X_AMZ_OBJECT_LOCK_LEGAL_HOLD, hold.as_str().as_bytes());
+    }
+    let again = NewLock::from_headers(&written, now_ms);
+    assert_eq!(again.ok(), Some(lock));
 }
 
 /// Small texts: entity tags, upload ids, part numbers, names of algorithms and of canned ACLs. What

@@ -18,6 +18,7 @@ use oncilla_store::rows::history::{
 };
 use oncilla_store::rows::key::{put_ordered, take_ordered};
 use oncilla_store::rows::layout::Layout;
+use oncilla_store::rows::lifecycle::LifecycleProgress;
 use oncilla_store::rows::object::{ObjectRecord, ObjectSummary, object_key, split_object_key};
 use oncilla_store::rows::part::{PartRecord, part_key, split_part_key};
 use oncilla_store::rows::placement::Placement;
@@ -83,6 +84,7 @@ pub fn object(data: &[u8]) {
             .checksum
             .as_ref()
             .map(|stored| (stored.checksum.algorithm(), stored.composite)),
+        restoration: record.restoration,
     };
     assert_eq!(summary, Ok(expected));
 }
@@ -100,6 +102,11 @@ pub fn upload(data: &[u8]) {
 /// A part's record.
 pub fn part(data: &[u8]) {
     round_trip(data, PartRecord::decode, PartRecord::encode);
+}
+
+/// How far the lifecycle worker is with a bucket.
+pub fn lifecycle(data: &[u8]) {
+    round_trip(data, LifecycleProgress::decode, LifecycleProgress::encode);
 }
 
 /// The field that says where bytes are.

@@ -14,7 +14,8 @@ use oncilla_store::rows::garbage::Garbage;
 use oncilla_store::rows::history::{DeleteMarker, history_key, null_version_key};
 use oncilla_store::rows::key::{BucketId, put_ordered};
 use oncilla_store::rows::layout::Layout;
-use oncilla_store::rows::object::{ObjectRecord, object_key};
+use oncilla_store::rows::lifecycle::LifecycleProgress;
+use oncilla_store::rows::object::{ObjectRecord, Restoration, object_key};
 use oncilla_store::rows::part::{PartRecord, part_key};
 use oncilla_store::rows::placement::Placement;
 use oncilla_store::rows::reference::{
@@ -22,7 +23,11 @@ use oncilla_store::rows::reference::{
 };
 use oncilla_store::rows::upload::{UploadRecord, upload_key};
 use oncilla_store::{ETag, StoredChecksum, UniqueId, rows};
+use oncilla_wire::object_lock::{
+    DefaultRetention, LegalHold, Retention, RetentionMode, RetentionPeriod,
+};
 use oncilla_wire::xml::acl::CannedAcl;
+use oncilla_wire::xml::object_lock::ObjectLockConfiguration;
 use oncilla_wire::xml::versioning::VersioningStatus;
 
 use crate::framing;
@@ -122,13 +127,23 @@ fn object_seeds() -> Vec<Seed> {
         metadata: vec![pair("colour", "gr\u{fc}n")],
         tags: vec![("species".to_owned(), "otter".to_owned())],
         versioned: true,
+        retention: Some(Retention {
+            mode: RetentionMode::Governance,
+            until_ms: 1_800_000_000_000,
+        }),
+        legal_hold: Some(LegalHold::On),
+        restoration: None,
         unknown: UnknownFields::default(),
     };
     let large = ObjectRecord {
         size: 600_000,
         placement: Placement::Extents(vec![EXTENT, EXTENT]),
         checksum: Some(stored(ChecksumAlgorithm::Sha256, false)),
-        storage_class: "STANDARD_IA".to_owned(),
+        storage_class: "GLACIER".to_owned(),
+        restoration: Some(Restoration {
+            ready_ms: 1_700_000_000_123,
+            expires_ms: 1_700_000_000_456,
+        }),
         ..small.clone()
     };
     let parts = ObjectRecord {
@@ -194,6 +209,12 @@ fn object_seeds() -> Vec<Seed> {
 fn record_seeds() -> Vec<Seed> {
     let bucket = BucketRecord {
         document_changes: 3,
+        object_lock: Some(ObjectLockConfiguration {
+            default_retention: Some(DefaultRetention {
+                mode: RetentionMode::Compliance,
+                period: RetentionPeriod::Days(30),
+            }),
+        }),
         id: BucketId(7),
         owner: "0123".to_owned(),
         created_ms: 1_700_000_000_000,
@@ -215,6 +236,11 @@ fn record_seeds() -> Vec<Seed> {
         headers: vec![pair("cache-control", "no-store")],
         metadata: vec![pair("a", "b")],
         tags: vec![("k".to_owned(), String::new())],
+        retention: Some(Retention {
+            mode: RetentionMode::Compliance,
+            until_ms: 1_800_000_000_000,
+        }),
+        legal_hold: Some(LegalHold::Off),
         unknown: UnknownFields::default(),
     };
     let part = PartRecord {
@@ -225,7 +251,14 @@ fn record_seeds() -> Vec<Seed> {
         placement: Placement::Extents(vec![EXTENT]),
         unknown: UnknownFields::default(),
     };
-    let equal_parts = Layout::of_parts((1..=12).map(|number| (number, 5 << 20)));
+    let mut equal_parts = Layout::of_parts((1..=12).map(|number| (number, 5 << 20)));
+    equal_parts.completed_time = 1_700_000_000_123 << 16;
+    let progress = LifecycleProgress {
+        began_ms: 1_700_000_000_123,
+        document_changes: 3,
+        after_key: Some(Bytes::from_static(b"logs/7")),
+        ..LifecycleProgress::default()
+    };
     let gaps = Layout::of_parts([(1, 5 << 20), (3, 5 << 20), (4, 6 << 20), (9, 1), (10, 0)]);
     let event = EventRecord {
         kind: 1,
@@ -281,6 +314,11 @@ fn record_seeds() -> Vec<Seed> {
             "layout_row",
             "unknown-field.bin",
             unknown_field(gaps.encode()),
+        ),
+        (
+            "lifecycle_row",
+            "under-way.bin",
+            unknown_field(progress.encode()),
         ),
         (
             "garbage_row",

@@ -109,6 +109,7 @@ pub fn list_xml_1000(repetitions: usize) {
         owner: None,
         checksum_algorithm: Some(Cow::Borrowed("CRC64NVME")),
         checksum_type: Some(Cow::Borrowed("FULL_OBJECT")),
+        restore_status: None,
     });
     let page = ListObjectsV2 {
         name: Cow::Borrowed("bucket"),

@@ -8,6 +8,7 @@ use std::time::Instant;
 use oncilla_blob::{SYNC_SECONDS_BOUNDS, VolumeStats};
 use oncilla_meta::EngineStats;
 use oncilla_store::collector::CollectorStats;
+use oncilla_store::lifecycle::LifecycleStats;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -252,6 +253,106 @@ impl Collector for GarbageCollector {
     }
 }
 
+/// Shows what the lifecycle worker counts.
+pub fn lifecycle(read: impl Fn() -> LifecycleStats + Send + Sync + 'static) -> Box<dyn Collector> {
+    Box::new(LifecycleCollector {
+        read: Box::new(read),
+    })
+}
+
+struct LifecycleCollector {
+    read: Box<dyn Fn() -> LifecycleStats + Send + Sync>,
+}
+
+impl fmt::Debug for LifecycleCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LifecycleCollector").finish_non_exhaustive()
+    }
+}
+
+impl Collector for LifecycleCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let stats = (self.read)();
+        for (name, help, grows, value) in [
+            (
+                "lifecycle_expired_objects",
+                "Current versions that lifecycle rules expired",
+                true,
+                stats.expired_objects,
+            ),
+            (
+                "lifecycle_expired_versions",
+                "Noncurrent versions that lifecycle rules deleted",
+                true,
+                stats.expired_versions,
+            ),
+            (
+                "lifecycle_expired_markers",
+                "Delete markers that lifecycle rules deleted",
+                true,
+                stats.expired_markers,
+            ),
+            (
+                "lifecycle_aborted_uploads",
+                "Uploads that lifecycle rules aborted",
+                true,
+                stats.aborted_uploads,
+            ),
+            (
+                "lifecycle_transitions",
+                "Versions that lifecycle rules moved to another storage class",
+                true,
+                stats.transitions,
+            ),
+            (
+                "lifecycle_expired_bytes",
+                "Bytes of the versions that lifecycle rules deleted",
+                true,
+                stats.expired_bytes,
+            ),
+            (
+                "lifecycle_transitioned_bytes",
+                "Bytes of the versions that lifecycle rules moved",
+                true,
+                stats.transitioned_bytes,
+            ),
+            (
+                "lifecycle_rows",
+                "Versions and uploads that the lifecycle worker looked at",
+                true,
+                stats.rows,
+            ),
+            (
+                "lifecycle_passes",
+                "Passes of the lifecycle worker over a bucket",
+                true,
+                stats.passes,
+            ),
+            (
+                "lifecycle_failures",
+                "Actions and passes of the lifecycle worker that ended with an error",
+                true,
+                stats.failures,
+            ),
+            (
+                "lifecycle_last_pass_timestamp_seconds",
+                "When the last pass over a bucket ended; 0 before the first",
+                false,
+                stats.last_pass_ms / 1_000,
+            ),
+            (
+                "lifecycle_lag_seconds",
+                "How long the bucket waited for its pass that waited longest in the last round",
+                false,
+                stats.lag_ms / 1_000,
+            ),
+        ] {
+            encode_figure(&mut encoder, name, help, grows, value)?;
+        }
+        Ok(())
+    }
+}
+
 /// The encoder takes the count of each bucket alone, where engines report cumulative counts.
 fn encode_histogram(
     encoder: &mut DescriptorEncoder<'_>,
@@ -394,8 +495,17 @@ mod tests {
             bytes_waiting: 4,
             failures: 5,
         }));
+        metrics.register_collector(lifecycle(|| LifecycleStats {
+            expired_objects: 6,
+            last_pass_ms: 7_999,
+            lag_ms: 8_000,
+            ..LifecycleStats::default()
+        }));
         let page = metrics.encode().unwrap();
         for line in [
+            "oncilla_lifecycle_expired_objects_total 6",
+            "oncilla_lifecycle_last_pass_timestamp_seconds 7",
+            "oncilla_lifecycle_lag_seconds 8",
             "oncilla_volume_sync_seconds_bucket{le=\"0.00005\"} 2",
             "oncilla_volume_sync_seconds_bucket{le=\"0.001\"} 5",
             "oncilla_volume_sync_seconds_bucket{le=\"10.0\"} 5",

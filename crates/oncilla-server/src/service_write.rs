@@ -113,9 +113,11 @@ impl ServiceWrite<'_> {
         match put.await {
             Ok(_) => Ok(()),
             Err(PutObjectError::NoSuchBucket) => Err(WriteRefused::NoTarget),
-            Err(error @ (PutObjectError::Condition(_) | PutObjectError::Fault(_))) => {
-                Err(failed(&error))
-            }
+            Err(
+                error @ (PutObjectError::Condition(_)
+                | PutObjectError::Locked(_)
+                | PutObjectError::Fault(_)),
+            ) => Err(failed(&error)),
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod s3_support;
 
+use oncilla_hash::{Checksum, ChecksumAlgorithm};
 use oncilla_iam::Role;
 use oncilla_wire::operation::{Level, Operation};
 use s3_support::{Call, Reply, User, World, complete, delete, get, head, part_element, post, put};
@@ -40,6 +41,10 @@ fn presigned(operation: Operation, name: &'static str, call: fn(&Scene) -> Call)
 }
 
 const SECRET: &str = "/bucket/secret";
+/// Has a retention and a legal hold that is off.
+const LOCKED: &str = "/bucket/secret-locked";
+/// Is archived.
+const COLD: &str = "/bucket/secret-cold";
 const WEBSITE: &str = "website";
 const WEBSITE_CONFIGURATION: &str = "<WebsiteConfiguration><IndexDocument><Suffix>index.html</Suffix></IndexDocument></WebsiteConfiguration>";
 const SELECT: &str = "<SelectObjectContentRequest><Expression>SELECT * FROM S3Object</Expression>\
@@ -139,6 +144,57 @@ fn paths() -> Vec<Path> {
         path(O::PutObjectAcl, "ACL of a version set", |scene| {
             put(&scene.version("acl&"), "").header("x-amz-acl", "public-read")
         }),
+        path(O::GetObjectRetention, "retention", |_| {
+            get("/bucket/secret-locked?retention")
+        }),
+        path(O::GetObjectRetention, "retention of a version", |scene| {
+            get(&scene.locked("retention&"))
+        }),
+        path(O::PutObjectRetention, "retention set", |_| {
+            put_summed("/bucket/secret-locked?retention", LONGER)
+        }),
+        path(
+            O::PutObjectRetention,
+            "retention of a version ended",
+            |scene| put_summed(&scene.locked("retention&"), "<Retention/>").bypassing(),
+        ),
+        path(O::GetObjectLegalHold, "legal hold", |_| {
+            get("/bucket/secret-locked?legal-hold")
+        }),
+        path(O::PutObjectLegalHold, "legal hold set", |_| {
+            put_summed("/bucket/secret-locked?legal-hold", HOLD_ON)
+        }),
+        path(O::DeleteObject, "DELETE of a locked version", |scene| {
+            delete(&scene.locked("")).bypassing()
+        }),
+        path(
+            O::DeleteObjects,
+            "multi-delete of a locked version",
+            |scene| {
+                let id = &scene.locked_id;
+                let document = format!(
+                    "<Delete><Object><Key>secret-locked</Key><VersionId>{id}</VersionId></Object></Delete>"
+                );
+                post("/bucket?delete", document).bypassing()
+            },
+        ),
+        path(O::PutObject, "PUT with a legal hold", |_| {
+            put_summed(SECRET, "other").header("x-amz-object-lock-legal-hold", "OFF")
+        }),
+        path(O::RestoreObject, "restored", |_| {
+            post("/bucket/secret-cold?restore", RESTORE)
+        }),
+        path(O::RenameObject, "renamed", |_| {
+            put("/bucket/renamed?renameObject", "").header("x-amz-rename-source", SECRET)
+        }),
+        path(O::RenameObject, "renamed over it", |_| {
+            put("/bucket/secret?renameObject", "").header("x-amz-rename-source", "/bucket/open")
+        }),
+        path(O::CopyObject, "renamed by a copy", |_| {
+            put("/bucket/renamed", "")
+                .header("x-amz-copy-source", SECRET)
+                .header("x-tigris-rename", "true")
+        }),
         path(O::DeleteObject, "DELETE", |_| delete(SECRET)),
         path(O::DeleteObject, "DELETE of a version", |scene| {
             delete(&scene.version(""))
@@ -176,6 +232,30 @@ fn paths() -> Vec<Path> {
     ]
 }
 
+const RETENTION: &str = "<Retention><Mode>GOVERNANCE</Mode>\
+    <RetainUntilDate>2023-12-01T00:00:00.000Z</RetainUntilDate></Retention>";
+const LONGER: &str = "<Retention><Mode>GOVERNANCE</Mode>\
+    <RetainUntilDate>2023-12-02T00:00:00.000Z</RetainUntilDate></Retention>";
+const HOLD_ON: &str = "<LegalHold><Status>ON</Status></LegalHold>";
+const HOLD_OFF: &str = "<LegalHold><Status>OFF</Status></LegalHold>";
+const RESTORE: &str = "<RestoreRequest><Days>1</Days></RestoreRequest>";
+
+/// A body whose digest is sent along.
+fn put_summed(target: &str, body: &'static str) -> Call {
+    let digest = Checksum::of(ChecksumAlgorithm::Crc32, body.as_bytes());
+    put(target, body).header("x-amz-checksum-crc32", &digest.to_base64())
+}
+
+trait Bypassing {
+    fn bypassing(self) -> Self;
+}
+
+impl Bypassing for Call {
+    fn bypassing(self) -> Self {
+        self.header("x-amz-bypass-governance-retention", "true")
+    }
+}
+
 fn with_attributes(call: Call) -> Call {
     call.header("x-amz-object-attributes", "ETag")
 }
@@ -184,6 +264,8 @@ fn with_attributes(call: Call) -> Call {
 struct Scene {
     world: World,
     version_id: String,
+    /// The version of the locked object.
+    locked_id: String,
     etag: String,
     /// Of uploads to `open` and `secret`; the second has a part.
     uploads: [String; 2],
@@ -192,15 +274,14 @@ struct Scene {
 const ALLOW_ALL: &str = r#"{"Effect": "Allow", "Principal": "*", "Action": "s3:*",
     "Resource": ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"]}"#;
 const DENY_SECRET: &str = r#"{"Effect": "Deny", "Principal": "*", "Action": "s3:*",
-    "Resource": "arn:aws:s3:::bucket/secret"}"#;
+    "Resource": "arn:aws:s3:::bucket/secret*"}"#;
 
 impl Scene {
     async fn new() -> Self {
         let world = World::new().await;
-        world.succeed(put("/bucket", "")).await;
-        let versioning =
-            "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
-        world.succeed(put("/bucket?versioning", versioning)).await;
+        // It keeps versions too.
+        let bucket = put("/bucket", "").header("x-amz-bucket-object-lock-enabled", "true");
+        world.succeed(bucket).await;
         world
             .succeed(put("/bucket?website", WEBSITE_CONFIGURATION))
             .await;
@@ -208,6 +289,14 @@ impl Scene {
         let secret = put(SECRET, "secret").header("x-amz-tagging", "kept=yes");
         let secret = world.succeed(secret).await;
         let version_id = secret.header("x-amz-version-id").unwrap().to_owned();
+        let locked = world.succeed(put(LOCKED, "locked")).await;
+        let locked_id = locked.header("x-amz-version-id").unwrap().to_owned();
+        for (query, document) in [("retention", RETENTION), ("legal-hold", HOLD_OFF)] {
+            let set = put_summed(&format!("{LOCKED}?{query}"), document);
+            world.succeed(set).await;
+        }
+        let cold = put(COLD, "cold").header("x-amz-storage-class", "GLACIER");
+        world.succeed(cold).await;
         let mut uploads = [const { String::new() }; 2];
         let mut etag = String::new();
         for (upload, key) in uploads.iter_mut().zip(["open", "secret"]) {
@@ -222,6 +311,7 @@ impl Scene {
         Self {
             world,
             version_id,
+            locked_id,
             etag,
             uploads,
         }
@@ -229,6 +319,10 @@ impl Scene {
 
     fn version(&self, query: &str) -> String {
         format!("{SECRET}?{query}versionId={}", self.version_id)
+    }
+
+    fn locked(&self, query: &str) -> String {
+        format!("{LOCKED}?{query}versionId={}", self.locked_id)
     }
 
     fn part(&self, key: &str) -> String {
@@ -261,6 +355,8 @@ impl Scene {
             "/bucket?uploads",
             "/bucket/secret?tagging",
             "/bucket/secret?acl",
+            "/bucket/secret-locked?retention",
+            "/bucket/secret-locked?legal-hold",
         ] {
             seen.push(self.world.succeed(get(target)).await.text());
         }
@@ -326,6 +422,7 @@ async fn what_a_policy_denies_is_denied_on_every_path() {
             assert_eq!(after[0], "secret", "{} by {who}", path.name);
             assert!(after[3].contains("kept"), "{} by {who}", path.name);
             assert!(!after[4].contains("AllUsers"), "{} by {who}", path.name);
+            assert_eq!(before[5..7], after[5..7], "{} by {who}", path.name);
             for (before, after) in before.iter().zip(&after) {
                 let count = |text: &String| text.matches("</").count();
                 assert_eq!(

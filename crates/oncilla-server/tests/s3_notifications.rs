@@ -12,8 +12,10 @@ mod s3_support;
 
 use std::time::Duration;
 
+use oncilla_hash::{Checksum, ChecksumAlgorithm};
 use oncilla_server::jobs::Jobs;
 use oncilla_server::notifications::{Deliverer, DeliveryOptions, MessageFormat, Target, Targets};
+use oncilla_store::lifecycle::Calendar;
 use receiver::{Behaviour, Receiver};
 use s3_support::{World, delete, get, post, put};
 use serde_json::Value;
@@ -303,6 +305,82 @@ async fn every_kind_of_change_is_told() {
         found("ObjectRemoved:Delete copy")["s3"]["object"].get("size"),
         None
     );
+}
+
+#[tokio::test]
+async fn appending_renaming_restoring_and_lifecycle_rules_are_told() {
+    let receiver = Receiver::start().await;
+    let world = world_with(&receiver).await;
+    world.succeed(put("/bkt/a", "1")).await;
+    let cold = put("/bkt/cold", "1").header("x-amz-storage-class", "GLACIER");
+    world.succeed(cold).await;
+    world.succeed(put("/bkt/old/x", "1")).await;
+    world.succeed(put("/bkt/warm/x", "1")).await;
+    let all = [
+        "s3:ObjectCreated:*",
+        "s3:ObjectRemoved:*",
+        "s3:ObjectRestore:*",
+        "s3:LifecycleExpiration:*",
+        "s3:LifecycleTransition",
+    ];
+    configure(&world, &all, "").await;
+    let appended = put("/bkt/a", "2").header("x-amz-write-offset-bytes", "1");
+    world.succeed(appended).await;
+    let renamed = put("/bkt/b?renameObject", "").header("x-amz-rename-source", "/bkt/a");
+    world.succeed(renamed).await;
+    let restore = "<RestoreRequest><Days>1</Days></RestoreRequest>";
+    world.succeed(post("/bkt/cold?restore", restore)).await;
+    let rule = |prefix: &str, action: &str| {
+        format!(
+            "<Rule><ID>{prefix}</ID><Filter><Prefix>{prefix}</Prefix></Filter>\
+             <Status>Enabled</Status>{action}</Rule>"
+        )
+    };
+    let document = format!(
+        "<LifecycleConfiguration>{}{}</LifecycleConfiguration>",
+        rule("old/", "<Expiration><Days>1</Days></Expiration>"),
+        rule(
+            "warm/",
+            "<Transition><Days>0</Days><StorageClass>GLACIER</StorageClass></Transition>"
+        )
+    );
+    let digest = Checksum::of(ChecksumAlgorithm::Crc32, document.as_bytes());
+    let rules = put("/bkt?lifecycle", document).header("x-amz-checksum-crc32", &digest.to_base64());
+    // Small objects move too.
+    let rules = rules.header(
+        "x-amz-transition-default-minimum-object-size",
+        "varies_by_storage_class",
+    );
+    world.succeed(rules).await;
+    let _jobs = deliver(&world, targets(&receiver, |_| {}), fast());
+    receiver
+        .until(|receiver| receiver.records().len() == 5)
+        .await;
+    world.advance_ms(3 * 86_400_000);
+    world.store.lifecycle_round(Calendar::REAL).await.unwrap();
+    receiver
+        .until(|receiver| receiver.records().len() == 7)
+        .await;
+    let records = receiver.records();
+    let mut told = names(&records);
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "LifecycleExpiration:Delete old/x",
+            "LifecycleTransition warm/x",
+            "ObjectCreated:Copy b",
+            "ObjectCreated:Put a",
+            "ObjectRemoved:Delete a",
+            "ObjectRestore:Completed cold",
+            "ObjectRestore:Post cold",
+        ]
+    );
+    let moved = records
+        .iter()
+        .find(|record| record["eventName"] == "LifecycleTransition");
+    let moved = moved.unwrap().to_string();
+    assert!(moved.contains("GLACIER"), "{moved}");
 }
 
 #[tokio::test]

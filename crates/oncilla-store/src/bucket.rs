@@ -17,10 +17,12 @@ use crate::rows::document::{DocumentKind, documents_of_bucket};
 use crate::rows::garbage::Garbage;
 use crate::rows::history::history_of_bucket;
 use crate::rows::key::{BucketId, successor};
+use crate::rows::lifecycle::lifecycle_key;
 use crate::rows::object::objects_of_bucket;
 use crate::rows::usage::{self, Counter, Counts};
 use crate::store::{CONFLICT_RETRIES_MAX, Store, is_empty, scan};
 use oncilla_wire::xml::acl::CannedAcl;
+use oncilla_wire::xml::object_lock::ObjectLockConfiguration;
 use oncilla_wire::xml::versioning::VersioningStatus;
 
 /// Most buckets cached: a few hundred bytes each.
@@ -49,9 +51,10 @@ impl Bucket {
         self.record.id
     }
 
-    /// That the bucket exists and treats superseded versions as it did when it was looked up.
+    /// That the bucket exists, treats superseded versions as it did when it was looked up, and locks
+    /// new ones as it did.
     pub(crate) fn unchanged(&self) -> Precondition {
-        let value = bucket_name_value(&self.name, self.record.versioning);
+        let value = bucket_name_value(&self.name, &self.record);
         Precondition::Equals(bucket_name_key(self.record.id), value)
     }
 }
@@ -73,6 +76,8 @@ pub struct NewBucket {
     pub tags: Vec<(String, String)>,
     /// Documents that it has from the start, each of a kind of which there is one.
     pub documents: Vec<(DocumentKind, NewDocument)>,
+    /// Whether it has Object Lock, and so keeps versions.
+    pub object_lock: bool,
     /// What else must hold, such as that the owner's account exists.
     pub require: Vec<Precondition>,
 }
@@ -117,6 +122,32 @@ pub enum DeleteBucketError {
     /// A failure beneath.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+/// Why the way in which a bucket keeps or locks versions was not changed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SetVersionsError {
+    /// The bucket is gone.
+    #[error("no such bucket")]
+    NoSuchBucket,
+    /// Object Lock needs versioning, which is not enabled.
+    #[error("versioning is not enabled")]
+    NotVersioned,
+    /// The bucket has Object Lock, so versioning stays enabled.
+    #[error("the bucket has object lock")]
+    HasObjectLock,
+    /// A failure beneath.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<BucketError> for SetVersionsError {
+    fn from(error: BucketError) -> Self {
+        match error {
+            BucketError::NoSuchBucket => Self::NoSuchBucket,
+            BucketError::Fault(fault) => Self::Fault(fault),
+        }
+    }
 }
 
 /// Which buckets to list.
@@ -179,8 +210,12 @@ impl Store {
                 acl: new.acl,
                 public_objects: new.public_objects,
                 tags: new.tags.clone(),
-                versioning: VersioningStatus::Unversioned,
+                versioning: match new.object_lock {
+                    true => VersioningStatus::Enabled,
+                    false => VersioningStatus::Unversioned,
+                },
                 document_changes: 0,
+                object_lock: new.object_lock.then(ObjectLockConfiguration::default),
                 unknown: UnknownFields::default(),
             };
             let mut mutation = Mutation::new();
@@ -192,7 +227,7 @@ impl Store {
                 .put(
                     Space::Records,
                     bucket_name_key(record.id),
-                    bucket_name_value(&new.name, record.versioning),
+                    bucket_name_value(&new.name, &record),
                 )
                 .put(
                     Space::Records,
@@ -254,25 +289,83 @@ impl Store {
     }
 
     /// Changes a bucket's record by `change`, which may be called again if another change came
-    /// first.
+    /// first. How it keeps and locks versions stays: see [`Store::set_versioning`] and
+    /// [`Store::set_object_lock`].
     pub async fn update_bucket(
         &self,
         name: &str,
         change: impl Fn(&mut BucketRecord),
     ) -> Result<Bucket, BucketError> {
+        let keeping_versions = |record: &mut BucketRecord| {
+            let (versioning, object_lock) = (record.versioning, record.object_lock);
+            change(record);
+            record.versioning = versioning;
+            record.object_lock = object_lock;
+            Ok(())
+        };
+        self.change_bucket(name, keeping_versions).await
+    }
+
+    /// Enables or suspends versioning.
+    pub async fn set_versioning(
+        &self,
+        bucket: &Bucket,
+        versioning: VersioningStatus,
+    ) -> Result<Bucket, SetVersionsError> {
+        let change = |record: &mut BucketRecord| {
+            if record.id != bucket.id() {
+                return Err(SetVersionsError::NoSuchBucket);
+            }
+            // Without versioning a write would replace what may be locked.
+            if record.object_lock.is_some() && versioning != VersioningStatus::Enabled {
+                return Err(SetVersionsError::HasObjectLock);
+            }
+            record.versioning = versioning;
+            Ok(())
+        };
+        self.change_bucket(&bucket.name, change).await
+    }
+
+    /// Enables Object Lock, which cannot be taken back, or changes the retention of new versions.
+    pub async fn set_object_lock(
+        &self,
+        bucket: &Bucket,
+        configuration: ObjectLockConfiguration,
+    ) -> Result<Bucket, SetVersionsError> {
+        let change = |record: &mut BucketRecord| {
+            if record.id != bucket.id() {
+                return Err(SetVersionsError::NoSuchBucket);
+            }
+            if record.versioning != VersioningStatus::Enabled {
+                return Err(SetVersionsError::NotVersioned);
+            }
+            record.object_lock = Some(configuration);
+            Ok(())
+        };
+        self.change_bucket(&bucket.name, change).await
+    }
+
+    async fn change_bucket<E>(
+        &self,
+        name: &str,
+        change: impl Fn(&mut BucketRecord) -> Result<(), E>,
+    ) -> Result<Bucket, E>
+    where
+        E: From<BucketError> + From<Fault>,
+    {
         let key = bucket_key(name);
         let _forget_when_dropped = self.inner.buckets.forget_when_dropped();
         for _ in 0..CONFLICT_RETRIES_MAX {
             let row = self.get(&key).await?.ok_or(BucketError::NoSuchBucket)?;
             let mut record = BucketRecord::decode(row.clone()).map_err(Fault::from)?;
-            let versioning_before = record.versioning;
-            change(&mut record);
+            let value_before = bucket_name_value(name, &record);
+            change(&mut record)?;
             let mut mutation = Mutation::new();
             mutation
                 .require(Precondition::Equals(key.clone(), row))
                 .put(Space::Records, key.clone(), record.encode());
-            if record.versioning != versioning_before {
-                let value = bucket_name_value(name, record.versioning);
+            let value = bucket_name_value(name, &record);
+            if value != value_before {
                 mutation.put(Space::Records, bucket_name_key(record.id), value);
             }
             let time = self.inner.clock.tick();
@@ -291,6 +384,13 @@ impl Store {
     /// The bucket as it is now; `None` if it is gone, even if another has its name.
     pub(crate) async fn same_bucket(&self, bucket: &Bucket) -> Result<Option<Bucket>, Fault> {
         self.bucket_of_id(&bucket.name, bucket.id()).await
+    }
+
+    /// Whether writes that went by `bucket` would be refused: it is gone, or treats versions
+    /// otherwise by now.
+    pub(crate) async fn has_changed(&self, bucket: &Bucket) -> Result<bool, Fault> {
+        let row = self.get(&bucket_name_key(bucket.id())).await?;
+        Ok(row != Some(bucket_name_value(&bucket.name, &bucket.record)))
     }
 
     /// The bucket of this name, if it has this identity.
@@ -336,6 +436,7 @@ impl Store {
                 .delete(Space::Records, key.clone())
                 .delete(Space::Records, bucket_name_key(record.id))
                 .delete(Space::Records, bucket_by_owner_key(&record.owner, name));
+            mutation.delete(Space::Records, lifecycle_key(record.id));
             for counter in Counter::ALL {
                 mutation.delete(Space::Records, counter.key(record.id));
             }

@@ -1,8 +1,8 @@
 //! The one clock of the store: wall time for people, hybrid-logical time for order.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, LazyLock};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::rows::key::UniqueId;
 
@@ -10,6 +10,12 @@ use crate::rows::key::UniqueId;
 pub trait WallClock: Send + Sync + 'static {
     /// Unix milliseconds.
     fn now_ms(&self) -> u64;
+
+    /// The Unix milliseconds that have come for certain, by which locks end: at most
+    /// [`WallClock::now_ms`], and not moved forward by somebody who sets the clock.
+    fn certain_ms(&self) -> u64 {
+        self.now_ms()
+    }
 }
 
 /// The system's clock.
@@ -20,6 +26,18 @@ impl WallClock for SystemClock {
     fn now_ms(&self) -> u64 {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         since_epoch.map_or(0, |duration| duration.as_millis() as u64)
+    }
+
+    /// What the clock said when this process first asked, and the time that the process has run
+    /// since. A clock that is set forward does not count until the next start, and one that is set
+    /// back counts at once: so whatever is done to the clock of a running server, locks end late and
+    /// never early. (A machine that slept, or whose clock was wrong at the start, ends them late too.)
+    fn certain_ms(&self) -> u64 {
+        static START: LazyLock<(Instant, u64)> =
+            LazyLock::new(|| (Instant::now(), SystemClock.now_ms()));
+        let (since, start_ms) = *START;
+        let passed_ms = since.elapsed().as_millis() as u64;
+        start_ms.saturating_add(passed_ms).min(self.now_ms())
     }
 }
 
@@ -37,6 +55,8 @@ pub struct Clock {
 impl Clock {
     /// A clock that will only give times later than `last_time`.
     pub fn new(wall: Arc<dyn WallClock>, last_time: u64) -> Self {
+        // So that a clock that measures from its first use begins now.
+        let _ = wall.certain_ms();
         Self {
             wall,
             last: Arc::new(AtomicU64::new(last_time)),
@@ -46,6 +66,11 @@ impl Clock {
     /// Wall time in Unix milliseconds.
     pub fn now_ms(&self) -> u64 {
         self.wall.now_ms()
+    }
+
+    /// The Unix milliseconds that have come for certain: see [`WallClock::certain_ms`].
+    pub fn certain_ms(&self) -> u64 {
+        self.wall.certain_ms()
     }
 
     /// The next hybrid-logical time: milliseconds in the upper 48 bits, a counter in the lower 16.
@@ -81,6 +106,16 @@ mod tests {
     impl WallClock for Stepped {
         fn now_ms(&self) -> u64 {
             self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn what_is_certain_never_is_ahead_of_the_clock() {
+        for _ in 0..1_000 {
+            let certain_ms = SystemClock.certain_ms();
+            let now_ms = SystemClock.now_ms();
+            assert!(certain_ms <= now_ms);
+            assert!(now_ms - certain_ms < 60_000);
         }
     }
 

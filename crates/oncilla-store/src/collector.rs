@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use oncilla_blob::{Extent, Released, VolumeId, WriteError};
-use oncilla_meta::{Mutation, Reader, Space};
+use oncilla_meta::{CommitOutcome, Mutation, Precondition, Reader, Space};
 
 use crate::bucket::next_key;
 use crate::fault::Fault;
@@ -28,6 +28,7 @@ use crate::rows::reference::{
     decode_extent_reference, references_into_volume, references_to_extent, references_to_upload,
     volume_swept_key,
 };
+use crate::rows::rename_token::rename_tokens_of_bucket;
 use crate::rows::upload::{split_upload_key, uploads_of_bucket};
 use crate::store::{Store, is_empty, scan};
 
@@ -218,6 +219,11 @@ impl Store {
 
     /// Frees the parts of an upload that no object refers to and that is not open.
     async fn free_upload(&self, upload: UniqueId) -> Result<Handled, Fault> {
+        // Looked at before the references too: who writes an object's bytes again holds the parts by a pin
+        // until a reference does, and readers take theirs before they look whether there is one.
+        if self.inner.upload_pins.is_pinned(upload) {
+            return Ok(Handled::InUse);
+        }
         let engine: &dyn Reader = &*self.inner.engine;
         if !is_empty(engine, references_to_upload(upload)).await? {
             return Ok(Handled::Done);
@@ -225,7 +231,7 @@ impl Store {
         if self.inner.upload_pins.is_pinned(upload) {
             return Ok(Handled::InUse);
         }
-        self.free_parts(upload, &Layout::default()).await?;
+        self.free_parts(upload, &Layout::default(), None).await?;
         let mut mutation = Mutation::new();
         mutation.delete(Space::Records, layout_key(upload));
         self.inner.engine.commit(mutation).await?;
@@ -235,15 +241,32 @@ impl Store {
     /// Frees the parts that a completed upload's object does not have. Readers never see them.
     async fn free_unused_parts(&self, upload: UniqueId) -> Result<Handled, Fault> {
         // Without a layout the upload is gone altogether, and so are its parts.
-        if let Some(layout) = self.get(&layout_key(upload)).await? {
-            self.free_parts(upload, &Layout::decode(layout)?).await?;
+        let Some(row) = self.get(&layout_key(upload)).await? else {
+            return Ok(Handled::Done);
+        };
+        let layout = Layout::decode(row.clone())?;
+        // A part that is appended meanwhile is in the next layout.
+        let unchanged = Precondition::Equals(layout_key(upload), row);
+        match self.free_parts(upload, &layout, Some(unchanged)).await? {
+            true => Ok(Handled::Done),
+            false => Ok(Handled::InUse),
         }
-        Ok(Handled::Done)
     }
 
     /// Frees the parts of an upload but for those in `keep`, in steps of bounded size: a part may
-    /// have many extents, and a mutation only so many operations.
-    async fn free_parts(&self, upload: UniqueId, keep: &Layout) -> Result<(), Fault> {
+    /// have many extents, and a mutation only so many operations. Stops, and says false, when what
+    /// it requires does not hold any more.
+    async fn free_parts(
+        &self,
+        upload: UniqueId,
+        keep: &Layout,
+        require: Option<Precondition>,
+    ) -> Result<bool, Fault> {
+        let commit = async |mut mutation: Mutation| {
+            mutation.preconditions.extend(require.clone());
+            let outcome = self.inner.engine.commit(mutation).await?;
+            Ok::<_, Fault>(matches!(outcome, CommitOutcome::Committed { .. }))
+        };
         let (mut start, end) = parts_after(upload, 0);
         loop {
             let page = self
@@ -260,18 +283,16 @@ impl Store {
                 let part = PartRecord::decode(row.value.clone())?;
                 mutation.delete(Space::Records, row.key.clone());
                 self.drop_placement(&mut mutation, &part.placement, upload)?;
-                if mutation.puts.len() + mutation.deletes.len() >= OPERATIONS_PER_STEP {
-                    self.inner
-                        .engine
-                        .commit(std::mem::take(&mut mutation))
-                        .await?;
+                let is_full = mutation.puts.len() + mutation.deletes.len() >= OPERATIONS_PER_STEP;
+                if is_full && !commit(std::mem::take(&mut mutation)).await? {
+                    return Ok(false);
                 }
             }
-            if !mutation.is_empty() {
-                self.inner.engine.commit(mutation).await?;
+            if !mutation.is_empty() && !commit(mutation).await? {
+                return Ok(false);
             }
             let Some(last) = page.rows.last().filter(|_| page.more) else {
-                return Ok(());
+                return Ok(true);
             };
             start = next_key(&last.key);
         }
@@ -289,6 +310,26 @@ impl Store {
             for row in page.rows {
                 let (_, _, upload) = split_upload_key(&row.key)?;
                 self.drop_upload(row.key, row.value, upload).await?;
+            }
+            if !page.more {
+                break;
+            }
+        }
+        self.forget_rename_tokens(bucket).await
+    }
+
+    /// Removes the tokens that renames in a deleted bucket came with.
+    async fn forget_rename_tokens(&self, bucket: BucketId) -> Result<Handled, Fault> {
+        let (start, end) = rename_tokens_of_bucket(bucket);
+        loop {
+            let page = scan(start.clone(), end.clone(), ROWS_PER_STEP);
+            let page = self.inner.engine.scan(page).await?;
+            let mut mutation = Mutation::new();
+            for row in page.rows {
+                mutation.delete(Space::Records, row.key);
+            }
+            if !mutation.is_empty() {
+                self.inner.engine.commit(mutation).await?;
             }
             if !page.more {
                 return Ok(Handled::Done);

@@ -7,7 +7,7 @@
 //!
 //! [`Store`] is the door. Its methods are grouped as the S3 API groups its operations:
 //! [`bucket`] (with its configuration [`documents`]), [`object`], [`multipart`], [`list`]; what becomes of superseded versions is in
-//! [`history`]. [`check`] verifies a store as a whole.
+//! [`history`], and which of them may not go away in [`object_lock`]. [`check`] verifies a store as a whole.
 
 pub mod bucket;
 pub mod check;
@@ -20,10 +20,12 @@ pub mod events;
 mod fault;
 pub mod history;
 pub mod inventory;
+pub mod lifecycle;
 pub mod list;
 mod locks;
 pub mod multipart;
 pub mod object;
+pub mod object_lock;
 mod pins;
 pub mod rows;
 mod store;
@@ -38,6 +40,7 @@ pub use documents::{Document, Documents, NewDocument};
 pub use etag::ETag;
 pub use events::{Cause, Origin};
 pub use fault::Fault;
+pub use object_lock::LockOverride;
 pub use rows::document::DocumentKind;
 pub use rows::history::DeleteMarker;
 pub use rows::key::UniqueId;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use oncilla_blob::Volumes;
+use oncilla_blob::{GroupId, Volumes};
 use oncilla_hash::ChecksumAlgorithm;
 use oncilla_hash::md5_lanes::Md5Kernel;
 use oncilla_meta::{
     CommitOutcome, Engine, LookupCache, Mutation, Precondition, Reader, Scan, Space,
 };
+use oncilla_wire::storage_class::StorageClass;
 
 use crate::bucket::{BUCKET_CACHED_FOR, BUCKETS_CACHED_MAX, Bucket};
 use crate::clock::{Clock, WallClock};
@@ -17,10 +18,12 @@ use crate::collector::CollectorState;
 use crate::content::{BodySource, ContentLimits, ContentWriter, HashThreads, hash_threads_default};
 use crate::events::Origin;
 use crate::fault::Fault;
+use crate::lifecycle::worker::LifecycleState;
 use crate::locks::KeyLocks;
 use crate::pins::UploadPins;
 use crate::rows::garbage::{Garbage, garbage_key};
 use crate::rows::key::{UniqueId, join, prefix};
+use crate::rows::object::storage_class_name;
 use crate::rows::placement::Placement;
 use crate::rows::{body, reference};
 
@@ -36,6 +39,12 @@ pub struct StoreOptions {
     /// that looked up a record and finds its bytes freed has to look again (`object/get.rs`), and
     /// what is looked up by a record that is held already (its layout, its parts) is still there.
     pub collect_grace: Duration,
+    /// How long it takes to restore an archived object. It is no work: S3 takes minutes to hours, and
+    /// clients that rely on being kept waiting can be.
+    pub restore_time: Duration,
+    /// Groups of volumes for objects of some classes, by the name of the group; those of other classes
+    /// lie together. Small bodies are kept in rows whatever their class.
+    pub class_groups: Vec<(StorageClass, String)>,
     /// Threads that compute the MD5 of uploads, several uploads at a time. With 0, each upload is
     /// hashed by the thread that receives it. The default is for this processor.
     pub hash_threads: usize,
@@ -47,6 +56,8 @@ impl Default for StoreOptions {
             inline_bytes_max: 16 << 10,
             extent_bytes_max: 256 << 20,
             collect_grace: Duration::from_secs(5),
+            restore_time: Duration::ZERO,
+            class_groups: Vec::new(),
             hash_threads: hash_threads_default(
                 Md5Kernel::detect(),
                 std::thread::available_parallelism().map_or(1, usize::from),
@@ -81,6 +92,8 @@ pub(crate) struct Inner {
     pub buckets: LookupCache<Bucket>,
     pub upload_pins: UploadPins,
     pub collector: CollectorState,
+    pub lifecycle: LifecycleState,
+    pub class_groups: Vec<(&'static str, GroupId)>,
     pub hash_threads: Arc<HashThreads>,
 }
 
@@ -98,7 +111,14 @@ impl Store {
             .map_or(0, u64::from_be_bytes);
         let clock = Clock::new(wall, highest.saturating_add(CLOCK_SLACK));
         let hash_threads = HashThreads::start(options.hash_threads)?;
+        let group_of = |(class, name): &(StorageClass, String)| match volumes.group(name) {
+            Some(group) => Ok((class.as_str(), group)),
+            None => Err(Fault::Failed(format!("there is no volume group {name}"))),
+        };
+        let class_groups: Result<Vec<_>, Fault> =
+            options.class_groups.iter().map(group_of).collect();
         let inner = Inner {
+            class_groups: class_groups?,
             engine,
             volumes,
             clock,
@@ -107,6 +127,7 @@ impl Store {
             buckets: LookupCache::new(BUCKETS_CACHED_MAX, BUCKET_CACHED_FOR),
             upload_pins: UploadPins::default(),
             collector: CollectorState::default(),
+            lifecycle: LifecycleState::default(),
             hash_threads,
         };
         Ok(Self {
@@ -144,7 +165,20 @@ impl Store {
         algorithm: ChecksumAlgorithm,
         with_sha256: bool,
     ) -> Result<ContentWriter, Fault> {
+        self.begin_content_of_class("", size, algorithm, with_sha256)
+            .await
+    }
+
+    /// As [`Store::begin_content`], where bytes of a storage class lie; empty for `STANDARD`.
+    pub async fn begin_content_of_class(
+        &self,
+        class: &str,
+        size: u64,
+        algorithm: ChecksumAlgorithm,
+        with_sha256: bool,
+    ) -> Result<ContentWriter, Fault> {
         let limits = ContentLimits {
+            group: self.group_of_class(class),
             inline_bytes_max: self.inner.options.inline_bytes_max,
             extent_bytes_max: self.inner.options.extent_bytes_max,
         };
@@ -159,6 +193,17 @@ impl Store {
             &self.inner.hash_threads,
         )
         .await
+    }
+
+    /// Where bytes of a storage class lie.
+    pub(crate) fn group_of_class(&self, class: &str) -> GroupId {
+        let groups = &self.inner.class_groups;
+        if groups.is_empty() {
+            return GroupId::DEFAULT;
+        }
+        let class = storage_class_name(class);
+        let found = groups.iter().find(|(name, _)| *name == class);
+        found.map_or(GroupId::DEFAULT, |(_, group)| *group)
     }
 
     pub(crate) async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Fault> {

@@ -13,7 +13,6 @@ use oncilla_meta::memory::MemoryEngine;
 use oncilla_store::Bucket;
 use oncilla_store::history::{ListVersionsQuery, VersionMarker};
 use oncilla_store::list::{After, Entry, ListQuery};
-use oncilla_store::rows::bucket::BucketRecord;
 use oncilla_store::rows::key::successor;
 use oncilla_wire::xml::versioning::VersioningStatus;
 use support::hooked::HookedEngine;
@@ -126,8 +125,8 @@ async fn versions_are_listed_as_the_definition_says() {
     let mut random = SeededRandom::new(seed("listing versions"));
     for world in World::every_kind().await {
         let bucket = world.bucket("one").await;
-        let enable = |record: &mut BucketRecord| record.versioning = VersioningStatus::Enabled;
-        let bucket = world.store.update_bucket(&bucket.name, enable).await;
+        let enabled = VersioningStatus::Enabled;
+        let bucket = world.store.set_versioning(&bucket, enabled).await;
         let bucket = bucket.unwrap();
         let mut keys = Vec::new();
         for _ in 0..150 {

@@ -12,8 +12,9 @@ use oncilla_store::multipart::{
     CompleteError, CompleteUpload, CompletedPart, UploadChecksum, UploadError,
 };
 use oncilla_store::rows::part::{PartRecord, part_key};
-use oncilla_store::{Bucket, ETag, UniqueId};
+use oncilla_store::{Bucket, ETag, LockOverride, UniqueId};
 use oncilla_wire::conditions::Conditions;
+use oncilla_wire::xml::versioning::VersioningStatus;
 use support::{
     Setup, World, bytes_of, get_range, if_absent, md5, named_part, read_to_end, unknown_id,
 };
@@ -370,4 +371,39 @@ async fn ten_thousand_parts_can_be_completed() {
         read_to_end(opened.read(range)).await.unwrap(),
         body[PART - 10..]
     );
+}
+
+/// A client that lost the answer repeats the completion when its object is history already.
+#[tokio::test]
+async fn a_completion_is_repeated_after_the_object_was_superseded() {
+    let world = World::memory().await;
+    let bucket = world.bucket("b").await;
+    let enabled = VersioningStatus::Enabled;
+    let bucket = world.store.set_versioning(&bucket, enabled).await.unwrap();
+    let upload = world.create_upload(&bucket, "k").await;
+    let part = world
+        .put_part(&upload, 1, &bytes_of(1, 9_000))
+        .await
+        .unwrap();
+    let parts = [(1, &part)];
+    let first = world.complete(&bucket, "k", &upload, &parts).await.unwrap();
+    let repeat = async || world.complete(&bucket, "k", &upload, &parts).await;
+    assert_eq!(repeat().await.unwrap(), first);
+    world.put(&bucket, "k", b"newer").await;
+    assert_eq!(repeat().await.unwrap(), first);
+    let none = Conditions::default();
+    world
+        .store
+        .delete_object(&bucket, b"k", &none)
+        .await
+        .unwrap();
+    assert_eq!(repeat().await.unwrap(), first);
+    let nothing = LockOverride::Nothing;
+    let deleted = world
+        .store
+        .delete_version(&bucket, b"k", first.version_id(), &none, nothing);
+    deleted.await.unwrap();
+    world.collect().await;
+    assert!(repeat().await.is_err());
+    world.assert_sound().await;
 }

@@ -11,6 +11,7 @@ use oncilla_store::object::{
 use oncilla_store::rows::placement::Placement;
 use oncilla_store::{Bucket, Declared, DigestMismatch, ETag, ObjectRecord, WriteContentError};
 use oncilla_wire::conditions::{ConditionFailure, Conditions};
+use oncilla_wire::object_lock::NewLock;
 use oncilla_wire::xml::acl::Acl;
 use support::{World, bytes_of, get_range, if_absent, if_match, md5, put};
 
@@ -140,6 +141,7 @@ async fn copy(
         metadata,
         tags: Directive::Copy,
         algorithm: None,
+        lock: NewLock::default(),
     };
     let copied = world.store.copy_object(copy, 5 << 30).await?;
     Ok(copied.record)

@@ -18,7 +18,7 @@ use oncilla_store::rows::history::{history_key, null_version_key};
 use oncilla_store::rows::object::object_key;
 use oncilla_store::rows::placement::Placement;
 use oncilla_store::rows::version_id::encode_null_time;
-use oncilla_store::{Bucket, ObjectRecord, VersionId};
+use oncilla_store::{Bucket, LockOverride, ObjectRecord, VersionId};
 use oncilla_wire::conditions::{Conditions, EtagCondition};
 use oncilla_wire::xml::versioning::VersioningStatus;
 use proptest::prelude::*;
@@ -269,10 +269,13 @@ impl Bench {
 
     async fn delete_version(&mut self, key: &'static str, id: VersionId) {
         let none = Conditions::default();
-        let deleted = self
-            .world
-            .store
-            .delete_version(&self.bucket, key.as_bytes(), id, &none);
+        let deleted = self.world.store.delete_version(
+            &self.bucket,
+            key.as_bytes(),
+            id,
+            &none,
+            LockOverride::Nothing,
+        );
         self.model.delete_version(key, id, &deleted.await.unwrap());
     }
 
@@ -401,12 +404,9 @@ impl Bench {
 }
 
 async fn set_versioning(world: &World, bucket: &Bucket, versioning: VersioningStatus) -> Bucket {
-    let change = |record: &mut oncilla_store::rows::bucket::BucketRecord| {
-        record.versioning = versioning;
-    };
     world
         .store
-        .update_bucket(&bucket.name, change)
+        .set_versioning(bucket, versioning)
         .await
         .unwrap()
 }
@@ -500,10 +500,16 @@ async fn a_bucket_with_versions_or_markers_is_not_empty() {
         let marker = marker.unwrap().version_id.unwrap();
         not_empty().await;
         let version = record.version_id();
-        let deleted = world.store.delete_version(&bucket, b"k", version, &none);
+        let deleted =
+            world
+                .store
+                .delete_version(&bucket, b"k", version, &none, LockOverride::Nothing);
         assert_eq!(deleted.await.unwrap().record, Some(record));
         not_empty().await;
-        let deleted = world.store.delete_version(&bucket, b"k", marker, &none);
+        let deleted =
+            world
+                .store
+                .delete_version(&bucket, b"k", marker, &none, LockOverride::Nothing);
         assert!(deleted.await.unwrap().delete_marker);
         world.store.delete_bucket(&bucket).await.unwrap();
         world.collect().await;
@@ -571,18 +577,56 @@ async fn conditions_see_the_newest_version() {
     // A deletion of one version is judged by that version.
     let version = first.version_id();
     let second_etag = if_match(oncilla_store::ETag::of_md5([1; 16]));
-    let refused = world
-        .store
-        .delete_version(&bucket, b"k", version, &second_etag);
+    let refused =
+        world
+            .store
+            .delete_version(&bucket, b"k", version, &second_etag, LockOverride::Nothing);
     assert!(matches!(
         refused.await,
         Err(DeleteObjectError::Condition(_))
     ));
     let etag = if_match(first.etag);
-    let deleted = world.store.delete_version(&bucket, b"k", version, &etag);
+    let deleted = world
+        .store
+        .delete_version(&bucket, b"k", version, &etag, LockOverride::Nothing);
     assert_eq!(deleted.await.unwrap().record, Some(first));
-    let again = world.store.delete_version(&bucket, b"k", version, &etag);
+    let again = world
+        .store
+        .delete_version(&bucket, b"k", version, &etag, LockOverride::Nothing);
     assert_eq!(again.await.unwrap().record, None);
+    world.assert_sound().await;
+}
+
+/// Two stores on one engine: another delete marker comes between the look and the commit.
+#[tokio::test]
+async fn a_deletion_judges_the_newest_delete_marker_at_the_commit() {
+    let hooked = HookedEngine::new(Arc::new(MemoryEngine::new()));
+    let mut world = World::on_engine(hooked.clone(), Setup::SMALL).await;
+    let bucket = world.bucket("b").await;
+    let enabled = VersioningStatus::Enabled;
+    let bucket = world.store.set_versioning(&bucket, enabled).await.unwrap();
+    world.put(&bucket, "k", b"body").await;
+    let none = Conditions::default();
+    let marker = world.store.delete_object(&bucket, b"k", &none).await;
+    assert!(marker.unwrap().delete_marker);
+    let other = world.store.clone();
+    world.reopen().await;
+    // Whoever deletes wants the delete marker to be of this very second.
+    let wanted = Conditions {
+        if_match_last_modified_ms: Some(1_700_000_000_000),
+        ..Conditions::default()
+    };
+    world.wall.advance(5_000);
+    let bucket_of_other = bucket.clone();
+    hooked.before_next_commit(async move {
+        // A second delete marker, five seconds later.
+        let none = Conditions::default();
+        let deleted = other.delete_object(&bucket_of_other, b"k", &none);
+        deleted.await.unwrap();
+    });
+    let refused = world.store.delete_object(&bucket, b"k", &wanted).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert!(!hooked.is_armed());
     world.assert_sound().await;
 }
 
@@ -612,15 +656,18 @@ async fn markers_that_are_gone_do_not_lose_versions() {
     };
     assert_eq!(behind(ids[2]).await, [(ids[3], false), (ids[4], false)]);
     for id in &ids[..3] {
-        let deleted = world.store.delete_version(&bucket, b"k", *id, &none);
+        let deleted = world
+            .store
+            .delete_version(&bucket, b"k", *id, &none, LockOverride::Nothing);
         assert!(deleted.await.unwrap().record.is_some());
     }
     // What followed the marker is the newest now.
     assert_eq!(behind(ids[2]).await, [(ids[3], true), (ids[4], false)]);
     assert_eq!(behind(VersionId::Null).await, []);
-    let deleted = world
-        .store
-        .delete_version(&bucket, b"k", VersionId::Null, &none);
+    let deleted =
+        world
+            .store
+            .delete_version(&bucket, b"k", VersionId::Null, &none, LockOverride::Nothing);
     deleted.await.unwrap();
     assert_eq!(behind(VersionId::Null).await, [(ids[3], true)]);
 }
@@ -690,7 +737,7 @@ async fn nothing_walks_the_versions_of_a_key() {
         let found = store.object(&bucket, b"k").await;
         assert!(matches!(found, Err(GetObjectError::Deleted(_))));
         let marker = marker.version_id.unwrap();
-        let deleted = store.delete_version(&bucket, b"k", marker, &none);
+        let deleted = store.delete_version(&bucket, b"k", marker, &none, LockOverride::Nothing);
         assert!(deleted.await.unwrap().delete_marker);
         let newest = store.object(&bucket, b"k").await.unwrap();
         assert_eq!(Some(&newest.version_id()), ids.last());
@@ -698,7 +745,7 @@ async fn nothing_walks_the_versions_of_a_key() {
     .await;
     budget(&hooked, "delete versions", async {
         for id in [middle, ids[VERSIONS - 1], ids[0]] {
-            let deleted = store.delete_version(&bucket, b"k", id, &none);
+            let deleted = store.delete_version(&bucket, b"k", id, &none, LockOverride::Nothing);
             assert!(deleted.await.unwrap().record.is_some());
         }
     })

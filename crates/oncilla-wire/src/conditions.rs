@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName};
 
 use crate::error::{S3Error, S3ErrorCode};
 use crate::header;
-use crate::time::parse_http_date;
+use crate::time::{parse_http_date, parse_iso8601};
 
 /// The most entity tags kept of one header; further ones are ignored. No client sends more than a few.
 const MAX_ETAGS: usize = 64;
@@ -112,6 +112,45 @@ impl Conditions {
             if_unmodified_since_ms: date(headers, &http::header::IF_UNMODIFIED_SINCE),
             if_match_last_modified_ms: date(headers, &header::X_AMZ_IF_MATCH_LAST_MODIFIED_TIME),
             if_match_size: size.and_then(|text| text.trim().parse().ok()),
+        }
+    }
+
+    /// The conditions of a DELETE. A read whose condition cannot be read is answered in full; a
+    /// deletion had better not happen.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a size or a time that cannot be read.
+    pub fn from_delete_headers(headers: &HeaderMap) -> Result<Self, S3Error> {
+        let mut conditions = Self::from_headers(headers);
+        let time = &header::X_AMZ_IF_MATCH_LAST_MODIFIED_TIME;
+        if conditions.if_match_last_modified_ms.is_none() {
+            conditions.if_match_last_modified_ms = iso_date(headers, time);
+        }
+        let unread = [
+            (time, conditions.if_match_last_modified_ms.is_none()),
+            (
+                &header::X_AMZ_IF_MATCH_SIZE,
+                conditions.if_match_size.is_none(),
+            ),
+        ];
+        for (name, is_unread) in unread {
+            if let Some(value) = headers.get(name).filter(|_| is_unread) {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                let message = format!("The value of {name} cannot be read.");
+                return Err(S3Error::invalid_argument(name.as_str(), &value, message));
+            }
+        }
+        Ok(conditions)
+    }
+
+    /// The conditions on the source of a rename (`x-amz-rename-source-if-…`).
+    pub fn from_rename_source_headers(headers: &HeaderMap) -> Self {
+        Self {
+            if_match: etag_condition(headers, &header::X_AMZ_RENAME_SOURCE_IF_MATCH),
+            if_none_match: etag_condition(headers, &header::X_AMZ_RENAME_SOURCE_IF_NONE_MATCH),
+            if_modified_since_ms: date(headers, &header::X_AMZ_RENAME_SOURCE_IF_MODIFIED_SINCE),
+            if_unmodified_since_ms: date(headers, &header::X_AMZ_RENAME_SOURCE_IF_UNMODIFIED_SINCE),
+            ..Self::default()
         }
     }
 
@@ -343,6 +382,10 @@ fn date(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
     parse_http_date(headers.get(name)?.as_bytes())
 }
 
+fn iso_date(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
+    parse_iso8601(headers.get(name)?.to_str().ok()?.trim())
+}
+
 fn to_seconds(unix_ms: i64) -> i64 {
     unix_ms.div_euclid(1000)
 }
@@ -491,6 +534,32 @@ mod tests {
                 .evaluate_delete(Some(OBJECT))
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_deletion_with_an_unreadable_condition_is_refused() {
+        let read = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            Conditions::from_delete_headers(&headers).map_err(|error| error.code)
+        };
+        let time = "x-amz-if-match-last-modified-time";
+        for date in [AT, "1994-11-06T08:49:37Z"] {
+            let expected = Some(784_111_777_000);
+            assert_eq!(
+                read(time, date).unwrap().if_match_last_modified_ms,
+                expected
+            );
+        }
+        let size = "x-amz-if-match-size";
+        assert_eq!(read(size, "3").unwrap().if_match_size, Some(3));
+        for (name, value) in [(time, "yesterday"), (size, "three"), (size, "-1")] {
+            assert_eq!(
+                read(name, value),
+                Err(S3ErrorCode::InvalidArgument),
+                "{value}"
+            );
+        }
     }
 
     #[test]

@@ -72,6 +72,15 @@ pub const X_AMZ_VERSION_ID: HeaderName = name("x-amz-version-id");
 pub const X_AMZ_DELETE_MARKER: HeaderName = name("x-amz-delete-marker");
 /// The storage class.
 pub const X_AMZ_STORAGE_CLASS: HeaderName = name("x-amz-storage-class");
+/// When lifecycle rules will remove the object, and which of them.
+pub const X_AMZ_EXPIRATION: HeaderName = name("x-amz-expiration");
+/// How far the restoration of an archived object is.
+pub const X_AMZ_RESTORE: HeaderName = name("x-amz-restore");
+/// Further attributes that listings should show.
+pub const X_AMZ_OPTIONAL_OBJECT_ATTRIBUTES: HeaderName = name("x-amz-optional-object-attributes");
+/// Which small objects lifecycle rules do not move.
+pub const X_AMZ_TRANSITION_DEFAULT_MINIMUM_OBJECT_SIZE: HeaderName =
+    name("x-amz-transition-default-minimum-object-size");
 /// Where a website sends those who ask for the object.
 pub const X_AMZ_WEBSITE_REDIRECT_LOCATION: HeaderName = name("x-amz-website-redirect-location");
 /// The tags of a new object.
@@ -151,6 +160,20 @@ pub const X_AMZ_METADATA_DIRECTIVE: HeaderName = name("x-amz-metadata-directive"
 pub const X_AMZ_TAGGING_DIRECTIVE: HeaderName = name("x-amz-tagging-directive");
 /// The object to rename.
 pub const X_AMZ_RENAME_SOURCE: HeaderName = name("x-amz-rename-source");
+/// A condition on the object to rename.
+pub const X_AMZ_RENAME_SOURCE_IF_MATCH: HeaderName = name("x-amz-rename-source-if-match");
+/// A condition on the object to rename.
+pub const X_AMZ_RENAME_SOURCE_IF_NONE_MATCH: HeaderName = name("x-amz-rename-source-if-none-match");
+/// A condition on the object to rename.
+pub const X_AMZ_RENAME_SOURCE_IF_MODIFIED_SINCE: HeaderName =
+    name("x-amz-rename-source-if-modified-since");
+/// A condition on the object to rename.
+pub const X_AMZ_RENAME_SOURCE_IF_UNMODIFIED_SINCE: HeaderName =
+    name("x-amz-rename-source-if-unmodified-since");
+/// By which a repeated rename is known.
+pub const X_AMZ_CLIENT_TOKEN: HeaderName = name("x-amz-client-token");
+/// `true`: a copy is a rename (Tigris).
+pub const X_TIGRIS_RENAME: HeaderName = name("x-tigris-rename");
 
 // Configuration of buckets.
 
@@ -167,11 +190,9 @@ pub const X_AMZ_ABORT_RULE_ID: HeaderName = name("x-amz-abort-rule-id");
 /// Headers that mean something S3 or Tigris defines and this server does not do (yet). Carrying on
 /// without them would do something else than asked, such as deleting a bucket instead of one
 /// snapshot of it, so such a request is answered with `NotImplemented`. Prefixes match too.
-pub const NOT_IMPLEMENTED_PREFIXES: [&str; 15] = [
+pub const NOT_IMPLEMENTED_PREFIXES: [&str; 12] = [
     "x-amz-copy-source-server-side-encryption-customer",
-    "x-amz-object-lock-",
     "x-amz-server-side-encryption",
-    "x-amz-write-offset-bytes",
     "x-tigris-batch",
     "x-tigris-bundle",
     "x-tigris-enable-snapshot",
@@ -179,7 +200,6 @@ pub const NOT_IMPLEMENTED_PREFIXES: [&str; 15] = [
     "x-tigris-merge-source-bucket",
     "x-tigris-query",
     "x-tigris-rebase",
-    "x-tigris-rename",
     "x-tigris-restore",
     "x-tigris-snapshot",
     "x-tigris-soft-delete",
@@ -391,11 +411,8 @@ mod tests {
     fn headers_that_would_change_the_meaning_are_refused() {
         for name in [
             "x-tigris-snapshot-version",
-            "x-tigris-rename",
-            "x-amz-write-offset-bytes",
             "x-amz-server-side-encryption",
             "x-amz-server-side-encryption-customer-key",
-            "x-amz-object-lock-mode",
         ] {
             let error = refuse_not_implemented(&headers(&[(name, "x")])).unwrap_err();
             assert_eq!(error.code, S3ErrorCode::NotImplemented, "{name}");

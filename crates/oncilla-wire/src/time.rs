@@ -105,6 +105,24 @@ pub fn parse_iso8601(text: &str) -> Option<i64> {
     Some(timestamp.as_millisecond()).filter(is_writable)
 }
 
+/// A time so many days later, at most the last one that can be written.
+pub fn add_days(unix_ms: i64, days: u32) -> i64 {
+    let later = unix_ms.saturating_add(i64::from(days) * MS_PER_DAY);
+    later.clamp(MIN_MS, MAX_MS)
+}
+
+/// The same time of the same day so many years later; on the 28th of February if that year has no
+/// 29th. At most the last time that can be written.
+pub fn add_years(unix_ms: i64, years: u32) -> i64 {
+    let civil = Civil::from_unix_ms(unix_ms);
+    let year = civil.year.saturating_add(years);
+    if year > 9999 {
+        return MAX_MS;
+    }
+    let day = civil.day.min(days_in_month(year, civil.month));
+    days_from_civil(year, civil.month, day) * MS_PER_DAY + unix_ms.rem_euclid(MS_PER_DAY)
+}
+
 type Words<'a> = std::str::SplitAsciiWhitespace<'a>;
 
 /// The rest of `Sun, 06 Nov 1994 08:49:37 GMT`.

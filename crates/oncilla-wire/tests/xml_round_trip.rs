@@ -17,7 +17,7 @@ use oncilla_wire::xml::delete::{
 };
 use oncilla_wire::xml::error::ErrorDocument;
 use oncilla_wire::xml::list_buckets::{BucketEntry, ListBuckets};
-use oncilla_wire::xml::list_objects::{ListObjects, ListObjectsV2, ObjectEntry};
+use oncilla_wire::xml::list_objects::{ListObjects, ListObjectsV2, ObjectEntry, RestoreStatus};
 use oncilla_wire::xml::list_versions::{ListVersions, VersionContent, VersionEntry};
 use oncilla_wire::xml::multipart::{
     CompleteMultipartUpload, CompleteMultipartUploadResult, CompletedPart, InitiateMultipartUpload,
@@ -105,18 +105,26 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn restore_status()(in_progress: bool, expires_ms in option::of(time_ms())) -> RestoreStatus {
+        RestoreStatus { in_progress, expires_ms }
+    }
+}
+
+prop_compose! {
     fn object_entry()(key in text(), last_modified_ms in time_ms(), etag in etag(), size: u64, storage_class in text(),
-        owner in option::of(owner()), checksum_algorithm in some_text(), checksum_type in some_text())
+        owner in option::of(owner()), checksum_algorithm in some_text(), checksum_type in some_text(),
+        restore_status in option::of(restore_status()))
         -> ObjectEntry<'static> {
-        ObjectEntry { key, last_modified_ms, etag, size, storage_class, owner, checksum_algorithm, checksum_type }
+        ObjectEntry { key, last_modified_ms, etag, size, storage_class, owner, checksum_algorithm, checksum_type, restore_status }
     }
 }
 
 prop_compose! {
     fn version_entry()(key in text(), version_id in text(), is_latest: bool, last_modified_ms in time_ms(),
-        owner in option::of(owner()), has_content: bool, etag in etag(), size: u64, storage_class in text())
+        owner in option::of(owner()), has_content: bool, etag in etag(), size: u64, storage_class in text(),
+        restore_status in option::of(restore_status()))
         -> VersionEntry<'static> {
-        let content = VersionContent { etag, size, storage_class, ..VersionContent::default() };
+        let content = VersionContent { etag, size, storage_class, restore_status, ..VersionContent::default() };
         VersionEntry { key, version_id, is_latest, last_modified_ms, owner, content: has_content.then_some(content) }
     }
 }

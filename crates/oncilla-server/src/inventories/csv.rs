@@ -4,6 +4,7 @@
 use oncilla_store::ObjectRecord;
 use oncilla_store::inventory::InventoryEntry;
 use oncilla_store::rows::history::Past;
+use oncilla_wire::object_lock::LegalHold;
 use oncilla_wire::time::iso8601;
 use oncilla_wire::uri::encode_path;
 use oncilla_wire::xml::inventory::InventoryField;
@@ -98,10 +99,20 @@ impl Line<'_> {
                 None => self.value(""),
             },
             InventoryField::ObjectOwner => self.value(&record.owner),
+            InventoryField::ObjectLockRetainUntilDate => match &record.retention {
+                Some(retention) => self.time(u64::try_from(retention.until_ms).unwrap_or(0)),
+                None => self.value(""),
+            },
+            InventoryField::ObjectLockMode => {
+                let retention = record.retention.as_ref();
+                self.value(retention.map_or("", |retention| retention.mode.as_str()));
+            }
+            InventoryField::ObjectLockLegalHoldStatus => match record.legal_hold {
+                Some(LegalHold::On) => self.value("On"),
+                Some(LegalHold::Off) => self.value("Off"),
+                None => self.value(""),
+            },
             InventoryField::ReplicationStatus
-            | InventoryField::ObjectLockRetainUntilDate
-            | InventoryField::ObjectLockMode
-            | InventoryField::ObjectLockLegalHoldStatus
             | InventoryField::IntelligentTieringAccessTier
             | InventoryField::ObjectAccessControlList
             | InventoryField::LifecycleExpirationDate => self.value(""),

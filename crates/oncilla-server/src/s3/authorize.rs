@@ -13,10 +13,11 @@ use oncilla_store::object::GetObjectError;
 use oncilla_store::{Bucket, ObjectRecord, UniqueId, VersionId};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{
-    X_AMZ_ACL, X_AMZ_BYPASS_GOVERNANCE_RETENTION, X_AMZ_IF_MATCH_LAST_MODIFIED_TIME,
-    X_AMZ_IF_MATCH_SIZE, X_AMZ_OBJECT_LOCK_LEGAL_HOLD, X_AMZ_OBJECT_LOCK_MODE,
-    X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE, X_AMZ_TAGGING,
+    X_AMZ_ACL, X_AMZ_IF_MATCH_LAST_MODIFIED_TIME, X_AMZ_IF_MATCH_SIZE,
+    X_AMZ_OBJECT_LOCK_LEGAL_HOLD, X_AMZ_OBJECT_LOCK_MODE, X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE,
+    X_AMZ_TAGGING,
 };
+use oncilla_wire::object_lock::bypasses_governance;
 use oncilla_wire::operation::{Level, Operation};
 
 use crate::s3::access::{BucketAccess, acl_of_bucket};
@@ -405,7 +406,8 @@ impl S3Service {
             Ok(record) => Ok(Looked::Found(Box::new(record))),
             Err(GetObjectError::Fault(fault)) => Err(errors::fault(fault)),
             Err(
-                GetObjectError::NoSuchKey
+                GetObjectError::Archived(_)
+                | GetObjectError::NoSuchKey
                 | GetObjectError::Deleted(_)
                 | GetObjectError::NoSuchVersion(_)
                 | GetObjectError::IsDeleteMarker(_),
@@ -526,7 +528,7 @@ fn facts_of(request: &S3Request, access: &BucketAccess<'_>, version: bool) -> Re
         }
         Operation::CompleteMultipartUpload => facts.if_match = has(&http::header::IF_MATCH),
         Operation::DeleteObject | Operation::PutObjectRetention => {
-            facts.bypass_governance = bypasses_governance(request);
+            facts.bypass_governance = bypasses_governance(headers);
             facts.if_match = request.operation == Operation::DeleteObject
                 && [
                     http::header::IF_MATCH,
@@ -539,10 +541,4 @@ fn facts_of(request: &S3Request, access: &BucketAccess<'_>, version: bool) -> Re
         _ => {}
     }
     facts
-}
-
-/// Whether the request asks to bypass governance.
-pub fn bypasses_governance(request: &S3Request) -> bool {
-    let value = request.headers.get(X_AMZ_BYPASS_GOVERNANCE_RETENTION);
-    value.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }

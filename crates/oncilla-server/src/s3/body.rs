@@ -157,12 +157,26 @@ pub fn announced_length(request: &S3Request) -> Result<u64, S3Error> {
 }
 
 /// Takes the body of an upload into the store, verified against everything the client declared.
-/// `algorithm` sums the bytes when the client declares no checksum of its own.
+/// `algorithm` sums the bytes when the client declares no checksum of its own; `class` says where they
+/// are put, empty for `STANDARD`.
 pub async fn receive(
     service: &S3Service,
     request: &mut S3Request,
+    class: &str,
     algorithm: ChecksumAlgorithm,
 ) -> Result<WrittenContent, S3Error> {
+    let received = receive_summed(service, request, class, algorithm, None).await;
+    received.map(|(content, _)| content)
+}
+
+/// As [`receive`]; and sums the bytes by `also` too, if the client declared another checksum.
+pub async fn receive_summed(
+    service: &S3Service,
+    request: &mut S3Request,
+    class: &str,
+    algorithm: ChecksumAlgorithm,
+    also: Option<ChecksumAlgorithm>,
+) -> Result<(WrittenContent, Option<Checksum>), S3Error> {
     let declared = ChecksumHeaders::parse(&request.headers)?;
     let length = announced_length(request)?;
     if length > PUT_BYTES_MAX {
@@ -171,6 +185,9 @@ pub async fn receive(
             .detail("MaxSizeAllowed", PUT_BYTES_MAX.to_string()));
     }
     let algorithm = declared_algorithm(&declared)?.unwrap_or(algorithm);
+    let mut also = also
+        .filter(|also| *also != algorithm)
+        .map(ChecksumHasher::new);
     let memory = upload_memory_bytes(length);
     let _memory = request
         .context
@@ -185,11 +202,14 @@ pub async fn receive(
     };
     let begun = service
         .store
-        .begin_content(length, algorithm, sha256.is_some())
+        .begin_content_of_class(class, length, algorithm, sha256.is_some())
         .await;
     let mut writer = begun.map_err(errors::fault)?;
     let mut body = Unframed::new(&mut request.body, &request.payload, length);
     while let Some(piece) = body.next().await? {
+        if let Some(also) = &mut also {
+            also.update(&piece);
+        }
         writer.write(piece).await.map_err(errors::write_content)?;
     }
     if let Some(rest) = body.take_rest() {
@@ -207,10 +227,9 @@ pub async fn receive(
         sha256,
         checksum,
     };
-    writer
-        .finish(&declared)
-        .await
-        .map_err(errors::write_content)
+    let written = writer.finish(&declared).await;
+    let written = written.map_err(errors::write_content)?;
+    Ok((written, also.map(ChecksumHasher::finish)))
 }
 
 /// The algorithm the client chose, if it chose one.

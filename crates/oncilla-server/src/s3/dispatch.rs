@@ -232,6 +232,10 @@ impl S3Service {
             }
             Operation::GetBucketLogging => bucket::get_logging(bucket),
             Operation::PutBucketLogging => bucket::put_logging(self, request, bucket).await,
+            Operation::GetObjectLockConfiguration => bucket::get_object_lock(bucket),
+            Operation::PutObjectLockConfiguration => {
+                bucket::put_object_lock(self, request, bucket).await
+            }
             Operation::GetBucketAcl => bucket::get_acl(self, bucket).await,
             Operation::PutBucketAcl => bucket::put_acl(self, request, bucket).await,
             Operation::GetBucketPolicy => bucket::get_policy(bucket),
@@ -255,6 +259,11 @@ impl S3Service {
             Operation::GetBucketTagging => bucket::get_tagging(bucket),
             Operation::PutBucketTagging => bucket::put_tagging(self, request, bucket).await,
             Operation::DeleteBucketTagging => bucket::delete_tagging(self, bucket).await,
+            Operation::GetBucketLifecycleConfiguration => bucket::get_lifecycle(bucket),
+            Operation::PutBucketLifecycleConfiguration => {
+                bucket::put_lifecycle(self, request, bucket).await
+            }
+            Operation::DeleteBucketLifecycle => bucket::delete_lifecycle(self, bucket).await,
             Operation::ListObjects => bucket::list_objects(self, request, bucket).await,
             Operation::ListObjectsV2 => bucket::list_objects_v2(self, request, bucket).await,
             Operation::ListObjectVersions => bucket::list_versions(self, request, bucket).await,
@@ -265,6 +274,7 @@ impl S3Service {
             Operation::HeadObject => object::head(self, request, bucket).await,
             Operation::DeleteObject => object::delete(self, request, bucket).await,
             Operation::CopyObject => object::copy(self, request, bucket).await,
+            Operation::RenameObject => object::rename(self, request, bucket).await,
             Operation::GetObjectAttributes => object::attributes(self, request, bucket).await,
             Operation::GetObjectTagging => object::get_tagging(self, request, bucket).await,
             Operation::PutObjectTagging => object::put_tagging(self, request, bucket).await,
@@ -272,6 +282,11 @@ impl S3Service {
             Operation::GetObjectAcl => object::get_acl(self, request, bucket).await,
             Operation::PutObjectAcl => object::put_acl(self, request, bucket).await,
             Operation::SelectObjectContent => object::select(self, request, bucket).await,
+            Operation::GetObjectRetention => object::get_retention(self, request, bucket).await,
+            Operation::PutObjectRetention => object::put_retention(self, request, bucket).await,
+            Operation::GetObjectLegalHold => object::get_legal_hold(self, request, bucket).await,
+            Operation::PutObjectLegalHold => object::put_legal_hold(self, request, bucket).await,
+            Operation::RestoreObject => object::restore(self, request, bucket).await,
             Operation::CreateMultipartUpload => multipart::create(self, request, bucket).await,
             Operation::UploadPart => multipart::upload_part(self, request, bucket).await,
             Operation::UploadPartCopy => multipart::upload_part_copy(self, request, bucket).await,
@@ -378,6 +393,9 @@ fn not_implemented(operation: Operation) -> S3Error {
 
 /// `Content-Range` of an answer 416: how long the object is. Source: RFC 9110 §15.5.17.
 fn unsatisfied_range(error: &S3Error) -> Option<HeaderValue> {
+    if error.code != S3ErrorCode::InvalidRange {
+        return None;
+    }
     let mut details = error.details.iter();
     let (_, size) = details.find(|(element, _)| *element == ACTUAL_OBJECT_SIZE)?;
     HeaderValue::try_from(format!("bytes */{size}")).ok()

@@ -3,10 +3,14 @@
 
 use http::HeaderValue;
 use http::header::{ALLOW, LAST_MODIFIED};
-use oncilla_store::bucket::{BucketError, CreateBucketError, DeleteBucketError};
+use oncilla_store::bucket::{BucketError, CreateBucketError, DeleteBucketError, SetVersionsError};
 use oncilla_store::documents::PutDocumentError;
+use oncilla_store::lifecycle::RestoreError;
 use oncilla_store::multipart::{CompleteError, PART_BYTES_MIN, UploadError};
-use oncilla_store::object::{CopyError, DeleteObjectError, GetObjectError, PutObjectError};
+use oncilla_store::object::{
+    AppendError, CopyError, DeleteObjectError, GetObjectError, PutObjectError, RenameError,
+};
+use oncilla_store::object_lock::{Locked, SetLockError};
 use oncilla_store::{DeleteMarker, DigestMismatch, Fault, WriteContentError};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{X_AMZ_DELETE_MARKER, X_AMZ_VERSION_ID};
@@ -111,6 +115,38 @@ pub fn delete_bucket(error: DeleteBucketError) -> S3Error {
     }
 }
 
+/// Source of the messages: observed of S3.
+pub fn set_versions(error: SetVersionsError) -> S3Error {
+    match error {
+        SetVersionsError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
+        SetVersionsError::NotVersioned => S3Error::with_message(
+            S3ErrorCode::InvalidBucketState,
+            "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
+        ),
+        SetVersionsError::HasObjectLock => S3Error::with_message(
+            S3ErrorCode::InvalidBucketState,
+            "An Object Lock configuration is present on this bucket, so the versioning state \
+             cannot be changed.",
+        ),
+        SetVersionsError::Fault(inner) => fault(inner),
+    }
+}
+
+/// A version is locked. Source of the message: observed of S3.
+pub fn locked(_: Locked) -> S3Error {
+    S3Error::with_message(
+        S3ErrorCode::AccessDenied,
+        "Access Denied because object protected by object lock.",
+    )
+}
+
+pub fn set_lock(key: &str, error: SetLockError) -> S3Error {
+    match error {
+        SetLockError::Object(error) => get_object(key, error),
+        SetLockError::Locked(inner) => locked(inner),
+    }
+}
+
 /// Source of the headers: S3 User Guide, "Working with delete markers"; and of the `false`,
 /// ceph/s3-tests, test_delete_marker_nonversioned.
 pub fn get_object(key: &str, error: GetObjectError) -> S3Error {
@@ -132,7 +168,30 @@ pub fn get_object(key: &str, error: GetObjectError) -> S3Error {
                 );
             with_delete_marker(error, &marker)
         }
+        GetObjectError::Archived(class) => archived(class),
         GetObjectError::Fault(inner) => fault(inner),
+    }
+}
+
+/// Source: S3 API reference, GetObject, `InvalidObjectState`.
+fn archived(class: String) -> S3Error {
+    let message = "The operation is not valid for the object's storage class";
+    S3Error::with_message(S3ErrorCode::InvalidObjectState, message).detail("StorageClass", class)
+}
+
+pub fn restore(key: &str, error: RestoreError) -> S3Error {
+    match error {
+        RestoreError::Object(error) => get_object(key, error),
+        RestoreError::NotArchived(class) => {
+            let message = "Restore is not allowed for the object's current storage class";
+            S3Error::with_message(S3ErrorCode::InvalidObjectState, message)
+                .detail("StorageClass", class)
+        }
+        RestoreError::InProgress => S3ErrorCode::RestoreAlreadyInProgress.into(),
+        RestoreError::NoSuchTier => {
+            let message = "Retrieval option is not supported by this storage class";
+            S3Error::invalid_argument("Tier", "Expedited", message)
+        }
     }
 }
 
@@ -149,6 +208,7 @@ pub fn put_object(error: PutObjectError) -> S3Error {
     match error {
         PutObjectError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
         PutObjectError::Condition(failure) => failure.into(),
+        PutObjectError::Locked(inner) => locked(inner),
         PutObjectError::Fault(inner) => fault(inner),
     }
 }
@@ -157,6 +217,7 @@ pub fn delete_object(error: DeleteObjectError) -> S3Error {
     match error {
         DeleteObjectError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
         DeleteObjectError::Condition(failure) => failure.into(),
+        DeleteObjectError::Locked(inner) => locked(inner),
         DeleteObjectError::Fault(inner) => fault(inner),
     }
 }
@@ -169,6 +230,7 @@ pub fn copy_source(key: &str, error: GetObjectError) -> S3Error {
             "The source of a copy request may not specifically refer to a delete marker by version \
              id.",
         ),
+        GetObjectError::Archived(_) => S3ErrorCode::ObjectNotInActiveTierError.into(),
         error => get_object(key, error),
     }
 }
@@ -178,6 +240,7 @@ pub fn copy(source_key: &str, error: CopyError) -> S3Error {
         CopyError::Source(error) => copy_source(source_key, error),
         CopyError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
         CopyError::SourceCondition(failure) | CopyError::Condition(failure) => failure.into(),
+        CopyError::Locked(inner) => locked(inner),
         CopyError::TooLarge => S3Error::with_message(
             S3ErrorCode::InvalidRequest,
             "The specified copy source is larger than the maximum allowable size for a copy \
@@ -190,6 +253,46 @@ pub fn copy(source_key: &str, error: CopyError) -> S3Error {
              encryption attributes.",
         ),
         CopyError::Fault(inner) => fault(inner),
+    }
+}
+
+pub fn append(error: AppendError) -> S3Error {
+    match error {
+        AppendError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
+        AppendError::KeepsVersions => append_to_version(),
+        AppendError::InvalidOffset { size } => invalid_write_offset(size),
+        AppendError::TooManyParts => S3ErrorCode::TooManyParts.into(),
+        AppendError::Condition(failure) => failure.into(),
+        AppendError::Locked(inner) => locked(inner),
+        AppendError::Fault(inner) => fault(inner),
+    }
+}
+
+/// A version never changes, and a bucket that kept any may have some.
+pub fn append_to_version() -> S3Error {
+    S3Error::with_message(
+        S3ErrorCode::NotImplemented,
+        "Appending is not possible in a bucket that keeps versions, or did. Nothing was changed.",
+    )
+}
+
+/// The object has another size than the request says.
+pub fn invalid_write_offset(size: u64) -> S3Error {
+    S3Error::new(S3ErrorCode::InvalidWriteOffset).detail(ACTUAL_OBJECT_SIZE, size.to_string())
+}
+
+pub fn rename(source_key: &str, error: RenameError) -> S3Error {
+    match error {
+        RenameError::Source(error) => get_object(source_key, error),
+        RenameError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
+        RenameError::Unchanged => S3Error::with_message(
+            S3ErrorCode::InvalidRequest,
+            "This rename request is illegal because it is trying to rename an object to itself.",
+        ),
+        RenameError::SourceCondition(failure) | RenameError::Condition(failure) => failure.into(),
+        RenameError::TokenReused => S3ErrorCode::IdempotencyParameterMismatch.into(),
+        RenameError::Locked(inner) => locked(inner),
+        RenameError::Fault(inner) => fault(inner),
     }
 }
 
@@ -229,6 +332,7 @@ pub fn complete(upload_id: &str, error: CompleteError) -> S3Error {
             ),
         ),
         CompleteError::Condition(failure) => failure.into(),
+        CompleteError::Locked(inner) => locked(inner),
         CompleteError::Fault(inner) => fault(inner),
     }
 }

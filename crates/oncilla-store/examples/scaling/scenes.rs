@@ -8,7 +8,7 @@ use oncilla_store::list::{After, ListQuery};
 use oncilla_store::multipart::{CompleteUpload, CompletedPart, UploadChecksum};
 use oncilla_store::rows::part::part_key;
 use oncilla_store::rows::upload::part_writes_key;
-use oncilla_store::{Bucket, ByteRange, ETag, ObjectRecord, VersionId};
+use oncilla_store::{Bucket, ByteRange, ETag, LockOverride, ObjectRecord, VersionId};
 use oncilla_wire::conditions::Conditions;
 use oncilla_wire::xml::versioning::VersioningStatus;
 
@@ -479,11 +479,9 @@ pub async fn versions(site: &Site, count: u64, effort: Effort) -> Outcome<Vec<Li
     let store = &site.store;
     let mut places = Vec::new();
     for (name, versions) in [("versions-10", 10), ("versions-many", count)] {
-        site.create_bucket(name).await?;
-        let enable = |record: &mut oncilla_store::rows::bucket::BucketRecord| {
-            record.versioning = VersioningStatus::Enabled;
-        };
-        let bucket = store.update_bucket(name, enable).await?;
+        let bucket = site.create_bucket(name).await?;
+        let enabled = VersioningStatus::Enabled;
+        let bucket = store.set_versioning(&bucket, enabled).await?;
         load(site, &bucket, SMALL, object_name).await?;
         let body = small_body();
         let mut written = 0;
@@ -525,7 +523,13 @@ pub async fn versions(site: &Site, count: u64, effort: Effort) -> Outcome<Vec<Li
     let delete_newest = async |bucket: &Bucket| {
         let newest: VersionId = store.object(bucket, KEY).await?.version_id();
         store
-            .delete_version(bucket, KEY, newest, &Conditions::default())
+            .delete_version(
+                bucket,
+                KEY,
+                newest,
+                &Conditions::default(),
+                LockOverride::Nothing,
+            )
             .await?;
         Ok(())
     };

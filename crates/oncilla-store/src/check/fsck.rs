@@ -10,7 +10,7 @@ use crate::bucket::counts;
 use crate::fault::Fault;
 use crate::rows::body;
 use crate::rows::bucket::{
-    BucketRecord, all_buckets, bucket_by_owner_key, bucket_name, bucket_name_key,
+    BucketRecord, all_buckets, bucket_by_owner_key, bucket_name, bucket_name_key, bucket_name_value,
 };
 use crate::rows::document::{DocumentRecord, all_documents, split_document_key};
 use crate::rows::event::{EventRecord, all_events, split_event_key};
@@ -27,6 +27,7 @@ use crate::rows::reference::{
 use crate::rows::upload::{all_uploads, split_upload_key};
 use crate::rows::usage::Counts;
 use crate::store::Store;
+use oncilla_wire::xml::versioning::VersioningStatus;
 
 /// What fsck looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,12 +137,21 @@ impl Fsck<'_> {
                     continue;
                 }
             };
-            if !self
-                .exists(Space::Records, &bucket_name_key(record.id))
-                .await?
-            {
+            let row_key = bucket_name_key(record.id);
+            let named = self.reader.get(Space::Records, &row_key).await?;
+            if named.is_none() {
                 self.find(Finding::damage(format!(
                     "bucket {name} is not listed by its id"
+                )));
+            } else if named != Some(bucket_name_value(&name, &record)) {
+                // Nothing can be written to it, as every write requires what its record says.
+                self.find(Finding::damage(format!(
+                    "bucket {name} is listed by its id with another name or way of keeping versions"
+                )));
+            }
+            if record.object_lock.is_some() && record.versioning != VersioningStatus::Enabled {
+                self.find(Finding::damage(format!(
+                    "bucket {name} has object lock, but does not keep versions"
                 )));
             }
             if !self
@@ -312,7 +322,8 @@ impl Fsck<'_> {
             return Ok(problems);
         };
         let layout = match Layout::decode(value) {
-            Ok(layout) => layout,
+            // More may have been appended to an object that shares the parts.
+            Ok(layout) => layout.of_first(record.size),
             Err(error) => {
                 problems.push(error.to_string());
                 return Ok(problems);

@@ -84,7 +84,7 @@ impl Store {
         );
         while let Some(row) = rows.next().await? {
             let (_, key) = split_object_key(&row.key)?;
-            let opened = self.open_object(bucket, &key).await;
+            let opened = self.hold_object_version(bucket, &key, None).await;
             if let Some(damage) = self.scrub_opened(opened, summary).await? {
                 report(Finding::damage(damage).of_object(&bucket.name, &key));
             }
@@ -95,7 +95,7 @@ impl Store {
         while let Some(row) = rows.next().await? {
             let (_, key, _) = split_history_key(&row.key)?;
             let opened = match VersionId::of_row(row.value) {
-                Ok(version) => self.open_object_version(bucket, &key, Some(version)).await,
+                Ok(version) => self.hold_object_version(bucket, &key, Some(version)).await,
                 Err(error) => Err(Fault::from(error).into()),
             };
             if let Some(damage) = self.scrub_opened(opened, summary).await? {
@@ -116,9 +116,10 @@ impl Store {
             // The bytes of parts are read part by part, further below.
             Ok(body) if matches!(body.record.placement, Placement::Upload(_)) => None,
             Ok(body) => self.scrub_object(body, summary).await?,
-            // Deleted since, or without bytes.
+            // Deleted since, or without bytes; that something is archived is told to readers only.
             Err(
-                GetObjectError::NoSuchKey
+                GetObjectError::Archived(_)
+                | GetObjectError::NoSuchKey
                 | GetObjectError::Deleted(_)
                 | GetObjectError::NoSuchVersion(_)
                 | GetObjectError::IsDeleteMarker(_),

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use oncilla_blob::{Extent, ExtentWriter, Volumes};
+use oncilla_blob::{Extent, ExtentWriter, GroupId, Volumes};
 use oncilla_hash::{Checksum, ChecksumAlgorithm, ChecksumHasher, Sha256};
 use oncilla_meta::Mutation;
 
 use crate::content::hashing::{HASH_IN_PLACE_BYTES_MAX, HashThreads, UploadMd5};
 use crate::fault::Fault;
+use crate::rows::body;
 use crate::rows::key::UniqueId;
 use crate::rows::placement::Placement;
-use crate::rows::{body, reference};
 
 /// What a long body is gathered to before it is hashed and written. What volumes write at a time,
 /// so that they write it as it is instead of gathering it again.
@@ -98,6 +98,7 @@ struct ExtentSink {
     finished: UncommittedExtents,
     current: Option<(ExtentWriter, u64)>,
     extent_bytes_max: u64,
+    group: GroupId,
 }
 
 impl ContentWriter {
@@ -232,13 +233,14 @@ impl ExtentSink {
         limits: ContentLimits,
     ) -> Result<Self, Fault> {
         let length = announced.min(limits.extent_bytes_max);
-        let first = volumes.begin(length).await?;
+        let first = volumes.begin_in(limits.group, length).await?;
         Ok(Self {
             chunks: Chunks::of_body(announced),
             remaining: announced,
             finished: UncommittedExtents::new(volumes.clone()),
             current: Some((first, length)),
             extent_bytes_max: limits.extent_bytes_max,
+            group: limits.group,
         })
     }
 
@@ -249,7 +251,7 @@ impl ExtentSink {
                 Some(current) => current,
                 None => {
                     let length = self.remaining.min(self.extent_bytes_max);
-                    (volumes.begin(length).await?, length)
+                    (volumes.begin_in(self.group, length).await?, length)
                 }
             };
             let piece =
@@ -332,6 +334,8 @@ pub(crate) struct ContentLimits {
     pub inline_bytes_max: u64,
     /// Longest extent.
     pub extent_bytes_max: u64,
+    /// Where extents go.
+    pub group: GroupId,
 }
 
 /// Bytes that are durable (or ready to be committed with their record), not yet referred to.
@@ -368,13 +372,7 @@ impl WrittenContent {
             WrittenBytes::Inline(id, value) => {
                 mutation.put(body::SPACE, body::body_key(*id), value.clone());
             }
-            WrittenBytes::Extents(extents) => {
-                for extent in &extents.extents {
-                    let key = reference::extent_reference_key(extent, referrer);
-                    let value = reference::extent_reference_value(extent);
-                    mutation.put(oncilla_meta::Space::Records, key, value);
-                }
-            }
+            WrittenBytes::Extents(extents) => extents.refer(mutation, referrer),
         }
     }
 
@@ -383,32 +381,50 @@ impl WrittenContent {
     /// caller; what a failed one leaves behind is found by the sweep of the next start.
     pub(crate) fn commit_begins(&mut self) {
         if let WrittenBytes::Extents(extents) = &mut self.bytes {
-            extents.release_on_drop = false;
+            extents.commit_begins();
         }
     }
 
     /// The commit was refused, so nothing refers to the bytes after all.
     pub(crate) fn commit_refused(&mut self) {
         if let WrittenBytes::Extents(extents) = &mut self.bytes {
-            extents.release_on_drop = true;
+            extents.commit_refused();
         }
     }
 }
 
 /// Extents that no record names yet; released when dropped.
-struct UncommittedExtents {
+pub(crate) struct UncommittedExtents {
     volumes: Volumes,
     extents: Vec<Extent>,
     release_on_drop: bool,
 }
 
 impl UncommittedExtents {
-    fn new(volumes: Volumes) -> Self {
+    pub fn new(volumes: Volumes) -> Self {
         Self {
             volumes,
             extents: Vec::new(),
             release_on_drop: true,
         }
+    }
+
+    pub fn push(&mut self, extent: Extent) {
+        self.extents.push(extent);
+    }
+
+    pub fn list(&self) -> &[Extent] {
+        &self.extents
+    }
+
+    /// As [`WrittenContent::commit_begins`].
+    pub fn commit_begins(&mut self) {
+        self.release_on_drop = false;
+    }
+
+    /// As [`WrittenContent::commit_refused`].
+    pub fn commit_refused(&mut self) {
+        self.release_on_drop = true;
     }
 }
 

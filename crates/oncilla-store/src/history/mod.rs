@@ -23,6 +23,7 @@ use oncilla_wire::xml::versioning::VersioningStatus;
 use crate::bucket::Bucket;
 use crate::fault::Fault;
 use crate::object::put::Present;
+use crate::object_lock::{LockOverride, RemoveError};
 use crate::rows::history::{Past, history_key, history_of_key, null_version_key};
 use crate::rows::key::BucketId;
 use crate::rows::object::object_key;
@@ -136,7 +137,7 @@ impl Store {
         key: &[u8],
         present: &Present,
         newcomer: Newcomer,
-    ) -> Result<Counts, Fault> {
+    ) -> Result<Counts, RemoveError> {
         let id = bucket.id();
         let takes_over_null = !bucket.gives_version_ids();
         let mut counts = Counts::default();
@@ -154,19 +155,20 @@ impl Store {
                     null_moves_to = Some(Some(old.time));
                 }
             } else {
-                self.drop_placement(mutation, &old.placement, old.id)?;
+                self.let_go(mutation, old, LockOverride::Nothing)?;
             }
         }
         let null_key = null_version_key(id, key);
         if bucket.keeps_history() && takes_over_null && !null_is_present {
             let snapshot = self.inner.engine.snapshot();
-            let null_row = snapshot.get(Space::Records, &null_key).await?;
+            let null_row = snapshot.get(Space::Records, &null_key).await;
+            let null_row = null_row.map_err(Fault::from)?;
             mutation.require(crate::store::unchanged(&null_key, null_row.as_ref()));
             if null_row.is_some() {
                 let found = find_version(&*snapshot, id, key, VersionId::Null).await?;
                 // The snapshot may be of a later moment than the present row.
                 if let Some(found) = found.filter(|found| !found.is_present) {
-                    self.remove_past(mutation, &found, &mut counts)?;
+                    self.remove_past(mutation, &found, &mut counts, LockOverride::Nothing)?;
                 }
                 null_moves_to = Some(None);
             }
@@ -195,7 +197,8 @@ impl Store {
         mutation: &mut Mutation,
         found: &FoundVersion,
         counts: &mut Counts,
-    ) -> Result<(), Fault> {
+        lock_override: LockOverride,
+    ) -> Result<(), RemoveError> {
         mutation
             .require(Precondition::Equals(
                 found.row_key.clone(),
@@ -204,7 +207,7 @@ impl Store {
             .delete(Space::Records, found.row_key.clone());
         counts.remove_past(found.version.size());
         if let Past::Object(record) = &found.version {
-            self.drop_placement(mutation, &record.placement, record.id)?;
+            self.let_go(mutation, record, lock_override)?;
         }
         Ok(())
     }

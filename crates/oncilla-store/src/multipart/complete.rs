@@ -12,11 +12,13 @@ use crate::fault::Fault;
 use crate::multipart::part::parts_page;
 use crate::multipart::{ListedPart, Upload, UploadError};
 use crate::object::put::{Replaced, too_many_writers};
+use crate::object_lock::{Locked, RemoveError};
 use crate::rows::codec::UnknownFields;
 use crate::rows::garbage::Garbage;
+use crate::rows::history::{Past, history_key};
 use crate::rows::key::UniqueId;
 use crate::rows::layout::{Layout, layout_key};
-use crate::rows::object::{ObjectRecord, StoredChecksum};
+use crate::rows::object::{ObjectRecord, StoredChecksum, object_key};
 use crate::rows::placement::Placement;
 use crate::rows::reference::upload_reference_key;
 use crate::rows::upload::part_writes_key;
@@ -102,9 +104,21 @@ pub enum CompleteError {
     /// A condition does not hold.
     #[error(transparent)]
     Condition(#[from] ConditionFailure),
+    /// What would be replaced is locked.
+    #[error(transparent)]
+    Locked(#[from] Locked),
     /// A failure beneath.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+impl From<RemoveError> for CompleteError {
+    fn from(error: RemoveError) -> Self {
+        match error {
+            RemoveError::Locked(locked) => Self::Locked(locked),
+            RemoveError::Fault(fault) => Self::Fault(fault),
+        }
+    }
 }
 
 impl Store {
@@ -146,8 +160,10 @@ impl Store {
 
             let present = self.present(complete.bucket, complete.key).await?;
             present.check(complete.conditions)?;
-            let layout =
+            let mut layout =
                 Layout::of_parts(chosen.iter().map(|part| (part.number, part.record.size)));
+            let time = self.inner.clock.tick();
+            layout.completed_time = time;
             let mut mutation = Mutation::new();
             mutation
                 .require(Precondition::Equals(
@@ -168,7 +184,7 @@ impl Store {
             }
             let created = EventKind::CreatedMultipart;
             match self
-                .replace(&bucket, present, &mut record, mutation, created)
+                .replace(&bucket, present, &mut record, mutation, time, created)
                 .await?
             {
                 Replaced::Done => return Ok(record),
@@ -182,15 +198,39 @@ impl Store {
         Err(too_many_writers().into())
     }
 
-    /// The answer to a repeated completion: the object, if this upload made it.
+    /// The answer to a repeated completion: the object, if this upload made it and it is still the
+    /// newest version of its key or another one.
     async fn completed_before(
         &self,
         complete: &CompleteUpload<'_>,
     ) -> Result<ObjectRecord, CompleteError> {
-        let present = self.present(complete.bucket, complete.key).await?;
+        let snapshot = self.inner.engine.snapshot();
+        let get = async |key: Bytes| {
+            let row = snapshot.get(Space::Records, &key).await;
+            row.map_err(Fault::from)
+        };
+        let Some(layout) = get(layout_key(complete.upload)).await? else {
+            return Err(CompleteError::NoSuchUpload);
+        };
+        let time = Layout::decode(layout).map_err(Fault::from)?.completed_time;
+        let bucket = complete.bucket.id();
         let made_by = Placement::Upload(complete.upload);
-        let record = present.record.filter(|record| record.placement == made_by);
-        record.ok_or(CompleteError::NoSuchUpload)
+        for row_key in [
+            object_key(bucket, complete.key),
+            history_key(bucket, complete.key, time),
+        ] {
+            let Some(row) = get(row_key).await? else {
+                continue;
+            };
+            if let Past::Object(record) = Past::decode(row).map_err(Fault::from)?
+                && record.placement == made_by
+                // Since then something may have been appended to it.
+                && record.time == time
+            {
+                return Ok(*record);
+            }
+        }
+        Err(CompleteError::NoSuchUpload)
     }
 }
 
@@ -282,6 +322,9 @@ fn completed_record(
         metadata: upload.record.metadata.clone(),
         tags: upload.record.tags.clone(),
         versioned: false,
+        retention: upload.record.retention,
+        legal_hold: upload.record.legal_hold,
+        restoration: None,
         unknown: UnknownFields::default(),
     })
 }

@@ -7,6 +7,7 @@ mod complete;
 mod part;
 
 pub use complete::{CompleteError, CompleteUpload, CompletedPart, PART_BYTES_MIN, PARTS_MAX};
+pub(crate) use part::parts_page;
 pub use part::{ListedPart, PartPage};
 
 use bytes::Bytes;
@@ -77,6 +78,8 @@ impl Store {
             headers: new.headers,
             metadata: new.metadata,
             tags: new.tags,
+            retention: new.lock.retention,
+            legal_hold: new.lock.legal_hold,
             unknown: UnknownFields::default(),
         };
         let mut mutation = Mutation::new();

@@ -136,7 +136,7 @@ impl Store {
 }
 
 /// A page of an upload's parts.
-pub(super) async fn parts_page(
+pub(crate) async fn parts_page(
     reader: &dyn Reader,
     upload: crate::UniqueId,
     after: u16,

@@ -8,16 +8,18 @@ use oncilla_wire::conditions::{ConditionFailure, Conditions};
 use oncilla_wire::event::EventKind;
 
 use crate::bucket::Bucket;
+use crate::content::Relocated;
 use crate::fault::Fault;
 use crate::object::GetObjectError;
-use crate::object::get::ObjectRow;
 use crate::object::put::{NewObject, Replaced, too_many_writers};
+use crate::object_lock::{Locked, RemoveError};
 use crate::rows::key::UniqueId;
 use crate::rows::object::{ObjectRecord, StoredChecksum};
 use crate::rows::placement::Placement;
 use crate::rows::version_id::VersionId;
 use crate::rows::{body, reference};
 use crate::store::{CONFLICT_RETRIES_MAX, Store, unchanged};
+use oncilla_wire::object_lock::NewLock;
 use oncilla_wire::xml::acl::Acl;
 
 /// Whether the copy keeps what the source has or gets its own.
@@ -45,7 +47,8 @@ pub struct CopyObject<'a> {
     pub owner: String,
     /// Who may read the copy besides its owner.
     pub acl: Acl,
-    /// Storage class of the copy; `None` keeps the source's.
+    /// Storage class of the copy; `None` is `STANDARD`, whatever the source's is, and no change of an
+    /// object that is copied to itself.
     pub storage_class: Option<String>,
     /// Headers and user metadata; tags, owner, access and class of the value are not used.
     pub metadata: Directive<NewObject>,
@@ -53,6 +56,8 @@ pub struct CopyObject<'a> {
     pub tags: Directive<Vec<(String, String)>>,
     /// The checksum the copy should have; `None` keeps the source's.
     pub algorithm: Option<ChecksumAlgorithm>,
+    /// How the copy is locked; the source's lock is not copied.
+    pub lock: NewLock,
 }
 
 /// A copy that was made.
@@ -85,9 +90,21 @@ pub enum CopyError {
     /// A condition on the destination does not hold.
     #[error(transparent)]
     Condition(#[from] ConditionFailure),
+    /// What would be replaced is locked.
+    #[error(transparent)]
+    Locked(#[from] Locked),
     /// A failure beneath.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+impl From<RemoveError> for CopyError {
+    fn from(error: RemoveError) -> Self {
+        match error {
+            RemoveError::Locked(locked) => Self::Locked(locked),
+            RemoveError::Fault(fault) => Self::Fault(fault),
+        }
+    }
 }
 
 impl Store {
@@ -101,13 +118,17 @@ impl Store {
         let mut to_bucket = to_bucket.clone();
         // Summing a large source takes long, so it is done without the lock.
         let mut summed: Option<(UniqueId, StoredChecksum)> = None;
+        // And so is writing it again, where the copy's class lies elsewhere.
+        let mut rewritten: Option<(UniqueId, Option<Relocated>)> = None;
         for _ in 0..CONFLICT_RETRIES_MAX {
             let turn = self.inner.locks.lock((to_bucket.id(), to_key)).await;
             let (bucket, key) = copy.source;
             let source = self.object_row(bucket, key, copy.source_version).await;
             let source = source.map_err(source_error)?;
             let from = &source.record;
-            check_source(from, copy.source_conditions)?;
+            check_source(from, copy.source_conditions).map_err(CopyError::SourceCondition)?;
+            from.check_readable(self.inner.clock.now_ms())
+                .map_err(source_error)?;
             if from.size > size_bytes_max {
                 return Err(CopyError::TooLarge);
             }
@@ -135,22 +156,46 @@ impl Store {
                     }
                 }
             }
+            let group = self.group_of_class(&record.storage_class);
+            let moves = group != self.group_of_class(&from.storage_class);
+            let mut relocated = match rewritten.take() {
+                Some((id, relocated)) if id == from.id => relocated,
+                _ if moves => {
+                    drop(turn);
+                    let held = self.open_body(from, &source.row_key, &source.row).await?;
+                    if held.is_some() {
+                        rewritten = Some((from.id, self.relocate(&from.placement, group).await?));
+                    }
+                    continue;
+                }
+                _ => None,
+            };
             let mut mutation = Mutation::new();
             // `present` may have been read after a change of the source, if it is the same row.
             mutation.require(unchanged(&source.row_key, Some(&source.row)));
-            let shared = self
-                .share(&mut mutation, &from.placement, record.id)
-                .await?;
-            let Some(placement) = shared else {
-                self.fail_if_unchanged(&source).await?;
-                continue;
-            };
-            record.placement = placement;
+            if let Some(relocated) = &mut relocated {
+                record.placement = relocated.placement();
+                relocated.refer(&mut mutation, record.id);
+            } else {
+                let shared = self
+                    .share(&mut mutation, &from.placement, record.id)
+                    .await?;
+                let Some(placement) = shared else {
+                    self.fail_if_unchanged(&source.row_key, Some(&source.row))
+                        .await?;
+                    continue;
+                };
+                record.placement = placement;
+            }
+            let time = self.inner.clock.tick();
             let created = EventKind::CreatedCopy;
-            match self
-                .replace(&to_bucket, present, &mut record, mutation, created)
-                .await?
-            {
+            let replaced = self
+                .replace(&to_bucket, present, &mut record, mutation, time, created)
+                .await?;
+            if let Some(relocated) = relocated.as_mut().filter(|_| replaced != Replaced::Done) {
+                relocated.commit_refused();
+            }
+            match replaced {
                 Replaced::Done => {
                     return Ok(Copied {
                         record,
@@ -169,7 +214,7 @@ impl Store {
 
     /// Adds to `mutation` what makes `referrer` a user of the bytes at `placement`, and says where
     /// they are for it; `None` if they went away meanwhile.
-    async fn share(
+    pub(crate) async fn share(
         &self,
         mutation: &mut Mutation,
         placement: &Placement,
@@ -210,8 +255,12 @@ impl Store {
     }
 
     /// Bytes that a record names are missing: damage, unless the record was replaced meanwhile.
-    async fn fail_if_unchanged(&self, source: &ObjectRow) -> Result<(), Fault> {
-        if self.get(&source.row_key).await?.as_ref() == Some(&source.row) {
+    pub(crate) async fn fail_if_unchanged(
+        &self,
+        row_key: &Bytes,
+        row: Option<&Bytes>,
+    ) -> Result<(), Fault> {
+        if self.get(row_key).await?.as_ref() == row {
             return Err(Fault::Damaged(
                 "the body that an object's record names is missing".to_owned(),
             ));
@@ -249,11 +298,13 @@ fn source_error(error: GetObjectError) -> CopyError {
     }
 }
 
-fn check_source(source: &ObjectRecord, conditions: &Conditions) -> Result<(), CopyError> {
+/// Evaluates conditions on the source of a copy or a rename.
+pub(super) fn check_source(
+    source: &ObjectRecord,
+    conditions: &Conditions,
+) -> Result<(), ConditionFailure> {
     let etag = source.etag.to_string();
-    conditions
-        .evaluate_copy_source(source.existing(&etag))
-        .map_err(CopyError::SourceCondition)
+    conditions.evaluate_copy_source(source.existing(&etag))
 }
 
 fn changes_nothing(copy: &CopyObject<'_>, from: &ObjectRecord) -> bool {
@@ -274,9 +325,10 @@ fn copied_record(copy: &CopyObject<'_>, from: &ObjectRecord) -> ObjectRecord {
     let mut record = from.clone();
     record.owner = copy.owner.clone();
     record.acl = copy.acl.clone();
-    if let Some(class) = &copy.storage_class {
-        record.storage_class = class.clone();
-    }
+    record.retention = copy.lock.retention;
+    record.legal_hold = copy.lock.legal_hold;
+    record.storage_class = copy.storage_class.clone().unwrap_or_default();
+    record.restoration = None;
     if let Directive::Replace(new) = &copy.metadata {
         record.headers = new.headers.clone();
         record.metadata = new.metadata.clone();

@@ -9,7 +9,9 @@ use crate::bucket::Bucket;
 use crate::events::Event;
 use crate::fault::Fault;
 use crate::history::{FoundVersion, Newcomer, find_version, newest_past};
+use crate::lifecycle::expiry::Expiry;
 use crate::object::put::{Present, too_many_writers};
+use crate::object_lock::{LockOverride, Locked, RemoveError};
 use crate::rows::codec::UnknownFields;
 use crate::rows::history::{DeleteMarker, Past, history_key, history_of_key, null_version_key};
 use crate::rows::object::{ObjectRecord, object_key};
@@ -26,9 +28,21 @@ pub enum DeleteObjectError {
     /// A condition of the request does not hold.
     #[error(transparent)]
     Condition(#[from] ConditionFailure),
+    /// It is locked.
+    #[error(transparent)]
+    Locked(#[from] Locked),
     /// A failure beneath.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+impl From<RemoveError> for DeleteObjectError {
+    fn from(error: RemoveError) -> Self {
+        match error {
+            RemoveError::Locked(locked) => Self::Locked(locked),
+            RemoveError::Fault(fault) => Self::Fault(fault),
+        }
+    }
 }
 
 /// What a deletion did.
@@ -53,58 +67,67 @@ impl Store {
         key: &[u8],
         conditions: &Conditions,
     ) -> Result<Deleted, DeleteObjectError> {
+        let deleted = self.delete_object_if(bucket, key, conditions, |_| true);
+        // Nothing is left alone where everything is to be deleted.
+        Ok(deleted.await?.unwrap_or(Deleted {
+            record: None,
+            version_id: None,
+            delete_marker: false,
+        }))
+    }
+
+    /// As [`Store::delete_object`], if `wanted` says so of what is there at the commit; `None` if it
+    /// does not.
+    pub(crate) async fn delete_object_if(
+        &self,
+        bucket: &Bucket,
+        key: &[u8],
+        conditions: &Conditions,
+        wanted: impl Fn(Option<&ObjectRecord>) -> bool,
+    ) -> Result<Option<Deleted>, DeleteObjectError> {
         let _turn = self.inner.locks.lock((bucket.id(), key)).await;
         let mut changed: Option<Bucket> = None;
         for _ in 0..CONFLICT_RETRIES_MAX {
             let bucket = changed.as_ref().unwrap_or(bucket);
             let present = self.present(bucket, key).await?;
-            let exists = self
-                .check_deletion(bucket, key, &present, conditions)
-                .await?;
-            let Present { row_key, row, .. } = present.clone();
-            if !exists {
-                return Ok(Deleted {
-                    record: None,
-                    version_id: None,
-                    delete_marker: false,
-                });
+            if !wanted(present.record.as_ref()) {
+                return Ok(None);
             }
-            let time = self.inner.clock.tick();
             let mut mutation = Mutation::new();
             mutation
                 .require(bucket.unchanged())
-                .require(unchanged(&row_key, row.as_ref()));
-            let (newcomer, marker) = match bucket.keeps_history() {
-                true => {
-                    let marker = self.delete_marker(bucket, time)?;
-                    (Newcomer::DeleteMarker(time), Some(marker))
+                .require(unchanged(&present.row_key, present.row.as_ref()));
+            let exists = self
+                .check_deletion(&mut mutation, bucket, key, &present, conditions)
+                .await?;
+            if !exists {
+                return Ok(Some(Deleted {
+                    record: None,
+                    version_id: None,
+                    delete_marker: false,
+                }));
+            }
+            let time = self.inner.clock.tick();
+            let vacated = self.vacate(&mut mutation, bucket, key, &present, time);
+            let (counts, marker) = match vacated.await {
+                Ok(vacated) => vacated,
+                Err(RemoveError::Locked(_)) if self.has_changed(bucket).await? => {
+                    let now = self.same_bucket(bucket).await?;
+                    changed = Some(now.ok_or(DeleteObjectError::NoSuchBucket)?);
+                    continue;
                 }
-                false => (Newcomer::Nothing, None),
+                Err(error) => return Err(error.into()),
             };
-            let way = self.make_way(&mut mutation, bucket, key, &present, newcomer);
-            let mut counts = way.await?;
-            if let Some(marker) = &marker {
-                let marker_key = history_key(bucket.id(), key, time);
-                mutation.put(Space::Records, marker_key, marker.encode());
-                counts.add_past(0);
-            }
-            if row.is_some() {
-                mutation.delete(Space::Records, row_key);
-            }
             counts.apply(&mut mutation, bucket.id());
-            let (kind, version) = match &marker {
-                Some(marker) => (EventKind::RemovedMarker, marker.version_id()),
-                None => (EventKind::RemovedDelete, VersionId::Null),
-            };
-            let event = Event::of_version(kind, key, time, version);
+            let event = removal(key, time, marker.as_ref());
             self.announce(&mut mutation, bucket, &event)?;
             match self.commit(mutation, time).await? {
                 CommitOutcome::Committed { .. } => {
-                    return Ok(Deleted {
+                    return Ok(Some(Deleted {
                         record: present.record,
                         version_id: marker.as_ref().map(DeleteMarker::version_id),
                         delete_marker: marker.is_some(),
-                    });
+                    }));
                 }
                 CommitOutcome::Conflict { precondition: 0 } => {
                     let now = self.same_bucket(bucket).await?;
@@ -119,9 +142,11 @@ impl Store {
     /// Judges the conditions of a deletion that names no version, and says whether there is anything
     /// to delete. A delete marker counts as an object without entity tag, which can be deleted over
     /// and over; a key without any version meets every condition, and is left alone if there are any.
+    /// Adds to `mutation` that the delete marker which was judged still is the newest version.
     /// Source: ceph/s3-tests, test_delete_object_current_if_match and its like.
     async fn check_deletion(
         &self,
+        mutation: &mut Mutation,
         bucket: &Bucket,
         key: &[u8],
         present: &Present,
@@ -141,7 +166,45 @@ impl Store {
             return Ok(false);
         };
         check_version(found, conditions)?;
+        let (start, _) = history_of_key(bucket.id(), key);
+        mutation
+            .require(Precondition::Equals(
+                found.row_key.clone(),
+                found.row.clone(),
+            ))
+            .require(Precondition::RangeEmpty(start, found.row_key.clone()));
         Ok(true)
+    }
+
+    /// Adds to `mutation` that a key has no present any more from `time` on: in a bucket that keeps
+    /// versions it has a delete marker then. The mutation must require that the present and the
+    /// bucket's versioning state are unchanged.
+    pub(super) async fn vacate(
+        &self,
+        mutation: &mut Mutation,
+        bucket: &Bucket,
+        key: &[u8],
+        present: &Present,
+        time: u64,
+    ) -> Result<(Counts, Option<DeleteMarker>), RemoveError> {
+        let (newcomer, marker) = match bucket.keeps_history() {
+            true => {
+                let marker = self.delete_marker(bucket, time)?;
+                (Newcomer::DeleteMarker(time), Some(marker))
+            }
+            false => (Newcomer::Nothing, None),
+        };
+        let way = self.make_way(mutation, bucket, key, present, newcomer);
+        let mut counts = way.await?;
+        if let Some(marker) = &marker {
+            let marker_key = history_key(bucket.id(), key, time);
+            mutation.put(Space::Records, marker_key, marker.encode());
+            counts.add_past(0);
+        }
+        if present.row.is_some() {
+            mutation.delete(Space::Records, present.row_key.clone());
+        }
+        Ok((counts, marker))
     }
 
     /// A delete marker belongs to the bucket's owner, whoever deletes: it is what the bucket keeps.
@@ -157,30 +220,54 @@ impl Store {
     }
 
     /// Deletes one version of a key for good, be it an object or a delete marker. If it was the
-    /// newest, the next one takes its place.
+    /// newest, the next one takes its place. A version that is locked stays, unless `lock_override`
+    /// says that this lock does not count.
     pub async fn delete_version(
         &self,
         bucket: &Bucket,
         key: &[u8],
         version: VersionId,
         conditions: &Conditions,
+        lock_override: LockOverride,
     ) -> Result<Deleted, DeleteObjectError> {
+        let deleted = self.delete_version_if(bucket, key, version, conditions, lock_override, None);
+        Ok(deleted.await?.unwrap_or(Deleted {
+            record: None,
+            version_id: Some(version),
+            delete_marker: false,
+        }))
+    }
+
+    /// As [`Store::delete_version`], if there is such a version and, with an `expiry`, its deletion
+    /// is due at the commit; `None` if not.
+    pub(crate) async fn delete_version_if(
+        &self,
+        bucket: &Bucket,
+        key: &[u8],
+        version: VersionId,
+        conditions: &Conditions,
+        lock_override: LockOverride,
+        expiry: Option<&Expiry>,
+    ) -> Result<Option<Deleted>, DeleteObjectError> {
         let _turn = self.inner.locks.lock((bucket.id(), key)).await;
         for _ in 0..CONFLICT_RETRIES_MAX {
             let snapshot = self.inner.engine.snapshot();
             let found = find_version(&*snapshot, bucket.id(), key, version).await?;
             let Some(found) = found else {
-                return Ok(Deleted {
-                    record: None,
-                    version_id: Some(version),
-                    delete_marker: false,
-                });
+                return Ok(None);
             };
             check_version(&found, conditions)?;
             let mut mutation = Mutation::new();
+            if let Some(expiry) = expiry {
+                let judged = expiry.judge_deletion(&*snapshot, bucket, key, &found);
+                let Some(required) = judged.await? else {
+                    return Ok(None);
+                };
+                mutation.preconditions = required;
+            }
             let mut counts = Counts::default();
             if found.is_present {
-                self.remove_present(&mut mutation, &found, &mut counts)?;
+                self.remove_present(&mut mutation, &found, &mut counts, lock_override)?;
                 let next = newest_past(&*snapshot, bucket.id(), key, 1).await?;
                 let next = next.into_iter().next();
                 let is_replaced = next.is_some_and(|next| {
@@ -190,7 +277,7 @@ impl Store {
                     mutation.delete(Space::Records, found.row_key.clone());
                 }
             } else {
-                self.remove_past(&mut mutation, &found, &mut counts)?;
+                self.remove_past(&mut mutation, &found, &mut counts, lock_override)?;
                 if version == VersionId::Null {
                     mutation.delete(Space::Records, null_version_key(bucket.id(), key));
                 }
@@ -213,11 +300,11 @@ impl Store {
                     Past::Object(record) => (Some(*record), false),
                     Past::DeleteMarker(_) => (None, true),
                 };
-                return Ok(Deleted {
+                return Ok(Some(Deleted {
                     record,
                     version_id: Some(version),
                     delete_marker,
-                });
+                }));
             }
         }
         Err(too_many_writers().into())
@@ -230,17 +317,27 @@ impl Store {
         mutation: &mut Mutation,
         found: &FoundVersion,
         counts: &mut Counts,
-    ) -> Result<(), Fault> {
+        lock_override: LockOverride,
+    ) -> Result<(), RemoveError> {
         mutation.require(Precondition::Equals(
             found.row_key.clone(),
             found.row.clone(),
         ));
         counts.remove_object(found.version.size());
         if let Past::Object(record) = &found.version {
-            self.drop_placement(mutation, &record.placement, record.id)?;
+            self.let_go(mutation, record, lock_override)?;
         }
         Ok(())
     }
+}
+
+/// That a key has no present any more since `time`, for good or by a delete marker.
+pub(super) fn removal<'a>(key: &'a [u8], time: u64, marker: Option<&DeleteMarker>) -> Event<'a> {
+    let (kind, version) = match marker {
+        Some(marker) => (EventKind::RemovedMarker, marker.version_id()),
+        None => (EventKind::RemovedDelete, VersionId::Null),
+    };
+    Event::of_version(kind, key, time, version)
 }
 
 /// Adds to `mutation`, which removes `found` from the history of a key without present row, that

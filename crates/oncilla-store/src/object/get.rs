@@ -30,6 +30,9 @@ pub enum GetObjectError {
     /// The version of this id is a delete marker, which can only be deleted.
     #[error("the version is a delete marker")]
     IsDeleteMarker(Box<DeleteMarker>),
+    /// It is archived, in this class, and not restored.
+    #[error("the object is archived")]
+    Archived(String),
     /// A failure beneath.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -144,7 +147,7 @@ impl Store {
         };
         let row = self.get(&layout_key(upload)).await?;
         let row = row.ok_or_else(|| Fault::Damaged("an object's layout is missing".to_owned()))?;
-        Ok(Some(Layout::decode(row)?))
+        Ok(Some(Layout::decode(row)?.of_first(record.size)))
     }
 
     /// Opens an object for reading.
@@ -157,7 +160,23 @@ impl Store {
     }
 
     /// Opens one version of an object for reading; `None` is the newest.
+    ///
+    /// # Errors
+    /// `Archived` for an object that has to be restored first.
     pub async fn open_object_version(
+        &self,
+        bucket: &Bucket,
+        key: &[u8],
+        version: Option<VersionId>,
+    ) -> Result<ObjectBody, GetObjectError> {
+        let body = self.hold_object_version(bucket, key, version).await?;
+        body.record.check_readable(self.inner.clock.now_ms())?;
+        Ok(body)
+    }
+
+    /// As [`Store::open_object_version`], to look at how the object is laid out: its bytes may be
+    /// archived.
+    pub async fn hold_object_version(
         &self,
         bucket: &Bucket,
         key: &[u8],
@@ -186,7 +205,7 @@ impl Store {
     }
 
     /// Takes hold of a record's bytes; `None` if they went away because the record was replaced.
-    async fn open_body(
+    pub(crate) async fn open_body(
         &self,
         record: &ObjectRecord,
         row_key: &Bytes,
@@ -228,7 +247,7 @@ impl Store {
                 if !self.is_current(row_key, row).await? {
                     return Ok(None);
                 }
-                let layout = Layout::decode(value)?;
+                let layout = Layout::decode(value)?.of_first(record.size);
                 let engine = self.inner.engine.clone();
                 let source = UploadSource {
                     engine,
@@ -261,6 +280,16 @@ impl Store {
             )));
         }
         Ok(None)
+    }
+}
+
+impl ObjectRecord {
+    /// Refuses to read what is archived.
+    pub(crate) fn check_readable(&self, now_ms: u64) -> Result<(), GetObjectError> {
+        match self.archive_state(now_ms).is_readable() {
+            true => Ok(()),
+            false => Err(GetObjectError::Archived(self.storage_class().to_owned())),
+        }
     }
 }
 

@@ -1,12 +1,16 @@
-//! Objects and their versions: put, get, delete, copy, and changes of what is kept beside the bytes.
+//! Objects and their versions: put, append, get, delete, copy, rename, and changes of what is kept beside the bytes.
 
+mod append;
 mod copy;
 mod delete;
-mod get;
+pub(crate) mod get;
 pub(crate) mod put;
+mod rename;
 mod update;
 
+pub use append::{AppendError, AppendObject};
 pub use copy::{Copied, CopyError, CopyObject, Directive};
 pub use delete::{DeleteObjectError, Deleted};
 pub use get::{GetObjectError, ObjectBody};
 pub use put::{NewObject, PutObjectError};
+pub use rename::{RENAME_TOKEN_KEPT_MS, RenameError, RenameObject};

@@ -11,9 +11,13 @@ use crate::etag::ETag;
 use crate::events::Event;
 use crate::fault::Fault;
 use crate::history::Newcomer;
+use crate::object_lock::{Locked, RemoveError};
 use crate::rows::codec::UnknownFields;
+use crate::rows::key::UniqueId;
 use crate::rows::object::{OBJECT_KEY_OFFSET, ObjectRecord, StoredChecksum, object_key};
+use crate::rows::usage::Counts;
 use crate::store::{CONFLICT_RETRIES_MAX, Store, to_its_end, unchanged};
+use oncilla_wire::object_lock::NewLock;
 use oncilla_wire::xml::acl::Acl;
 
 /// What is kept of an object beside its bytes.
@@ -31,6 +35,9 @@ pub struct NewObject {
     pub metadata: Vec<(Bytes, Bytes)>,
     /// Object tags.
     pub tags: Vec<(String, String)>,
+    /// How the version is locked; without a retention it gets the bucket's default. Only in a
+    /// bucket with Object Lock.
+    pub lock: NewLock,
 }
 
 /// Why an object was not written. Whatever was there before still is.
@@ -42,9 +49,21 @@ pub enum PutObjectError {
     /// A condition of the request does not hold.
     #[error(transparent)]
     Condition(#[from] ConditionFailure),
+    /// What would be replaced is locked.
+    #[error(transparent)]
+    Locked(#[from] Locked),
     /// A failure beneath.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+impl From<RemoveError> for PutObjectError {
+    fn from(error: RemoveError) -> Self {
+        match error {
+            RemoveError::Locked(locked) => Self::Locked(locked),
+            RemoveError::Fault(fault) => Self::Fault(fault),
+        }
+    }
 }
 
 /// The present of a key while it is being replaced.
@@ -103,27 +122,8 @@ impl Store {
         conditions: &Conditions,
     ) -> Result<ObjectRecord, PutObjectError> {
         let id = self.inner.clock.unique_id().map_err(Fault::from)?;
-        let checksum = StoredChecksum {
-            checksum: content.checksum,
-            composite: false,
-        };
-        let mut record = ObjectRecord {
-            id,
-            size: content.size,
-            etag: ETag::of_md5(content.md5),
-            last_modified_ms: 0,
-            time: 0,
-            storage_class: new.storage_class,
-            owner: new.owner,
-            checksum: Some(checksum),
-            placement: content.placement(),
-            acl: new.acl,
-            headers: new.headers,
-            metadata: new.metadata,
-            tags: new.tags,
-            versioned: false,
-            unknown: UnknownFields::default(),
-        };
+        let retention = new.lock.retention;
+        let mut record = new_record(id, new, &content);
         let _turn = self.inner.locks.lock((bucket.id(), key)).await;
         for _ in 0..CONFLICT_RETRIES_MAX {
             let present = self.present(&bucket, key).await?;
@@ -131,11 +131,11 @@ impl Store {
             let mut mutation = Mutation::new();
             content.refer(&mut mutation, id);
             content.commit_begins();
+            record.retention = retention;
+            let time = self.inner.clock.tick();
             let created = EventKind::CreatedPut;
-            let outcome = self
-                .replace(&bucket, present, &mut record, mutation, created)
-                .await;
-            match outcome {
+            let replaced = self.replace(&bucket, present, &mut record, mutation, time, created);
+            match replaced.await {
                 Ok(Replaced::Done) => return Ok(record),
                 Ok(Replaced::ChangedMeanwhile) => content.commit_refused(),
                 Ok(Replaced::BucketChanged) => {
@@ -143,12 +143,11 @@ impl Store {
                     let now = self.same_bucket(&bucket).await?;
                     bucket = now.ok_or(PutObjectError::NoSuchBucket)?;
                 }
-                Err(fault) => {
-                    // A full device refuses before anything is applied; other failures may not.
-                    if matches!(fault, Fault::NoSpace) {
+                Err(error) => {
+                    if error.applied_nothing() {
                         content.commit_refused();
                     }
-                    return Err(fault.into());
+                    return Err(error.into());
                 }
             }
         }
@@ -167,39 +166,72 @@ impl Store {
         })
     }
 
-    /// Commits `mutation` together with what makes `record` the present of a key; its times and
-    /// whether it has a version id are set here, and that it is there is told as `created`. The
-    /// caller holds the key's lock.
+    /// Commits `mutation` together with what makes `record` the present of a key; its times,
+    /// whether it has a version id, and the bucket's retention if it has none of its own, are set
+    /// here, and that it is there is told as `created`. `time` is a new one of the clock. The caller
+    /// holds the key's lock.
     pub(crate) async fn replace(
         &self,
         bucket: &Bucket,
         present: Present,
         record: &mut ObjectRecord,
         mut mutation: Mutation,
+        time: u64,
         created: EventKind,
-    ) -> Result<Replaced, Fault> {
-        record.time = self.inner.clock.tick();
+    ) -> Result<Replaced, RemoveError> {
+        record.time = time;
         record.last_modified_ms = self.inner.clock.now_ms();
-        record.versioned = bucket.gives_version_ids();
         let bucket_unchanged = mutation.preconditions.len();
-        mutation
-            .require(bucket.unchanged())
-            .require(unchanged(&present.row_key, present.row.as_ref()));
+        mutation.require(bucket.unchanged());
+        let written_ms = record.last_modified_ms;
         let key = present.row_key.slice(OBJECT_KEY_OFFSET..);
-        let way = self.make_way(&mut mutation, bucket, &key, &present, Newcomer::Object);
-        let mut counts = way.await?;
-        counts.add_object(record.size);
+        let placed = self.take_place(&mut mutation, bucket, &present, record, written_ms);
+        let counts = match placed.await {
+            Ok(counts) => counts,
+            // In the bucket as it is now, what is there may be kept as a version.
+            Err(RemoveError::Locked(_)) if self.has_changed(bucket).await? => {
+                return Ok(Replaced::BucketChanged);
+            }
+            Err(error) => return Err(error),
+        };
         counts.apply(&mut mutation, bucket.id());
         let event = Event::of_object(created, &key, record.time, record);
         self.announce(&mut mutation, bucket, &event)?;
-        mutation.put(Space::Records, present.row_key, record.encode());
-        match self.commit(mutation, record.time).await? {
+        match self.commit(mutation, time).await? {
             CommitOutcome::Committed { .. } => Ok(Replaced::Done),
             CommitOutcome::Conflict { precondition } if precondition == bucket_unchanged => {
                 Ok(Replaced::BucketChanged)
             }
             CommitOutcome::Conflict { .. } => Ok(Replaced::ChangedMeanwhile),
         }
+    }
+
+    /// Adds to `mutation` what makes `record` the present of a key, if `present` still is what is
+    /// there; whether the record has a version id is set here, and the bucket's retention of what
+    /// is written at `written_ms`, if it has none of its own. The mutation must require that the
+    /// bucket is unchanged. The counts are left to the caller.
+    pub(crate) async fn take_place(
+        &self,
+        mutation: &mut Mutation,
+        bucket: &Bucket,
+        present: &Present,
+        record: &mut ObjectRecord,
+        written_ms: u64,
+    ) -> Result<Counts, RemoveError> {
+        record.versioned = bucket.gives_version_ids();
+        if let Some(lock) = &bucket.record.object_lock
+            && record.retention.is_none()
+        {
+            let default = lock.default_retention;
+            record.retention = default.map(|default| default.of_version(written_ms as i64));
+        }
+        mutation.require(unchanged(&present.row_key, present.row.as_ref()));
+        let key = present.row_key.slice(OBJECT_KEY_OFFSET..);
+        let way = self.make_way(mutation, bucket, &key, present, Newcomer::Object);
+        let mut counts = way.await?;
+        counts.add_object(record.size);
+        mutation.put(Space::Records, present.row_key.clone(), record.encode());
+        Ok(counts)
     }
 }
 
@@ -211,6 +243,33 @@ impl ObjectRecord {
             last_modified_ms: self.last_modified_ms as i64,
             size: self.size,
         }
+    }
+}
+
+/// The record of an object whose bytes are `content`, apart from its times.
+pub(crate) fn new_record(id: UniqueId, new: NewObject, content: &WrittenContent) -> ObjectRecord {
+    ObjectRecord {
+        id,
+        size: content.size,
+        etag: ETag::of_md5(content.md5),
+        last_modified_ms: 0,
+        time: 0,
+        storage_class: new.storage_class,
+        owner: new.owner,
+        checksum: Some(StoredChecksum {
+            checksum: content.checksum,
+            composite: false,
+        }),
+        placement: content.placement(),
+        acl: new.acl,
+        headers: new.headers,
+        metadata: new.metadata,
+        tags: new.tags,
+        versioned: false,
+        retention: new.lock.retention,
+        legal_hold: new.lock.legal_hold,
+        restoration: None,
+        unknown: UnknownFields::default(),
     }
 }
 

@@ -1,21 +1,18 @@
 //! Changes of what is kept beside an object's bytes: tags and access.
 
-use oncilla_meta::{CommitOutcome, Mutation, Precondition, Space};
 use oncilla_wire::event::EventKind;
 
 use crate::bucket::Bucket;
-use crate::events::Event;
 use crate::object::GetObjectError;
-use crate::object::get::ObjectRow;
-use crate::object::put::too_many_writers;
 use crate::rows::object::ObjectRecord;
 use crate::rows::version_id::VersionId;
-use crate::store::{CONFLICT_RETRIES_MAX, Store};
+use crate::store::Store;
 
 impl Store {
     /// Changes the record of an object by `change`, which may be called again if another change
     /// came first. `version` says of which version; `None` is the newest. Identity, bytes and
-    /// modification time stay.
+    /// modification time stay, and so do its locks, which have rules of their own
+    /// ([`object_lock`](crate::object_lock)).
     pub async fn update_object(
         &self,
         bucket: &Bucket,
@@ -36,27 +33,14 @@ impl Store {
         change: impl Fn(&mut ObjectRecord),
         kind: Option<EventKind>,
     ) -> Result<ObjectRecord, GetObjectError> {
-        let _turn = self.inner.locks.lock((bucket.id(), key)).await;
-        for _ in 0..CONFLICT_RETRIES_MAX {
-            let ObjectRow {
-                row_key,
-                row,
-                mut record,
-            } = self.object_row(bucket, key, version).await?;
-            change(&mut record);
-            let mut mutation = Mutation::new();
-            mutation
-                .require(Precondition::Equals(row_key.clone(), row))
-                .put(Space::Records, row_key, record.encode());
-            let time = self.inner.clock.tick();
-            if let Some(kind) = kind {
-                let event = Event::of_object(kind, key, time, &record);
-                self.announce(&mut mutation, bucket, &event)?;
-            }
-            if let CommitOutcome::Committed { .. } = self.commit(mutation, time).await? {
-                return Ok(record);
-            }
-        }
-        Err(too_many_writers().into())
+        let keeping_locks = |record: &mut ObjectRecord| {
+            let (retention, legal_hold) = (record.retention, record.legal_hold);
+            change(record);
+            record.retention = retention;
+            record.legal_hold = legal_hold;
+            Ok(())
+        };
+        self.change_object(bucket, key, version, keeping_locks, kind)
+            .await
     }
 }

@@ -5,7 +5,9 @@ use bytes::{Bytes, BytesMut};
 use super::acl::{acl_number, decode_acl};
 use super::codec::{DecodeError, Field, FieldReader, FieldWriter, UnknownFields};
 use super::key::{BucketId, join, prefix, range_of};
+use super::lock::{decode_configuration, encode_configuration};
 use oncilla_wire::xml::acl::CannedAcl;
+use oncilla_wire::xml::object_lock::ObjectLockConfiguration;
 use oncilla_wire::xml::versioning::VersioningStatus;
 
 const RECORD: &str = "bucket";
@@ -20,6 +22,7 @@ mod tag {
     pub const PUBLIC_OBJECTS: u64 = 7;
     pub const VERSIONING: u64 = 8;
     pub const DOCUMENT_CHANGES: u64 = 9;
+    pub const OBJECT_LOCK: u64 = 10;
     // Kept free for what is to come: parent, origin. Documents are rows of their own (`document.rs`).
 }
 
@@ -44,6 +47,9 @@ pub struct BucketRecord {
     pub versioning: VersioningStatus,
     /// How often a configuration document was set or removed.
     pub document_changes: u64,
+    /// Object Lock, if it is enabled. A field and no document, because every write goes by it: it
+    /// then is in the row that every write requires ([`bucket_name_value`]).
+    pub object_lock: Option<ObjectLockConfiguration>,
     /// Fields of newer versions.
     pub unknown: UnknownFields,
 }
@@ -63,6 +69,9 @@ impl BucketRecord {
         }
         writer.number(tag::VERSIONING, versioning_number(self.versioning));
         writer.number(tag::DOCUMENT_CHANGES, self.document_changes);
+        if let Some(lock) = &self.object_lock {
+            writer.bytes(tag::OBJECT_LOCK, &encode_configuration(lock));
+        }
         writer.finish(&self.unknown)
     }
 
@@ -80,6 +89,7 @@ impl BucketRecord {
             tags: Vec::new(),
             versioning: VersioningStatus::Unversioned,
             document_changes: 0,
+            object_lock: None,
             unknown: UnknownFields::default(),
         };
         while let Some(field) = reader.next_field()? {
@@ -93,6 +103,7 @@ impl BucketRecord {
                 tag::TAG => record.tags.push(text_pair(field.pair()?, RECORD)?),
                 tag::VERSIONING => record.versioning = decode_versioning(field)?,
                 tag::DOCUMENT_CHANGES => record.document_changes = field.number()?,
+                tag::OBJECT_LOCK => record.object_lock = Some(decode_configuration(&field)?),
                 _ => reader.keep(field),
             }
         }
@@ -163,25 +174,29 @@ pub fn bucket_name_key(id: BucketId) -> Bytes {
 }
 
 /// The value of that row: the name and, behind a zero byte, the versioning state if there ever was
-/// one. Every write of an object requires that this value still is what the write went by: the
-/// bucket exists, and what becomes of superseded versions has not changed.
-pub fn bucket_name_value(name: &str, versioning: VersioningStatus) -> Bytes {
+/// one and how versions are locked. Every write of an object requires that this value still is what
+/// the write went by: the bucket exists, and neither what becomes of superseded versions nor the
+/// retention of new ones has changed.
+pub fn bucket_name_value(name: &str, record: &BucketRecord) -> Bytes {
     let mut value = BytesMut::with_capacity(name.len() + 2);
     value.extend_from_slice(name.as_bytes());
-    if versioning != VersioningStatus::Unversioned {
-        value.extend_from_slice(&[0, versioning_number(versioning) as u8]);
+    if record.versioning != VersioningStatus::Unversioned || record.object_lock.is_some() {
+        value.extend_from_slice(&[0, versioning_number(record.versioning) as u8]);
+    }
+    if let Some(lock) = &record.object_lock {
+        value.extend_from_slice(&encode_configuration(lock));
     }
     value.freeze()
 }
 
 /// The name in such a value.
 pub fn bucket_of_name_row(value: &[u8]) -> Result<String, DecodeError> {
-    let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
-    let name = std::str::from_utf8(name).map_err(|_| DecodeError {
+    let name = value.split(|&byte| byte == 0).next().unwrap_or_default();
+    let name = std::str::from_utf8(name).map(str::to_owned);
+    name.map_err(|_| DecodeError {
         record: RECORD,
-        detail: "a name is not UTF-8",
-    })?;
-    Ok(name.to_owned())
+        detail: "bad name",
+    })
 }
 
 /// Key of the row that lists a bucket under its owner.
@@ -218,12 +233,13 @@ mod tests {
     proptest! {
         #[test]
         fn round_trips(id: u64, owner in "[0-9a-f]{0,64}", created_ms: u64, location: String,
-                       acl in super::super::acl::tests::canned_acls(), public_objects: bool, tags: Vec<(String, String)>, versioning in 0usize..3, document_changes: u64) {
+                       acl in super::super::acl::tests::canned_acls(), public_objects: bool, tags: Vec<(String, String)>, versioning in 0usize..3, document_changes: u64,
+                       object_lock in proptest::option::of(super::super::lock::tests::configurations())) {
             use VersioningStatus::{Enabled, Suspended, Unversioned};
             let versioning = [Unversioned, Enabled, Suspended][versioning];
             let record = BucketRecord {
                 id: BucketId(id), owner, created_ms, location,
-                acl, public_objects, tags, versioning, document_changes,
+                acl, public_objects, tags, versioning, document_changes, object_lock,
                 unknown: UnknownFields::default(),
             };
             prop_assert_eq!(BucketRecord::decode(record.encode()), Ok(record));

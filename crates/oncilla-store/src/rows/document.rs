@@ -60,8 +60,7 @@ document_kinds! {
     Logging = 9,
     /// The website.
     Website = 10,
-    /// Object lock and its default retention.
-    ObjectLock = 11,
+    // 11 is not used: Object Lock is a field of the bucket's record.
     /// Who pays for requests.
     RequestPayment = 12,
     /// Transfer acceleration.

@@ -23,7 +23,9 @@ pub mod prefix {
     pub const VOLUME_SWEPT: u8 = b's';
     pub const DOCUMENT: u8 = b'd';
     pub const EVENT: u8 = b'q';
+    pub const LIFECYCLE: u8 = b'f';
     pub const CLOCK: u8 = b't';
+    pub const RENAME_TOKEN: u8 = b'y';
 }
 
 /// A bucket's identity, which outlives neither its deletion nor a re-creation under the same name.

@@ -13,6 +13,7 @@ const RECORD: &str = "layout";
 
 mod tag {
     pub const RUN: u64 = 1;
+    pub const COMPLETED_TIME: u64 = 2;
 }
 
 /// Consecutively numbered parts of one size.
@@ -38,33 +39,59 @@ pub struct PartPlace {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     runs: Vec<Run>,
+    /// Hybrid-logical time of the object that the completion of the upload made; 0 if no completion
+    /// did.
+    pub completed_time: u64,
     unknown: UnknownFields,
 }
 
 impl Layout {
     /// The layout of parts given as (number, size) in ascending order of their numbers.
     pub fn of_parts(parts: impl IntoIterator<Item = (u16, u64)>) -> Self {
-        let mut runs: Vec<Run> = Vec::new();
+        let mut layout = Self::default();
         for (number, size) in parts {
-            match runs.last_mut() {
-                Some(run)
-                    if run.part_size == size
-                        && u32::from(run.first_number) + u32::from(run.count)
-                            == u32::from(number) =>
-                {
-                    run.count += 1;
-                }
-                _ => runs.push(Run {
-                    first_number: number,
-                    count: 1,
-                    part_size: size,
-                }),
+            layout.push(number, size);
+        }
+        layout
+    }
+
+    /// Adds a part behind the others, whose number must be greater than theirs.
+    pub fn push(&mut self, number: u16, size: u64) {
+        match self.runs.last_mut() {
+            Some(run)
+                if run.part_size == size
+                    && u32::from(run.first_number) + u32::from(run.count) == u32::from(number) =>
+            {
+                run.count += 1;
             }
+            _ => self.runs.push(Run {
+                first_number: number,
+                count: 1,
+                part_size: size,
+            }),
         }
-        Self {
-            runs,
-            unknown: UnknownFields::default(),
+    }
+
+    /// Only the parts of the first `size` bytes: of an object that shares its parts with another,
+    /// to which more was appended.
+    #[must_use]
+    pub fn of_first(mut self, size: u64) -> Self {
+        let mut rest = size;
+        for run in &mut self.runs {
+            let parts = rest
+                .checked_div(run.part_size)
+                .unwrap_or(u64::from(run.count));
+            run.count = u16::try_from(parts).map_or(run.count, |parts| parts.min(run.count));
+            rest -= u64::from(run.count) * run.part_size;
         }
+        self.runs.retain(|run| run.count > 0);
+        self
+    }
+
+    /// The greatest number of a part; 0 if there is none.
+    pub fn last_number(&self) -> u16 {
+        let last = self.runs.last();
+        last.map_or(0, |run| run.first_number + run.count.saturating_sub(1))
     }
 
     /// Number of parts.
@@ -142,6 +169,7 @@ impl Layout {
             put_varint(&mut field, run.part_size);
             writer.bytes(tag::RUN, &field);
         }
+        writer.number(tag::COMPLETED_TIME, self.completed_time);
         writer.finish(&self.unknown)
     }
 
@@ -151,9 +179,16 @@ impl Layout {
         let mut layout = Self::default();
         let mut size = 0u64;
         while let Some(field) = reader.next_field()? {
-            if field.tag != tag::RUN {
-                reader.keep(field);
-                continue;
+            match field.tag {
+                tag::RUN => {}
+                tag::COMPLETED_TIME => {
+                    layout.completed_time = field.number()?;
+                    continue;
+                }
+                _ => {
+                    reader.keep(field);
+                    continue;
+                }
             }
             let error = field.error("bad run");
             let run = decode_run(field.value).ok_or(error.clone())?;
@@ -196,6 +231,7 @@ mod tests {
             let layout = Layout::of_parts(sizes.clone());
             prop_assert_eq!(&Layout::decode(layout.encode()).unwrap(), &layout);
             prop_assert_eq!(layout.part_count(), sizes.len());
+            let numbers: Vec<u16> = sizes.keys().copied().collect();
             let mut offset = 0;
             for ((number, size), place) in sizes.into_iter().zip(layout.parts()) {
                 prop_assert_eq!(place, PartPlace { number, offset, size });
@@ -206,6 +242,14 @@ mod tests {
                 offset += size;
             }
             prop_assert_eq!(layout.size(), offset);
+            prop_assert_eq!(layout.last_number(), *numbers.last().unwrap());
+            let mut first = 0;
+            for (count, place) in layout.parts().enumerate() {
+                let part = layout.clone().of_first(first);
+                prop_assert_eq!((part.part_count(), part.size()), (count, first));
+                first += place.size;
+            }
+            prop_assert_eq!(&layout.clone().of_first(offset), &layout);
             prop_assert_eq!(layout.part_at(offset), None);
             prop_assert_eq!(layout.part(201), None);
         }

@@ -22,6 +22,8 @@
 //! | `g` | time (8), random (8) | what may have become garbage | `garbage.rs` |
 //! | `q` | target, ordered, time (8), random (8) | event that waits for its delivery | `event.rs` |
 //! | `s` | volume (8) | empty: searched for orphans, nothing released since | `reference.rs` |
+//! | `y` | bucket id (8), token | what a token of a rename came with | `rename_token.rs` |
+//! | `f` | bucket id (8) | how far the lifecycle worker is | `lifecycle.rs` |
 //! | `t` | | highest hybrid-logical time ever given | `clock.rs` |
 //!
 //! [`oncilla_meta::Space::Bodies`] holds the bodies of small objects and parts under their
@@ -37,10 +39,13 @@ pub mod garbage;
 pub mod history;
 pub mod key;
 pub mod layout;
+pub mod lifecycle;
+pub mod lock;
 pub mod object;
 pub mod part;
 pub mod placement;
 pub mod reference;
+pub mod rename_token;
 pub mod upload;
 pub mod usage;
 pub mod version_id;

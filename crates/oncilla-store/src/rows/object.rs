@@ -5,11 +5,15 @@ use oncilla_hash::{Checksum, ChecksumAlgorithm};
 
 use super::acl::{decode_acl, decode_grants, write_acl};
 use super::bucket::text_pair;
-use super::codec::{DecodeError, Field, FieldReader, FieldWriter, UnknownFields};
+use super::codec::{
+    DecodeError, Field, FieldReader, FieldWriter, UnknownFields, put_varint, take_varint,
+};
 use super::key::{BucketId, UniqueId, join, prefix, range_of};
+use super::lock::{decode_legal_hold, decode_retention, encode_retention, legal_hold_number};
 use super::placement::Placement;
 use super::version_id::VersionId;
 use crate::etag::ETag;
+use oncilla_wire::object_lock::{LegalHold, Retention};
 use oncilla_wire::xml::acl::Acl;
 
 const RECORD: &str = "object";
@@ -33,7 +37,10 @@ pub(super) mod tag {
     /// The first field of every delete marker (`history.rs`), and of no object.
     pub const DELETE_MARKER: u64 = 15;
     pub const ACL_GRANTS: u64 = 16;
-    // Kept free for what DESIGN names: region, retention, legal hold, encryption, origin state.
+    pub const RETENTION: u64 = 17;
+    pub const LEGAL_HOLD: u64 = 18;
+    pub const RESTORATION: u64 = 20;
+    // Kept free for what DESIGN names: region, encryption, origin state.
 }
 
 /// A checksum of an object and how it came about.
@@ -77,8 +84,23 @@ pub struct ObjectRecord {
     /// Whether it was written while versioning was enabled, and so has a version id of its own;
     /// otherwise it is the null version of its key.
     pub versioned: bool,
+    /// Until when it may not go away.
+    pub retention: Option<Retention>,
+    /// Whether it may not go away until further notice; `None` if nobody ever said.
+    pub legal_hold: Option<LegalHold>,
+    /// Since when, and until when, an archived object can be read.
+    pub restoration: Option<Restoration>,
     /// Fields of newer versions.
     pub unknown: UnknownFields,
+}
+
+/// Since when, and until when, an archived object can be read, in Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restoration {
+    /// Before, the object is being restored.
+    pub ready_ms: u64,
+    /// Afterwards it is archived as before.
+    pub expires_ms: u64,
 }
 
 /// The storage class of objects that name none.
@@ -125,6 +147,13 @@ impl ObjectRecord {
             writer.pair(tag::TAG, key.as_bytes(), value.as_bytes());
         }
         writer.number(tag::VERSIONED, u64::from(self.versioned));
+        if let Some(retention) = &self.retention {
+            writer.bytes(tag::RETENTION, &encode_retention(retention));
+        }
+        writer.number(tag::LEGAL_HOLD, legal_hold_number(self.legal_hold));
+        if let Some(restoration) = self.restoration {
+            writer.bytes(tag::RESTORATION, &encode_restoration(restoration));
+        }
         writer.finish(&self.unknown)
     }
 
@@ -148,6 +177,9 @@ impl ObjectRecord {
             metadata: Vec::new(),
             tags: Vec::new(),
             versioned: false,
+            retention: None,
+            legal_hold: None,
+            restoration: None,
             unknown: UnknownFields::default(),
         };
         while let Some(field) = reader.next_field()? {
@@ -167,6 +199,9 @@ impl ObjectRecord {
                 tag::METADATA => record.metadata.push(field.pair()?),
                 tag::TAG => record.tags.push(text_pair(field.pair()?, RECORD)?),
                 tag::VERSIONED => record.versioned = field.number()? != 0,
+                tag::RETENTION => record.retention = Some(decode_retention(&field)?),
+                tag::LEGAL_HOLD => record.legal_hold = decode_legal_hold(field)?,
+                tag::RESTORATION => record.restoration = Some(decode_restoration(&field)?),
                 _ => reader.keep(field),
             }
         }
@@ -192,6 +227,8 @@ pub struct ObjectSummary {
     pub owner: String,
     /// Which checksum the object has, and whether it is composite.
     pub checksum: Option<(ChecksumAlgorithm, bool)>,
+    /// Since when, and until when, an archived object can be read.
+    pub restoration: Option<Restoration>,
 }
 
 impl ObjectSummary {
@@ -211,6 +248,7 @@ impl ObjectSummary {
             storage_class: String::new(),
             owner: String::new(),
             checksum: None,
+            restoration: None,
         };
         while let Some(field) = reader.next_field()? {
             match field.tag {
@@ -223,11 +261,31 @@ impl ObjectSummary {
                     let stored = decode_checksum(field.value, RECORD)?;
                     summary.checksum = Some((stored.checksum.algorithm(), stored.composite));
                 }
+                tag::RESTORATION => summary.restoration = Some(decode_restoration(&field)?),
                 _ => {}
             }
         }
         summary.etag = etag.ok_or(reader.error("no entity tag"))?;
         Ok(summary)
+    }
+}
+
+fn encode_restoration(restoration: Restoration) -> BytesMut {
+    let mut field = BytesMut::with_capacity(16);
+    put_varint(&mut field, restoration.ready_ms);
+    put_varint(&mut field, restoration.expires_ms);
+    field
+}
+
+fn decode_restoration(field: &Field) -> Result<Restoration, DecodeError> {
+    let mut rest = field.value;
+    let times = (take_varint(&mut rest), take_varint(&mut rest));
+    match times {
+        (Some(ready_ms), Some(expires_ms)) if rest.is_empty() => Ok(Restoration {
+            ready_ms,
+            expires_ms,
+        }),
+        _ => Err(field.error("bad restoration")),
     }
 }
 
@@ -363,29 +421,39 @@ pub(crate) mod tests {
             pairs(),
             pairs(),
         );
-        let tags = any::<(Vec<(String, String)>, bool)>();
-        (first, second, third, tags).prop_map(|(first, second, third, (tags, versioned))| {
-            ObjectRecord {
-                id: UniqueId(first.0),
-                size: first.1,
-                etag: ETag {
-                    md5: first.2,
-                    parts: first.3,
-                },
-                last_modified_ms: first.4,
-                time: second.0,
-                storage_class: second.1,
-                owner: second.2,
-                acl: second.3,
-                checksum: third.0,
-                placement: third.1,
-                headers: third.2,
-                metadata: third.3,
-                tags,
-                versioned,
-                unknown: UnknownFields::default(),
-            }
-        })
+        let tags = any::<(Vec<(String, String)>, bool, Option<(u64, u64)>)>();
+        let locks = super::super::lock::tests::locks();
+        let all = (first, second, third, tags, locks);
+        all.prop_map(
+            |(first, second, third, (tags, versioned, times), (retention, legal_hold))| {
+                ObjectRecord {
+                    id: UniqueId(first.0),
+                    size: first.1,
+                    etag: ETag {
+                        md5: first.2,
+                        parts: first.3,
+                    },
+                    last_modified_ms: first.4,
+                    time: second.0,
+                    storage_class: second.1,
+                    owner: second.2,
+                    acl: second.3,
+                    checksum: third.0,
+                    placement: third.1,
+                    headers: third.2,
+                    metadata: third.3,
+                    tags,
+                    versioned,
+                    retention,
+                    legal_hold,
+                    restoration: times.map(|(ready_ms, expires_ms)| Restoration {
+                        ready_ms,
+                        expires_ms,
+                    }),
+                    unknown: UnknownFields::default(),
+                }
+            },
+        )
     }
 
     proptest! {
@@ -402,6 +470,7 @@ pub(crate) mod tests {
                 summary.checksum,
                 record.checksum.as_ref().map(|stored| (stored.checksum.algorithm(), stored.composite))
             );
+            prop_assert_eq!(summary.restoration, record.restoration);
             prop_assert_eq!(ObjectRecord::decode(value), Ok(record));
         }
 

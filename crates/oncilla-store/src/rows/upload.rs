@@ -8,7 +8,9 @@ use super::acl::{decode_acl, decode_grants, write_acl};
 use super::bucket::text_pair;
 use super::codec::{DecodeError, FieldReader, FieldWriter, UnknownFields};
 use super::key::{BucketId, UniqueId, join, prefix, put_ordered, range_of, take_ordered};
+use super::lock::{decode_legal_hold, decode_retention, encode_retention, legal_hold_number};
 use super::object::{algorithm_number, algorithm_of_number, storage_class_name};
+use oncilla_wire::object_lock::{LegalHold, Retention};
 use oncilla_wire::xml::acl::Acl;
 
 const RECORD: &str = "upload";
@@ -25,6 +27,8 @@ mod tag {
     pub const TAG: u64 = 9;
     pub const DECLARED: u64 = 10;
     pub const ACL_GRANTS: u64 = 36;
+    pub const RETENTION: u64 = 37;
+    pub const LEGAL_HOLD: u64 = 38;
 }
 
 /// What the object will be once the upload completes.
@@ -50,6 +54,10 @@ pub struct UploadRecord {
     pub metadata: Vec<(Bytes, Bytes)>,
     /// Tags of the object.
     pub tags: Vec<(String, String)>,
+    /// Until when the object may not go away, if the client said.
+    pub retention: Option<Retention>,
+    /// Whether the object may not go away until further notice, if the client said.
+    pub legal_hold: Option<LegalHold>,
     /// Fields of newer versions.
     pub unknown: UnknownFields,
 }
@@ -79,6 +87,10 @@ impl UploadRecord {
         for (key, value) in &self.tags {
             writer.pair(tag::TAG, key.as_bytes(), value.as_bytes());
         }
+        if let Some(retention) = &self.retention {
+            writer.bytes(tag::RETENTION, &encode_retention(retention));
+        }
+        writer.number(tag::LEGAL_HOLD, legal_hold_number(self.legal_hold));
         writer.finish(&self.unknown)
     }
 
@@ -97,6 +109,8 @@ impl UploadRecord {
             headers: Vec::new(),
             metadata: Vec::new(),
             tags: Vec::new(),
+            retention: None,
+            legal_hold: None,
             unknown: UnknownFields::default(),
         };
         while let Some(field) = reader.next_field()? {
@@ -116,6 +130,8 @@ impl UploadRecord {
                 tag::HEADER => record.headers.push(field.pair()?),
                 tag::METADATA => record.metadata.push(field.pair()?),
                 tag::TAG => record.tags.push(text_pair(field.pair()?, RECORD)?),
+                tag::RETENTION => record.retention = Some(decode_retention(&field)?),
+                tag::LEGAL_HOLD => record.legal_hold = decode_legal_hold(field)?,
                 _ => reader.keep(field),
             }
         }
@@ -190,7 +206,8 @@ mod tests {
         #[test]
         fn records_round_trip(started_ms: u64, number in 1u8..=5, composite: bool, declared: bool,
                               tags: Vec<(String, String)>, header: (Vec<u8>, Vec<u8>),
-                              acl in super::super::acl::tests::acls()) {
+                              acl in super::super::acl::tests::acls(),
+                              (retention, legal_hold) in super::super::lock::tests::locks()) {
             let record = UploadRecord {
                 started_ms,
                 storage_class: "STANDARD_IA".to_owned(),
@@ -202,6 +219,8 @@ mod tests {
                 headers: vec![(Bytes::from(header.0.clone()), Bytes::from(header.1.clone()))],
                 metadata: vec![(Bytes::from(header.1), Bytes::from(header.0))],
                 tags,
+                retention,
+                legal_hold,
                 unknown: UnknownFields::default(),
             };
             prop_assert_eq!(UploadRecord::decode(record.encode()), Ok(record));

@@ -93,6 +93,13 @@ impl Counts {
         self.past_bytes -= size as i64;
     }
 
+    /// Adds other changes to these.
+    pub fn merge(&mut self, mut other: Self) {
+        for counter in Counter::ALL {
+            *self.of(counter) += *other.of(counter);
+        }
+    }
+
     /// Adds these changes to a mutation.
     pub fn apply(mut self, mutation: &mut Mutation, bucket: BucketId) {
         for counter in Counter::ALL {

@@ -21,6 +21,7 @@ pub struct HookedEngine {
     scans: Arc<AtomicU64>,
     rows: Arc<AtomicU64>,
     after_get: Mutex<Option<(Bytes, Action)>>,
+    before_commit: Mutex<Option<Action>>,
 }
 
 impl HookedEngine {
@@ -30,6 +31,7 @@ impl HookedEngine {
             scans: Arc::default(),
             rows: Arc::default(),
             after_get: Mutex::new(None),
+            before_commit: Mutex::new(None),
         })
     }
 
@@ -48,9 +50,14 @@ impl HookedEngine {
         *self.after_get.lock() = Some((key, Box::pin(action)));
     }
 
-    /// Whether the action is still to come.
+    /// The next commit comes after `action` has run.
+    pub fn before_next_commit(&self, action: impl Future<Output = ()> + Send + 'static) {
+        *self.before_commit.lock() = Some(Box::pin(action));
+    }
+
+    /// Whether an action is still to come.
     pub fn is_armed(&self) -> bool {
-        self.after_get.lock().is_some()
+        self.after_get.lock().is_some() || self.before_commit.lock().is_some()
     }
 }
 
@@ -79,7 +86,13 @@ impl Reader for HookedEngine {
 
 impl Engine for HookedEngine {
     fn commit(&self, mutation: Mutation) -> EngineFuture<'_, CommitOutcome> {
-        self.inner.commit(mutation)
+        Box::pin(async move {
+            let action = self.before_commit.lock().take();
+            if let Some(action) = action {
+                action.await;
+            }
+            self.inner.commit(mutation).await
+        })
     }
 
     fn snapshot(&self) -> Arc<dyn Reader> {

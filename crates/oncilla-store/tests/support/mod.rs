@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use oncilla_blob::fs::{FileSystem, RealFileSystem};
 use oncilla_blob::testing::FaultyFileSystem;
-use oncilla_blob::{Extent, VolumeOptions, Volumes};
+use oncilla_blob::{Extent, VolumeGroup, VolumeOptions, Volumes};
 use oncilla_hash::{Checksum, ChecksumAlgorithm, Md5};
 use oncilla_meta::embedded::{EmbeddedEngine, EmbeddedOptions};
 use oncilla_meta::memory::MemoryEngine;
@@ -31,6 +31,8 @@ use oncilla_store::{
     UniqueId, VersionId, WallClock, WrittenContent,
 };
 use oncilla_wire::conditions::{Conditions, EtagCondition, EtagPattern};
+use oncilla_wire::object_lock::NewLock;
+use oncilla_wire::storage_class::StorageClass;
 use oncilla_wire::xml::acl::Acl;
 use tempfile::TempDir;
 
@@ -43,18 +45,48 @@ const BACKGROUND_WAIT: Duration = Duration::from_secs(30);
 /// Where the in-memory file system keeps the volumes.
 pub const VOLUMES_DIR: &str = "/volumes";
 
+/// Where the volumes of class GLACIER are, if they are apart.
+pub const COLD_DIR: &str = "/cold";
+const COLD_GROUP: &str = "cold";
+
 /// A wall clock that only moves when a test moves it.
-pub struct SteppedClock(AtomicU64);
+pub struct SteppedClock {
+    now_ms: AtomicU64,
+    certain_ms: AtomicU64,
+}
 
 impl SteppedClock {
+    fn at(ms: u64) -> Self {
+        Self {
+            now_ms: AtomicU64::new(ms),
+            certain_ms: AtomicU64::new(ms),
+        }
+    }
+
+    /// Time passes.
     pub fn advance(&self, ms: u64) {
-        self.0.fetch_add(ms, Ordering::Relaxed);
+        self.now_ms.fetch_add(ms, Ordering::Relaxed);
+        self.certain_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Somebody sets the clock forward.
+    pub fn set_forward(&self, ms: u64) {
+        self.now_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Somebody sets the clock back.
+    pub fn set_back(&self, ms: u64) {
+        self.now_ms.fetch_sub(ms, Ordering::Relaxed);
     }
 }
 
 impl WallClock for SteppedClock {
     fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.now_ms.load(Ordering::Relaxed)
+    }
+
+    fn certain_ms(&self) -> u64 {
+        self.certain_ms.load(Ordering::Relaxed).min(self.now_ms())
     }
 }
 
@@ -66,6 +98,8 @@ pub struct Setup {
     pub volume_bytes: u64,
     pub frame_bytes: u32,
     pub collect_grace: Duration,
+    /// Whether objects of class GLACIER lie in a directory of their own.
+    pub has_cold_group: bool,
 }
 
 impl Setup {
@@ -76,6 +110,7 @@ impl Setup {
         volume_bytes: 1 << 20,
         frame_bytes: 4 << 10,
         collect_grace: Duration::ZERO,
+        has_cold_group: false,
     };
     /// For parts of at least 5 MiB, each in three extents.
     pub const PARTS: Setup = Setup {
@@ -139,7 +174,7 @@ impl World {
         dir: Option<TempDir>,
         setup: Setup,
     ) -> World {
-        let wall = Arc::new(SteppedClock(AtomicU64::new(1_700_000_000_000)));
+        let wall = Arc::new(SteppedClock::at(1_700_000_000_000));
         let store = open(&engine, fs.as_ref(), &volumes_dir, &wall, setup).await;
         World {
             store,
@@ -339,8 +374,17 @@ async fn open(
         Some(fs) => Arc::new(fs.clone()),
         None => Arc::new(RealFileSystem),
     };
-    let volumes = Volumes::open(fs, dir.to_owned(), options).unwrap();
+    let cold = setup.has_cold_group.then(|| VolumeGroup {
+        name: COLD_GROUP.to_owned(),
+        dir: PathBuf::from(COLD_DIR),
+    });
+    let groups = cold.iter().cloned().collect();
+    let volumes = Volumes::open_with_groups(fs, dir.to_owned(), options, groups).unwrap();
     let options = StoreOptions {
+        class_groups: cold
+            .map(|group| (StorageClass::Glacier, group.name))
+            .into_iter()
+            .collect(),
         inline_bytes_max: setup.inline_bytes_max,
         extent_bytes_max: setup.extent_bytes_max,
         collect_grace: setup.collect_grace,
@@ -546,5 +590,6 @@ pub fn copy_request<'a>(
         metadata: Directive::Replace(new_object()),
         tags: Directive::Copy,
         algorithm: None,
+        lock: NewLock::default(),
     }
 }

@@ -29,6 +29,44 @@ pub struct ObjectEntry<'a> {
     pub checksum_algorithm: Option<Cow<'a, str>>,
     /// `COMPOSITE` or `FULL_OBJECT`, if the object has a checksum.
     pub checksum_type: Option<Cow<'a, str>>,
+    /// How far the restoration of an archived object is, if the client asked.
+    pub restore_status: Option<RestoreStatus>,
+}
+
+/// How far the restoration of an archived object is.
+/// Source: S3 API reference, `RestoreStatus`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RestoreStatus {
+    /// It is not there yet.
+    pub in_progress: bool,
+    /// Until when the object can be read, in Unix milliseconds.
+    pub expires_ms: Option<i64>,
+}
+
+/// The value of `x-amz-optional-object-attributes` by which a client asks for it.
+pub const RESTORE_STATUS: &str = "RestoreStatus";
+
+impl RestoreStatus {
+    pub(super) fn write(&self, xml: &mut XmlWriter) {
+        xml.open(RESTORE_STATUS);
+        xml.boolean("IsRestoreInProgress", self.in_progress);
+        if let Some(expires_ms) = self.expires_ms {
+            xml.time("RestoreExpiryDate", expires_ms);
+        }
+        xml.close(RESTORE_STATUS);
+    }
+
+    pub(super) fn read(xml: &mut XmlReader<'_>) -> Result<Self, S3Error> {
+        let mut status = Self::default();
+        while let Some(name) = xml.child()? {
+            match name {
+                "IsRestoreInProgress" => status.in_progress = xml.boolean()?,
+                "RestoreExpiryDate" => status.expires_ms = Some(xml.time()?),
+                _ => xml.skip()?,
+            }
+        }
+        Ok(status)
+    }
 }
 
 /// The answer of ListObjects (version 1).
@@ -212,6 +250,9 @@ impl ObjectEntry<'_> {
             owner.write(xml, "Owner");
         }
         xml.text("StorageClass", &self.storage_class);
+        if let Some(status) = self.restore_status {
+            status.write(xml);
+        }
         xml.close("Contents");
     }
 
@@ -227,6 +268,7 @@ impl ObjectEntry<'_> {
                 "Owner" => entry.owner = Some(Owner::read(xml)?),
                 "ChecksumAlgorithm" => entry.checksum_algorithm = Some(xml.value()?.into()),
                 "ChecksumType" => entry.checksum_type = Some(xml.value()?.into()),
+                RESTORE_STATUS => entry.restore_status = Some(RestoreStatus::read(xml)?),
                 _ => xml.skip()?,
             }
         }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::Owner;
 use super::list_objects::{
-    decode, decode_optional, read_common_prefix, read_encoding, write_common_prefixes,
-    write_encoding,
+    RESTORE_STATUS, RestoreStatus, decode, decode_optional, read_common_prefix, read_encoding,
+    write_common_prefixes, write_encoding,
 };
 use super::reader::XmlReader;
 use super::writer::{KeyEncoding, XmlWriter};
@@ -44,6 +44,8 @@ pub struct VersionContent<'a> {
     pub checksum_algorithm: Option<Cow<'a, str>>,
     /// `COMPOSITE` or `FULL_OBJECT`, if the object has a checksum.
     pub checksum_type: Option<Cow<'a, str>>,
+    /// How far the restoration of an archived object is, if the client asked.
+    pub restore_status: Option<RestoreStatus>,
 }
 
 /// The answer of ListObjectVersions.
@@ -163,6 +165,9 @@ impl VersionEntry<'_> {
             xml.optional_text("ChecksumType", content.checksum_type.as_deref());
             xml.number("Size", content.size);
             xml.text("StorageClass", &content.storage_class);
+            if let Some(status) = content.restore_status {
+                status.write(xml);
+            }
         }
         if let Some(owner) = &self.owner {
             owner.write(xml, "Owner");
@@ -185,6 +190,7 @@ impl VersionEntry<'_> {
                 "StorageClass" => content.storage_class = xml.value()?.into(),
                 "ChecksumAlgorithm" => content.checksum_algorithm = Some(xml.value()?.into()),
                 "ChecksumType" => content.checksum_type = Some(xml.value()?.into()),
+                RESTORE_STATUS => content.restore_status = Some(RestoreStatus::read(xml)?),
                 _ => xml.skip()?,
             }
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use oncilla_blob::fs::RealFileSystem;
-use oncilla_blob::{VolumeOptions, Volumes};
+use oncilla_blob::{VolumeGroup, VolumeOptions, Volumes};
 use oncilla_meta::Engine;
 use oncilla_meta::embedded::{EmbeddedEngine, EmbeddedOptions};
 use oncilla_server::data_directory::DataDirectory;
@@ -34,9 +34,22 @@ impl Foundation {
             DataDirectory::open_or_create(&settings.data).map_err(|error| error.to_string())?;
         let options = StoreOptions {
             inline_bytes_max: settings.inline_threshold_bytes,
+            restore_time: settings.restore_time,
+            class_groups: settings
+                .storage_classes
+                .iter()
+                .map(|(class, _)| (*class, class.as_str().to_owned()))
+                .collect(),
             ..StoreOptions::default()
         };
-        Self::open_in(directory, settings.durability, options).await
+        let groups = settings
+            .storage_classes
+            .iter()
+            .map(|(class, dir)| VolumeGroup {
+                name: class.as_str().to_owned(),
+                dir: dir.clone(),
+            });
+        Self::open_in(directory, settings.durability, options, groups.collect()).await
     }
 
     /// Opens a data directory that exists and is not in use, for tools.
@@ -45,13 +58,20 @@ impl Foundation {
     /// As [`Foundation::open`].
     pub async fn open_existing(path: &Path) -> Result<Self, String> {
         let directory = DataDirectory::open_existing(path).map_err(|error| error.to_string())?;
-        Self::open_in(directory, Durability::Sync, StoreOptions::default()).await
+        Self::open_in(
+            directory,
+            Durability::Sync,
+            StoreOptions::default(),
+            Vec::new(),
+        )
+        .await
     }
 
     async fn open_in(
         mut directory: DataDirectory,
         durability: Durability,
         options: StoreOptions,
+        groups: Vec<VolumeGroup>,
     ) -> Result<Self, String> {
         let engine_options = EmbeddedOptions {
             durability: match durability {
@@ -71,7 +91,8 @@ impl Foundation {
             ..VolumeOptions::default()
         };
         let path = directory.volumes();
-        let volumes = Volumes::open(Arc::new(RealFileSystem), path.clone(), volume_options)
+        let fs = Arc::new(RealFileSystem);
+        let volumes = Volumes::open_with_groups(fs, path.clone(), volume_options, groups)
             .map_err(|error| format!("cannot open the volumes in {}: {error}", path.display()))?;
         let store = Store::open(Arc::clone(&engine), volumes, Arc::new(SystemClock), options)
             .await
@@ -138,5 +159,7 @@ impl Foundation {
         metrics.register_collector(collectors::volume_syncs(move || volumes.stats()));
         let store = self.store.clone();
         metrics.register_collector(collectors::garbage(move || store.collector_stats()));
+        let store = self.store.clone();
+        metrics.register_collector(collectors::lifecycle(move || store.lifecycle_stats()));
     }
 }

@@ -268,6 +268,45 @@ pub struct ServerArgs {
         help_heading = "Log"
     )]
     pub bucket_log_size: Option<String>,
+    /// How often lifecycle rules are looked at; with days of 24 hours they have something to do once
+    /// after each midnight UTC and each change [default: 10m]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "ONCILLA_LIFECYCLE_INTERVAL",
+        help_heading = "Lifecycle"
+    )]
+    pub lifecycle_interval: Option<String>,
+
+    /// What the lifecycle worker takes for a day, for tests: shorter than 24h, objects expire
+    /// early. Answers go on telling real dates [default: 24h]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "ONCILLA_LIFECYCLE_DAY",
+        help_heading = "Lifecycle"
+    )]
+    pub lifecycle_day: Option<String>,
+
+    /// Directory for the volumes of a storage class, such as GLACIER=/srv/cold; repeat it or separate several
+    /// by commas. Small bodies stay in the data directory [default: none]
+    #[arg(
+        long,
+        value_name = "CLASS=DIR",
+        env = "ONCILLA_STORAGE_CLASS",
+        value_delimiter = ',',
+        help_heading = "Lifecycle"
+    )]
+    pub storage_class: Vec<String>,
+
+    /// How long it takes to restore an object of class GLACIER or DEEP_ARCHIVE [default: 0s]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "ONCILLA_RESTORE_TIME",
+        help_heading = "Lifecycle"
+    )]
+    pub restore_time: Option<String>,
 
     /// Form of the log on standard error [default: text]
     #[arg(
@@ -345,6 +384,10 @@ impl ServerArgs {
             ("threads", One(&mut self.threads)),
             ("bucket_log_interval", One(&mut self.bucket_log_interval)),
             ("bucket_log_size", One(&mut self.bucket_log_size)),
+            ("lifecycle_interval", One(&mut self.lifecycle_interval)),
+            ("lifecycle_day", One(&mut self.lifecycle_day)),
+            ("restore_time", One(&mut self.restore_time)),
+            ("storage_class", Many(&mut self.storage_class)),
             ("log_format", One(&mut self.log_format)),
             ("log_level", One(&mut self.log_level)),
         ]

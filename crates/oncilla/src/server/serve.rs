@@ -88,6 +88,12 @@ async fn assemble(
         let store = store.clone();
         async move { store.run_collector().await }
     });
+    let store = foundation.store.clone();
+    let lifecycle = settings.lifecycle;
+    jobs.spawn("lifecycle", move || {
+        let store = store.clone();
+        async move { store.run_lifecycle(lifecycle).await }
+    });
     let inventories = Inventories::new(foundation.store.clone(), InventoryOptions::default());
     let inventory_figures = inventories.collectors();
     jobs.spawn("inventories", move || {

@@ -12,6 +12,8 @@ use oncilla_server::front::{IN_FLIGHT_MAX_DEFAULT, MEMORY_BYTES_DEFAULT};
 use oncilla_server::notifications::Targets;
 use oncilla_server::server::{CONNECTIONS_MAX_DEFAULT, SHUTDOWN_GRACE_DEFAULT};
 use oncilla_server::tls::CertificateFiles;
+use oncilla_store::lifecycle::{Calendar, LifecycleOptions};
+use oncilla_wire::storage_class::StorageClass;
 use oncilla_wire::website::LOCALHOST_WEBSITES;
 use tracing_subscriber::EnvFilter;
 
@@ -22,6 +24,8 @@ use super::units::{BYTES_ALLOWED, DURATION_ALLOWED, parse_bytes, parse_duration}
 
 /// Base domains that always are: browsers and most resolvers send what lies below to this machine.
 const DOMAINS_ALWAYS: [&str; 2] = ["localhost", "s3.localhost"];
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// S3's own limit for presigned URLs, and the default.
 const PRESIGN_EXPIRY_DEFAULT: Duration = Duration::from_secs(7 * 86_400);
@@ -137,6 +141,9 @@ pub struct Settings {
     pub threads: Option<usize>,
     pub bucket_log_interval: Duration,
     pub bucket_log_bytes: usize,
+    pub lifecycle: LifecycleOptions,
+    pub restore_time: Duration,
+    pub storage_classes: Vec<(StorageClass, PathBuf)>,
     pub log_format: LogFormat,
     pub log_level: String,
 }
@@ -279,6 +286,15 @@ impl Settings {
                 "from 1s to 1d",
             )?,
             bucket_log_bytes: usize::try_from(bucket_log_bytes).unwrap_or(usize::MAX),
+            lifecycle: lifecycle(&args)?,
+            restore_time: duration_in(
+                "restore-time",
+                optional(&args.restore_time),
+                Duration::ZERO..=Duration::from_secs(7 * 86_400),
+                Duration::ZERO,
+                "up to 7d",
+            )?,
+            storage_classes: storage_classes(&args.storage_class)?,
             log_format: choice(
                 "log-format",
                 optional(&args.log_format),
@@ -287,6 +303,61 @@ impl Settings {
             log_level: log_level(optional(&args.log_level).unwrap_or("info"))?,
         })
     }
+}
+
+fn lifecycle(args: &ServerArgs) -> Result<LifecycleOptions, SettingError> {
+    let day = duration_in(
+        "lifecycle-day",
+        optional(&args.lifecycle_day),
+        Duration::from_millis(10)..=DAY,
+        DAY,
+        "from 10ms to 24h",
+    )?;
+    let interval = duration_in(
+        "lifecycle-interval",
+        optional(&args.lifecycle_interval),
+        Duration::from_millis(10)..=DAY,
+        LifecycleOptions::default().interval,
+        "from 10ms to 1d",
+    )?;
+    Ok(LifecycleOptions {
+        calendar: Calendar::with_day(day),
+        interval,
+    })
+}
+
+fn storage_classes(texts: &[String]) -> Result<Vec<(StorageClass, PathBuf)>, SettingError> {
+    let mut classes: Vec<(StorageClass, PathBuf)> = Vec::new();
+    let texts = texts
+        .iter()
+        .flat_map(|text| text.split(','))
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
+    for text in texts {
+        let refuse = || {
+            let names: Vec<_> = StorageClass::ALL
+                .iter()
+                .map(|class| class.as_str())
+                .collect();
+            let allowed = format!(
+                "CLASS=DIR, each class and directory once, where CLASS is one of {}",
+                names.join(", ")
+            );
+            SettingError::new("storage-class", text, allowed)
+        };
+        let (name, dir) = text.split_once('=').ok_or_else(refuse)?;
+        let class = StorageClass::from_name(name.trim()).ok_or_else(refuse)?;
+        // Volumes are found by the place they were put in, wherever the server is started from.
+        let dir = std::path::absolute(dir.trim()).map_err(|_| refuse())?;
+        if classes
+            .iter()
+            .any(|(other, other_dir)| *other == class || *other_dir == dir)
+        {
+            return Err(refuse());
+        }
+        classes.push((class, dir));
+    }
+    Ok(classes)
 }
 
 /// An empty variable is as good as none: container tools cannot leave one out.
@@ -531,6 +602,8 @@ mod tests {
         assert_eq!(settings.presign_expiry_max, Duration::from_secs(604_800));
         assert_eq!(settings.idle_timeout, Duration::from_secs(60));
         assert_eq!(settings.shutdown_grace, Duration::from_secs(30));
+        assert!(settings.lifecycle.calendar.is_real() && settings.restore_time.is_zero());
+        assert_eq!(settings.lifecycle.interval, Duration::from_secs(600));
         assert_eq!(
             (settings.region.as_str(), settings.log_level.as_str()),
             ("auto", "info")
@@ -618,6 +691,41 @@ mod tests {
                     ..base()
                 },
                 "threads: ",
+            ),
+            (
+                ServerArgs {
+                    lifecycle_day: some("25h"),
+                    ..base()
+                },
+                "lifecycle-day: ",
+            ),
+            (
+                ServerArgs {
+                    lifecycle_interval: some("0s"),
+                    ..base()
+                },
+                "lifecycle-interval: ",
+            ),
+            (
+                ServerArgs {
+                    storage_class: vec!["COLD=/srv/cold".to_owned()],
+                    ..base()
+                },
+                "storage-class: ",
+            ),
+            (
+                ServerArgs {
+                    storage_class: vec!["GLACIER=/srv/a,DEEP_ARCHIVE=/srv/a".to_owned()],
+                    ..base()
+                },
+                "storage-class: ",
+            ),
+            (
+                ServerArgs {
+                    restore_time: some("8d"),
+                    ..base()
+                },
+                "restore-time: ",
             ),
             (
                 ServerArgs {

@@ -14,11 +14,11 @@ use oncilla_iam::{
     AccessKey, AccessKeyInfo, BucketPattern, Grant, IamError, NewKey, PAGE_ITEMS_MAX, Role,
     generate_bucket_name,
 };
-use oncilla_store::Store;
 use oncilla_store::bucket::{BucketError, DeleteBucketError};
 use oncilla_store::history::{ListVersionsQuery, ListedVersion, VersionMarker};
 use oncilla_store::list::{Entry, ListQuery};
 use oncilla_store::object::DeleteObjectError;
+use oncilla_store::{LockOverride, Store};
 use oncilla_wire::conditions::Conditions;
 use oncilla_wire::error::S3Error;
 use oncilla_wire::names::check_bucket_name;
@@ -277,11 +277,22 @@ async fn delete_listed(
         return Ok(false);
     };
     match store
-        .delete_version(&bucket, &key, version.version_id, &Conditions::default())
+        .delete_version(
+            &bucket,
+            &key,
+            version.version_id,
+            &Conditions::default(),
+            LockOverride::Nothing,
+        )
         .await
     {
         Ok(deleted) => Ok(deleted.record.is_some()),
         Err(DeleteObjectError::NoSuchBucket) => Ok(false),
+        Err(DeleteObjectError::Locked(_)) => {
+            let message = "The bucket holds versions that are protected by object lock, which \
+                           nothing removes.";
+            Err(ApiError::conflict("ObjectLocked", message))
+        }
         Err(DeleteObjectError::Fault(fault)) => Err(fault.into()),
         Err(DeleteObjectError::Condition(failure)) => Err(S3Error::from(failure).into()),
     }

@@ -25,7 +25,7 @@ use crate::s3::{S3Service, errors};
 const LOCATION_CHARS_MAX: usize = 64;
 
 pub async fn create(service: &S3Service, request: &mut S3Request) -> Answer {
-    refuse_object_lock(request)?;
+    let object_lock = object_lock_enabled(request)?;
     let acl = canned_of_bucket(header_acl(service, request).await?.unwrap_or_default());
     let ownership = requested_ownership(request, &acl)?;
     let document = read_document(request, MAX_CREATE_BUCKET_BODY_BYTES as u64).await?;
@@ -37,6 +37,7 @@ pub async fn create(service: &S3Service, request: &mut S3Request) -> Answer {
         // Source: S3 API reference, CreateBucket, "Permissions".
         acl: acl != Acl::default(),
         tags: !configuration.tags.is_empty(),
+        object_lock_bucket: object_lock,
         object_ownership: ownership.is_some(),
         ..RequestFacts::default()
     };
@@ -68,6 +69,7 @@ pub async fn create(service: &S3Service, request: &mut S3Request) -> Answer {
         public_objects: false,
         tags: pairs_of(configuration.tags),
         documents,
+        object_lock,
         require: vec![oncilla_iam::account_present(request.account_id())],
     };
     let created = service.store.create_bucket(new).await;
@@ -96,18 +98,17 @@ fn refusal(error: CreateBucketError, acl: &Acl) -> S3Error {
     }
 }
 
-/// Object lock is not implemented, and a bucket that promised it without keeping it would be worse
-/// than none.
-fn refuse_object_lock(request: &S3Request) -> Result<(), S3Error> {
+/// Whether the bucket is to have Object Lock.
+fn object_lock_enabled(request: &S3Request) -> Result<bool, S3Error> {
     let Some(value) = request.headers.get(X_AMZ_BUCKET_OBJECT_LOCK_ENABLED) else {
-        return Ok(());
+        return Ok(false);
     };
     let name = X_AMZ_BUCKET_OBJECT_LOCK_ENABLED;
     if value.as_bytes().eq_ignore_ascii_case(b"false") {
-        return Ok(());
+        return Ok(false);
     }
     if value.as_bytes().eq_ignore_ascii_case(b"true") {
-        return Err(S3Error::new(S3ErrorCode::NotImplemented).detail("Header", name.as_str()));
+        return Ok(true);
     }
     let value = String::from_utf8_lossy(value.as_bytes());
     Err(S3Error::invalid_argument(
@@ -206,6 +207,7 @@ mod tests {
                 tags: Vec::new(),
                 versioning: VersioningStatus::Unversioned,
                 document_changes: 0,
+                object_lock: None,
                 unknown: UnknownFields::default(),
             };
             let bucket = Bucket {

@@ -1,7 +1,4 @@
 //! ListObjects and ListObjectsV2.
-//!
-//! `x-amz-optional-object-attributes` is accepted and has no effect: its one value, `RestoreStatus`,
-//! concerns archived objects, and there are none.
 
 use std::borrow::Cow;
 
@@ -15,12 +12,14 @@ use oncilla_wire::xml::list_objects::{ListObjects, ListObjectsV2, ObjectEntry};
 use crate::s3::answer::{Answer, xml};
 use crate::s3::bucket::continuation_token;
 use crate::s3::bucket::listing::{self, ListParameters, common_prefixes, key_text, next_marker};
+use crate::s3::lifecycle::Restorations;
 use crate::s3::owner::Owners;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
 
 pub async fn list_objects(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let parameters = ListParameters::parse(&request.query, "max-keys")?;
+    let restorations = Restorations::asked(service, request)?;
     let marker = request.query.get("marker").unwrap_or_default();
     let query = parameters.query(parameters.after_marker(marker));
     let _memory = listing::reserve_page(request, parameters.limit).await?;
@@ -44,7 +43,7 @@ pub async fn list_objects(service: &S3Service, request: &mut S3Request, bucket: 
         max_keys: parameters.limit,
         encoding: parameters.encoding,
         is_truncated: page.truncated,
-        contents: contents(&page, Some(&owners))?,
+        contents: contents(&page, Some(&owners), restorations)?,
         common_prefixes: common_prefixes(&page)?,
     };
     Ok(xml(answer.to_xml()))
@@ -56,6 +55,7 @@ pub async fn list_objects_v2(
     bucket: &Bucket,
 ) -> Answer {
     let parameters = ListParameters::parse(&request.query, "max-keys")?;
+    let restorations = Restorations::asked(service, request)?;
     let token = request.query.get("continuation-token");
     let start_after = request
         .query
@@ -89,7 +89,7 @@ pub async fn list_objects_v2(
         continuation_token: token.map(Cow::Borrowed),
         next_continuation_token: next_token.map(Cow::Owned),
         start_after: start_after.map(Cow::Borrowed),
-        contents: contents(&page, owners.as_ref())?,
+        contents: contents(&page, owners.as_ref(), restorations)?,
         common_prefixes: common_prefixes(&page)?,
     };
     Ok(xml(answer.to_xml()))
@@ -118,6 +118,7 @@ pub fn owner_ids(page: &Page<ObjectSummary>) -> Vec<&str> {
 fn contents<'p>(
     page: &'p Page<ObjectSummary>,
     owners: Option<&'p Owners>,
+    restorations: Restorations,
 ) -> Result<Vec<ObjectEntry<'p>>, S3Error> {
     let mut contents = Vec::with_capacity(page.entries.len());
     for (key, summary) in listing::items(page) {
@@ -130,6 +131,7 @@ fn contents<'p>(
             owner: owners.map(|owners| owners.as_xml(&summary.owner)),
             checksum_algorithm: checksum_algorithm(summary),
             checksum_type: checksum_type(summary),
+            restore_status: restorations.status(summary),
         });
     }
     Ok(contents)
@@ -196,6 +198,7 @@ mod tests {
             storage_class: storage_class.to_owned(),
             owner: "0123".to_owned(),
             checksum,
+            restoration: None,
         };
         let composite = Some((ChecksumAlgorithm::Sha256, true));
         let full = Some((ChecksumAlgorithm::Crc64Nvme, false));
@@ -210,7 +213,7 @@ mod tests {
         };
         assert_eq!(owner_ids(&page), ["0123"; 3]);
         let owners = Owners::default();
-        let shown = contents(&page, Some(&owners)).unwrap();
+        let shown = contents(&page, Some(&owners), Restorations::default()).unwrap();
         let keys: Vec<_> = shown.iter().map(|entry| entry.key.as_ref()).collect();
         assert_eq!(keys, ["a", "c", "d"]);
         assert_eq!(shown[0].etag, format!("{}-3", "ab".repeat(16)));
@@ -237,7 +240,7 @@ mod tests {
         ];
         assert_eq!(checksums, expected);
         assert!(
-            contents(&page, None)
+            contents(&page, None, Restorations::default())
                 .unwrap()
                 .iter()
                 .all(|entry| entry.owner.is_none())

@@ -12,6 +12,7 @@ use oncilla_wire::xml::list_versions::{ListVersions, VersionContent, VersionEntr
 use crate::s3::answer::{Answer, xml};
 use crate::s3::bucket::list_objects::{checksum_algorithm, checksum_type};
 use crate::s3::bucket::listing::{self, ListParameters, common_prefixes, key_text, next_marker};
+use crate::s3::lifecycle::Restorations;
 use crate::s3::owner::Owners;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
@@ -22,6 +23,7 @@ pub async fn list_versions(
     bucket: &Bucket,
 ) -> Answer {
     let parameters = ListParameters::parse(&request.query, "max-keys")?;
+    let restorations = Restorations::asked(service, request)?;
     let key_marker = request.query.get("key-marker").unwrap_or_default();
     let version_id_marker = request.query.get("version-id-marker").unwrap_or_default();
     let query = ListVersionsQuery {
@@ -46,7 +48,7 @@ pub async fn list_versions(
         max_keys: parameters.limit,
         encoding: parameters.encoding,
         is_truncated: page.truncated,
-        entries: entries(&page, &owners)?,
+        entries: entries(&page, &owners, restorations)?,
         common_prefixes: common_prefixes(&page)?,
     };
     Ok(xml(answer.to_xml()))
@@ -98,6 +100,7 @@ fn owner_ids(page: &Page<ListedVersion>) -> Vec<&str> {
 fn entries<'p>(
     page: &'p Page<ListedVersion>,
     owners: &'p Owners,
+    restorations: Restorations,
 ) -> Result<Vec<XmlEntry<'p>>, S3Error> {
     let entries = listing::items(page).map(|(key, version)| {
         let (last_modified_ms, content) = match &version.entry {
@@ -111,6 +114,7 @@ fn entries<'p>(
                     storage_class: Cow::Borrowed(summary.storage_class()),
                     checksum_algorithm: checksum_algorithm(summary),
                     checksum_type: checksum_type(summary),
+                    restore_status: restorations.status(summary),
                 };
                 (summary.last_modified_ms, Some(content))
             }
@@ -160,6 +164,7 @@ mod tests {
             storage_class: String::new(),
             owner: "0123".to_owned(),
             checksum: None,
+            restoration: None,
         };
         let version_id = VersionId::parse("fe2345678901234567890123456789ab").unwrap();
         let marker = ListedVersion {
@@ -182,7 +187,7 @@ mod tests {
         };
         assert_eq!(owner_ids(&page), ["4567", "0123"]);
         let owners = Owners::default();
-        let shown = entries(&page, &owners).unwrap();
+        let shown = entries(&page, &owners, Restorations::default()).unwrap();
         assert_eq!((shown[0].is_latest, shown[0].last_modified_ms), (true, 8));
         assert_eq!(shown[0].version_id, version_id.to_string());
         assert_eq!(shown[0].content, None);

@@ -8,6 +8,7 @@ mod create;
 mod delete;
 mod head;
 mod inventory;
+mod lifecycle;
 mod list_objects;
 mod list_versions;
 pub mod listing;
@@ -15,6 +16,7 @@ mod location;
 mod logging;
 mod named_configuration;
 mod notification;
+mod object_lock;
 mod ownership;
 mod policy;
 mod public_access;
@@ -30,6 +32,7 @@ pub use create::create;
 pub use delete::delete;
 pub use head::head;
 pub use inventory::{delete_inventory, get_inventory, list_inventories, put_inventory};
+pub use lifecycle::{delete_lifecycle, get_lifecycle, put_lifecycle};
 pub use list_objects::{list_objects, list_objects_v2};
 pub use list_versions::list_versions;
 pub use location::location;
@@ -38,6 +41,7 @@ pub use named_configuration::{
     delete_configuration, get_configuration, list_configurations, put_configuration,
 };
 pub use notification::{get_notification, put_notification};
+pub use object_lock::{get_object_lock, put_object_lock};
 pub use ownership::{delete_ownership, get_ownership, put_ownership};
 pub use policy::{delete_policy, get_policy, get_policy_status, put_policy};
 pub use public_access::{

@@ -7,11 +7,10 @@ use oncilla_wire::xml::versioning::{
     MAX_VERSIONING_BODY_BYTES, VersioningConfiguration, VersioningStatus,
 };
 
-use crate::s3::S3Service;
 use crate::s3::answer::{Answer, empty, xml};
 use crate::s3::body::read_document;
-use crate::s3::bucket::update;
 use crate::s3::request::S3Request;
+use crate::s3::{S3Service, errors};
 
 pub fn get_versioning(bucket: &Bucket) -> Answer {
     Ok(xml(bucket.record.versioning.to_xml()))
@@ -34,6 +33,7 @@ pub async fn put_versioning(
         let code = S3ErrorCode::IllegalVersioningConfigurationException;
         return Err(S3Error::with_message(code, message));
     }
-    update(service, bucket, |record| record.versioning = asked.status).await?;
+    let set = service.store.set_versioning(bucket, asked.status).await;
+    set.map_err(|error| errors::set_versions(error).detail("BucketName", bucket.name.clone()))?;
     Ok(empty(StatusCode::OK))
 }

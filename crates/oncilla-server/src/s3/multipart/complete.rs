@@ -16,6 +16,7 @@ use oncilla_wire::xml::multipart::{
 
 use crate::s3::answer::{Answer, checksums, empty, set_new_version, xml};
 use crate::s3::body::read_document;
+use crate::s3::lifecycle::set_expiration;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
 
@@ -67,6 +68,7 @@ pub async fn complete(service: &S3Service, request: &mut S3Request, bucket: &Buc
     };
     let mut response = xml(result.to_xml());
     set_new_version(&mut response, record.version_id())?;
+    set_expiration(&mut response, bucket, &request.key, &record)?;
     Ok(response)
 }
 

@@ -8,13 +8,17 @@ use oncilla_wire::header::{X_AMZ_CHECKSUM_ALGORITHM, X_AMZ_CHECKSUM_TYPE};
 use oncilla_wire::xml::multipart::InitiateMultipartUpload;
 
 use crate::s3::answer::{Answer, set, xml};
+use crate::s3::lifecycle::set_abort;
 use crate::s3::object::{ALGORITHM_DEFAULT, new_object};
+use crate::s3::object_lock::new_lock;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
 
 pub async fn create(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
-    let new = new_object(service, request, bucket).await?;
+    let mut new = new_object(service, request, bucket).await?;
+    new.lock = new_lock(service, request, bucket)?;
     let checksum = upload_checksum(request)?;
+    let started_ms = service.store.clock().now_ms();
     let created = service
         .store
         .create_upload(bucket, request.key.as_bytes(), new, checksum)
@@ -26,6 +30,7 @@ pub async fn create(service: &S3Service, request: &mut S3Request, bucket: &Bucke
         upload_id: id.into(),
     };
     let mut response = xml(document.to_xml());
+    set_abort(&mut response, bucket, &request.key, started_ms)?;
     if checksum.declared {
         set(
             &mut response,

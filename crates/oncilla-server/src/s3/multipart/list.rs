@@ -19,6 +19,7 @@ use crate::s3::answer::{Answer, part_checksums, xml};
 use crate::s3::bucket::listing::{
     ListParameters, common_prefixes, items, key_encoding, key_text, next_marker, reserve_page,
 };
+use crate::s3::lifecycle::set_abort;
 use crate::s3::multipart::find_upload;
 use crate::s3::owner::Owners;
 use crate::s3::request::S3Request;
@@ -100,7 +101,14 @@ pub async fn list_parts(service: &S3Service, request: &mut S3Request, bucket: &B
             .map(|part| part_entry(part, &upload.record))
             .collect(),
     };
-    Ok(xml(answer.to_xml()))
+    let mut response = xml(answer.to_xml());
+    set_abort(
+        &mut response,
+        bucket,
+        &request.key,
+        upload.record.started_ms,
+    )?;
+    Ok(response)
 }
 
 /// Where a page of uploads begins.
@@ -228,6 +236,8 @@ mod tests {
             headers: Vec::new(),
             metadata: Vec::new(),
             tags: Vec::new(),
+            retention: None,
+            legal_hold: None,
             unknown: UnknownFields::default(),
         }
     }

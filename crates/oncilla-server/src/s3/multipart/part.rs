@@ -23,7 +23,8 @@ pub async fn upload_part(service: &S3Service, request: &mut S3Request, bucket: &
     let number = part_number(request)?;
     let upload = find_upload(service, request, bucket).await?;
     check_algorithm(request, &upload)?;
-    let content = receive(service, request, upload.record.algorithm).await?;
+    let class = &upload.record.storage_class;
+    let content = receive(service, request, class, upload.record.algorithm).await?;
     let (etag, record) = put_part(service, &upload, number, content).await?;
     let mut response = empty(StatusCode::OK);
     set_etag(&mut response, etag)?;
@@ -57,7 +58,12 @@ pub async fn upload_part_copy(
     // again keeps a part's bytes its own.
     let begun = service
         .store
-        .begin_content(range.length(), upload.record.algorithm, false)
+        .begin_content_of_class(
+            &upload.record.storage_class,
+            range.length(),
+            upload.record.algorithm,
+            false,
+        )
         .await;
     let mut writer = begun.map_err(errors::fault)?;
     let mut reader = body.read(range);

@@ -27,7 +27,7 @@ pub async fn attributes(service: &S3Service, request: &mut S3Request, bucket: &B
         // Held open, so that the parts stay while they are listed.
         let opened = service
             .store
-            .open_object_version(bucket, key, version)
+            .hold_object_version(bucket, key, version)
             .await;
         let body = opened.map_err(not_found)?;
         let parts = object_parts(service, request, &body.record).await?;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use http::{HeaderName, Response};
 use oncilla_hash::ChecksumAlgorithm;
 use oncilla_store::object::{Copied, CopyObject, Directive};
-use oncilla_store::{Bucket, VersionId};
+use oncilla_store::{Bucket, ObjectRecord, VersionId};
 use oncilla_wire::checksum_headers::ChecksumHeaders;
 use oncilla_wire::conditions::Conditions;
 use oncilla_wire::copy_source::CopySource;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{
     X_AMZ_COPY_SOURCE, X_AMZ_COPY_SOURCE_VERSION_ID, X_AMZ_METADATA_DIRECTIVE,
-    X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER, X_AMZ_TAGGING_DIRECTIVE,
+    X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER, X_AMZ_TAGGING_DIRECTIVE, X_TIGRIS_RENAME,
 };
 use oncilla_wire::xml::copy::CopyResult;
 
@@ -21,7 +21,10 @@ use crate::s3::answer::{Answer, checksums, set, set_new_version, xml};
 use crate::s3::authorize::ActionTarget;
 use crate::s3::body::PUT_BYTES_MAX;
 use crate::s3::dispatch::check_expected_owner;
+use crate::s3::lifecycle::set_expiration;
 use crate::s3::object::headers::new_object;
+use crate::s3::object::rename::rename_within;
+use crate::s3::object_lock::new_lock;
 use crate::s3::payer::check_payer;
 use crate::s3::request::{S3Request, version_id};
 use crate::s3::{S3Service, errors};
@@ -72,6 +75,9 @@ pub async fn copy_source(
 
 pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let source = copy_source(service, request).await?;
+    if is_rename(request)? {
+        return rename_by_copy(service, request, bucket, &source).await;
+    }
     let new = new_object(service, request, bucket).await?;
     let conditions = Conditions::from_headers(&request.headers);
     let source_conditions = Conditions::from_copy_source_headers(&request.headers);
@@ -100,9 +106,57 @@ pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
         metadata,
         tags,
         algorithm: copy_algorithm(request)?,
+        lock: new_lock(service, request, bucket)?,
     };
     let copied = service.store.copy_object(copy, PUT_BYTES_MAX).await;
     let Copied { record, source_id } = copied.map_err(|error| errors::copy(&source.key, error))?;
+    let mut response = copied_answer(&record)?;
+    set_source_version(&mut response, &source, source_id)?;
+    set_expiration(&mut response, bucket, &request.key, &record)?;
+    Ok(response)
+}
+
+/// `X-Tigris-Rename: true`: Tigris's form of RenameObject.
+fn is_rename(request: &S3Request) -> Result<bool, S3Error> {
+    let Some(value) = request.headers.get(X_TIGRIS_RENAME) else {
+        return Ok(false);
+    };
+    let value = String::from_utf8_lossy(value.as_bytes());
+    match value.trim() {
+        text if text.eq_ignore_ascii_case("true") => Ok(true),
+        text if text.eq_ignore_ascii_case("false") => Ok(false),
+        _ => {
+            let message = "The value must be true or false.";
+            let name = X_TIGRIS_RENAME;
+            Err(S3Error::invalid_argument(name.as_str(), &value, message))
+        }
+    }
+}
+
+async fn rename_by_copy(
+    service: &S3Service,
+    request: &S3Request,
+    bucket: &Bucket,
+    source: &CopySourceObject,
+) -> Answer {
+    if source.bucket.id() != bucket.id() || source.version.is_some() {
+        let message = "A rename is of the newest version of an object in the same bucket.";
+        return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
+    }
+    let conditions = Conditions::from_copy_source_headers(&request.headers);
+    let renamed = rename_within(service, request, bucket, &source.key, &conditions).await?;
+    let record = match renamed {
+        Some(record) => record,
+        // Done before: what is there now is what it was renamed to, or what came after.
+        None => {
+            let found = service.store.object(bucket, request.key.as_bytes()).await;
+            found.map_err(|error| errors::get_object(&request.key, error))?
+        }
+    };
+    copied_answer(&record)
+}
+
+fn copied_answer(record: &ObjectRecord) -> Answer {
     let document = CopyResult {
         last_modified_ms: record.last_modified_ms as i64,
         etag: record.etag.to_string().into(),
@@ -110,7 +164,6 @@ pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
     };
     let mut response = xml(document.to_object_xml());
     set_new_version(&mut response, record.version_id())?;
-    set_source_version(&mut response, &source, source_id)?;
     Ok(response)
 }
 

@@ -4,7 +4,7 @@ use futures_util::stream::{self, StreamExt};
 use http::StatusCode;
 use oncilla_iam::policy::{RequestFacts, requirements};
 use oncilla_store::object::Deleted;
-use oncilla_store::{Bucket, VersionId};
+use oncilla_store::{Bucket, LockOverride, VersionId};
 use oncilla_wire::conditions::Conditions;
 use oncilla_wire::error::S3Error;
 use oncilla_wire::header::X_AMZ_DELETE_MARKER;
@@ -15,8 +15,9 @@ use oncilla_wire::xml::delete::{
 };
 
 use crate::s3::answer::{Answer, empty, set, set_version, xml};
-use crate::s3::authorize::{ActionTarget, bypasses_governance};
+use crate::s3::authorize::ActionTarget;
 use crate::s3::body::read_document;
+use crate::s3::object_lock::lock_override;
 use crate::s3::request::{S3Request, version_id};
 use crate::s3::{S3Service, errors};
 
@@ -25,8 +26,11 @@ const DELETIONS_AT_ONCE: usize = 128;
 
 pub async fn delete(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let version = request.version_id()?;
-    let conditions = Conditions::from_headers(&request.headers);
-    let deleted = delete_from_store(service, bucket, &request.key, version, &conditions).await?;
+    let conditions = Conditions::from_delete_headers(&request.headers)?;
+    let key = &request.key;
+    let lock_override = lock_override(service, request, bucket, key, version).await?;
+    let deleted =
+        delete_from_store(service, bucket, key, version, &conditions, lock_override).await?;
     let mut response = empty(StatusCode::NO_CONTENT);
     if deleted.delete_marker {
         set(&mut response, X_AMZ_DELETE_MARKER, "true")?;
@@ -43,10 +47,15 @@ async fn delete_from_store(
     key: &str,
     version: Option<VersionId>,
     conditions: &Conditions,
+    lock_override: LockOverride,
 ) -> Result<Deleted, S3Error> {
     let (store, key) = (&service.store, key.as_bytes());
     let deleted = match version {
-        Some(version) => store.delete_version(bucket, key, version, conditions).await,
+        Some(version) => {
+            store
+                .delete_version(bucket, key, version, conditions, lock_override)
+                .await
+        }
         None => store.delete_object(bucket, key, conditions).await,
     };
     deleted.map_err(errors::delete_object)
@@ -98,7 +107,6 @@ async fn delete_one(
     let version = version.map(version_id).transpose()?;
     let facts = RequestFacts {
         version: version.is_some(),
-        bypass_governance: bypasses_governance(request),
         if_match: object.etag.is_some()
             || object.size.is_some()
             || object.last_modified_time_ms.is_some(),
@@ -112,7 +120,11 @@ async fn delete_one(
         let judged = service.authorize_action(request, bucket, requirement.action, target);
         judged.await?;
     }
-    delete_from_store(service, bucket, &object.key, version, &object.conditions()).await
+    let conditions = object.conditions();
+    let key = &object.key;
+    // Who asks to bypass governance is judged for it here.
+    let lock_override = lock_override(service, request, bucket, key, version).await?;
+    delete_from_store(service, bucket, key, version, &conditions, lock_override).await
 }
 
 /// How the answer names what was deleted. Source: S3 API reference, DeleteObjects, `DeletedObject`.

@@ -17,7 +17,9 @@ use oncilla_wire::xml::multipart::parse_part_number;
 
 use crate::s3::answer::{Answer, empty, set, set_part_checksum, set_version};
 use crate::s3::errors::ACTUAL_OBJECT_SIZE;
+use crate::s3::lifecycle::{set_expiration, set_restore};
 use crate::s3::object::headers::{set_not_modified_headers, set_object_headers};
+use crate::s3::object_lock::set_lock;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
 use crate::{MemoryPermit, ResponseBody};
@@ -47,6 +49,11 @@ pub async fn get(service: &S3Service, request: &mut S3Request, bucket: &Bucket) 
     };
     let mut response = selected(request, &body.record, &selection, part.as_ref())?;
     set_version(&mut response, bucket, body.record.version_id())?;
+    set_lock(&mut response, service, request, bucket, &body.record).await?;
+    set_restore(&mut response, service, &body.record)?;
+    if version.is_none() {
+        set_expiration(&mut response, bucket, &request.key, &body.record)?;
+    }
     let memory = reserve_reader(request, &body.record, selection.range).await?;
     let reader = body.read(selection.range);
     *response.body_mut() = stream_body(reader, memory, request).await?;
@@ -60,7 +67,7 @@ pub async fn head(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
         // Held open, so that the parts stay while one is looked up.
         let opened = service
             .store
-            .open_object_version(bucket, key, version)
+            .hold_object_version(bucket, key, version)
             .await;
         match opened {
             Ok(body) => {
@@ -87,6 +94,11 @@ pub async fn head(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
     };
     let mut response = selected(request, &record, &selection, part.as_ref())?;
     set_version(&mut response, bucket, record.version_id())?;
+    set_lock(&mut response, service, request, bucket, &record).await?;
+    set_restore(&mut response, service, &record)?;
+    if version.is_none() {
+        set_expiration(&mut response, bucket, &request.key, &record)?;
+    }
     response
         .headers_mut()
         .insert(CONTENT_LENGTH, HeaderValue::from(selection.range.length()));

@@ -11,6 +11,8 @@ use oncilla_wire::header::{
     self, RESPONSE_OVERRIDES, USER_METADATA_PREFIX, X_AMZ_MP_PARTS_COUNT, X_AMZ_STORAGE_CLASS,
     X_AMZ_TAGGING, X_AMZ_TAGGING_COUNT, X_AMZ_WEBSITE_REDIRECT_LOCATION,
 };
+use oncilla_wire::object_lock::NewLock;
+use oncilla_wire::storage_class::StorageClass;
 use oncilla_wire::tagging::TagSet;
 use oncilla_wire::time::http_date_header;
 
@@ -24,30 +26,10 @@ use crate::s3::tags::pairs_of;
 /// The type of an object whose writer named none. Source: observed of S3.
 const CONTENT_TYPE_DEFAULT: HeaderValue = HeaderValue::from_static("binary/octet-stream");
 
-/// The storage classes of S3; all of them are kept and reported, on the same volumes.
-/// Source: S3 API reference, PutObject, `x-amz-storage-class`.
-const STORAGE_CLASSES: [&str; 11] = [
-    STANDARD,
-    "REDUCED_REDUNDANCY",
-    "STANDARD_IA",
-    "ONEZONE_IA",
-    "INTELLIGENT_TIERING",
-    "GLACIER",
-    "DEEP_ARCHIVE",
-    "OUTPOSTS",
-    "GLACIER_IR",
-    "SNOW",
-    "EXPRESS_ONEZONE",
-];
-
 /// The longest redirect of an object in bytes. Source: S3 API reference, PutObject.
 const REDIRECT_LOCATION_BYTES_MAX: usize = 2 * 1024;
 
-/// Classes whose objects cannot be read before they are restored, which is not implemented: an
-/// object that never can be read again must not be accepted.
-const ARCHIVE_CLASSES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
-
-/// What the request says about the object it makes.
+/// What the request says about the object it makes, apart from its lock (`object_lock.rs`).
 pub async fn new_object(
     service: &S3Service,
     request: &S3Request,
@@ -82,6 +64,7 @@ pub async fn new_object(
             .map(|(name, value)| (Bytes::from(name), Bytes::from(value)))
             .collect(),
         tags: pairs_of(tags),
+        lock: NewLock::default(),
     })
 }
 
@@ -111,21 +94,12 @@ pub fn storage_class(request: &S3Request) -> Result<Option<String>, S3Error> {
     let Some(value) = request.headers.get(X_AMZ_STORAGE_CLASS) else {
         return Ok(None);
     };
-    let class = value
-        .to_str()
-        .ok()
-        .filter(|class| STORAGE_CLASSES.contains(class));
-    let class = class.ok_or(S3Error::new(S3ErrorCode::InvalidStorageClass))?;
-    if ARCHIVE_CLASSES.contains(&class) {
-        let message =
-            format!("Storage class {class} needs RestoreObject, which is not implemented.");
-        return Err(S3Error::with_message(S3ErrorCode::NotImplemented, message));
+    let class = value.to_str().ok().and_then(StorageClass::from_name);
+    match class {
+        Some(StorageClass::Standard) => Ok(Some(String::new())),
+        Some(class) => Ok(Some(class.as_str().to_owned())),
+        None => Err(S3ErrorCode::InvalidStorageClass.into()),
     }
-    Ok(Some(if class == STANDARD {
-        String::new()
-    } else {
-        class.to_owned()
-    }))
 }
 
 /// What the answer to a GET or HEAD says about the object.

@@ -1,12 +1,16 @@
 //! Operations on objects.
 
 mod acl;
+mod append;
 mod attributes;
 mod copy;
 mod delete;
 mod get;
 mod headers;
+mod lock;
 mod put;
+mod rename;
+mod restore;
 mod select;
 mod tagging;
 
@@ -15,7 +19,10 @@ pub use attributes::attributes;
 pub use copy::copy;
 pub use delete::{delete, delete_many};
 pub use get::{READER_MEMORY_BYTES, get, head};
+pub use lock::{get_legal_hold, get_retention, put_legal_hold, put_retention};
 pub use put::{ALGORITHM_DEFAULT, put};
+pub use rename::rename;
+pub use restore::restore;
 pub use select::select;
 pub use tagging::{delete_tagging, get_tagging, put_tagging, read_tags_that_policies_ask_for};
 

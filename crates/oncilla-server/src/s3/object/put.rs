@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use oncilla_hash::ChecksumAlgorithm;
-use oncilla_store::Bucket;
+use oncilla_store::{Bucket, ObjectRecord};
 use oncilla_wire::conditions::Conditions;
 use oncilla_wire::header::X_AMZ_OBJECT_SIZE;
 
@@ -10,7 +10,10 @@ use crate::s3::answer::{
     Answer, OBJECT_HEADERS_USUAL, empty, set, set_checksum, set_etag, set_new_version,
 };
 use crate::s3::body::receive;
+use crate::s3::lifecycle::set_expiration;
+use crate::s3::object::append::{append, write_offset};
 use crate::s3::object::headers::new_object;
+use crate::s3::object_lock::new_lock_of_body;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
 
@@ -19,15 +22,23 @@ use crate::s3::{S3Service, errors};
 pub const ALGORITHM_DEFAULT: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
 
 pub async fn put(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
-    let new = new_object(service, request, bucket).await?;
+    if let Some(offset) = write_offset(request)? {
+        return append(service, request, bucket, offset).await;
+    }
+    let mut new = new_object(service, request, bucket).await?;
+    new.lock = new_lock_of_body(service, request, bucket)?;
     let conditions = Conditions::from_headers(&request.headers);
-    let content = receive(service, request, ALGORITHM_DEFAULT).await?;
+    let content = receive(service, request, &new.storage_class, ALGORITHM_DEFAULT).await?;
     let written = service
         .store
         .put_object(bucket, request.key.as_bytes(), new, content, &conditions)
         .await;
     let record = written.map_err(errors::put_object)?;
+    written_answer(bucket, &request.key, &record)
+}
 
+/// The answer to who wrote an object or appended to it.
+pub(super) fn written_answer(bucket: &Bucket, key: &str, record: &ObjectRecord) -> Answer {
     let mut response = empty(StatusCode::OK);
     response.headers_mut().reserve(OBJECT_HEADERS_USUAL);
     set_etag(&mut response, record.etag)?;
@@ -35,6 +46,7 @@ pub async fn put(service: &S3Service, request: &mut S3Request, bucket: &Bucket) 
         set_checksum(&mut response, checksum, record.etag.parts)?;
     }
     set_new_version(&mut response, record.version_id())?;
+    set_expiration(&mut response, bucket, key, record)?;
     set(&mut response, X_AMZ_OBJECT_SIZE, record.size.to_string())?;
     Ok(response)
 }

@@ -1,0 +1,88 @@
+//! PutObject with `x-amz-write-offset-bytes`: appending to an object.
+//!
+//! S3 has this for directory buckets; here it works in every bucket that never kept versions.
+//! Source: S3 User Guide, "Appending data to objects in directory buckets"; S3 API reference,
+//! PutObject.
+
+use bytes::Bytes;
+use oncilla_hash::ChecksumAlgorithm;
+use oncilla_store::object::{AppendObject, GetObjectError};
+use oncilla_store::{Bucket, ObjectRecord};
+use oncilla_wire::conditions::Conditions;
+use oncilla_wire::error::S3Error;
+use oncilla_wire::header::X_AMZ_WRITE_OFFSET_BYTES;
+
+use crate::s3::answer::Answer;
+use crate::s3::body::receive_summed;
+use crate::s3::object::ALGORITHM_DEFAULT;
+use crate::s3::object::headers::new_object;
+use crate::s3::object::put::written_answer;
+use crate::s3::object_lock::new_lock_of_body;
+use crate::s3::request::S3Request;
+use crate::s3::{S3Service, errors};
+
+/// The size that the object is to have before the body is appended, if the request says one.
+pub fn write_offset(request: &S3Request) -> Result<Option<u64>, S3Error> {
+    let Some(value) = request.headers.get(X_AMZ_WRITE_OFFSET_BYTES) else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let offset = text.trim().parse().map_err(|_| {
+        let name = X_AMZ_WRITE_OFFSET_BYTES;
+        S3Error::invalid_argument(name.as_str(), &text, "The value is not a number.")
+    });
+    offset.map(Some)
+}
+
+pub async fn append(
+    service: &S3Service,
+    request: &mut S3Request,
+    bucket: &Bucket,
+    offset: u64,
+) -> Answer {
+    if bucket.keeps_history() {
+        return Err(errors::append_to_version());
+    }
+    let mut new = new_object(service, request, bucket).await?;
+    new.lock = new_lock_of_body(service, request, bucket)?;
+    let conditions = Conditions::from_headers(&request.headers);
+    let existing = match service.store.object(bucket, request.key.as_bytes()).await {
+        Ok(record) => Some(record),
+        Err(GetObjectError::NoSuchKey) => None,
+        Err(error) => return Err(errors::get_object(&request.key, error)),
+    };
+    // Told before the body is sent. The store judges it again, when it writes.
+    let size = existing.as_ref().map_or(0, |record| record.size);
+    if size != offset {
+        return Err(errors::invalid_write_offset(size));
+    }
+    let of_object = existing.as_ref().and_then(combinable);
+    let algorithm = of_object.unwrap_or(ALGORITHM_DEFAULT);
+    // The object goes on in its class.
+    let class = match &existing {
+        Some(record) => record.storage_class.clone(),
+        None => new.storage_class.clone(),
+    };
+    let received = receive_summed(service, request, &class, algorithm, of_object);
+    let (content, checksum) = received.await?;
+    let append = AppendObject {
+        bucket: bucket.clone(),
+        key: Bytes::copy_from_slice(request.key.as_bytes()),
+        offset,
+        new,
+        conditions,
+        checksum,
+    };
+    let written = service.store.append_object(append, content).await;
+    let record = written.map_err(errors::append)?;
+    written_answer(bucket, &request.key, &record)
+}
+
+/// The algorithm of the object's checksum, if that of a longer object can be had from it.
+fn combinable(record: &ObjectRecord) -> Option<ChecksumAlgorithm> {
+    let stored = record
+        .checksum
+        .as_ref()
+        .filter(|stored| !stored.composite)?;
+    Some(stored.checksum.algorithm()).filter(|algorithm| algorithm.can_combine())
+}

@@ -1,0 +1,67 @@
+//! RenameObject, and the copy that is a rename.
+//!
+//! S3 has this for directory buckets; here it works in every bucket. Source: S3 API reference,
+//! RenameObject; S3 User Guide, "Renaming objects in directory buckets".
+
+use http::StatusCode;
+use oncilla_store::object::RenameObject;
+use oncilla_store::{Bucket, ObjectRecord};
+use oncilla_wire::conditions::Conditions;
+use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::header::{X_AMZ_CLIENT_TOKEN, X_AMZ_RENAME_SOURCE};
+use oncilla_wire::rename_source::{client_token, rename_source};
+
+use crate::s3::answer::{Answer, empty, set_new_version};
+use crate::s3::authorize::ActionTarget;
+use crate::s3::request::S3Request;
+use crate::s3::{S3Service, errors};
+
+pub async fn rename(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
+    let source = request.headers.get(X_AMZ_RENAME_SOURCE);
+    let source = source.ok_or_else(|| {
+        let message = "This request needs the header x-amz-rename-source.";
+        S3Error::with_message(S3ErrorCode::InvalidRequest, message)
+    })?;
+    let source = rename_source(source.as_bytes(), &bucket.name)?;
+    let source_conditions = Conditions::from_rename_source_headers(&request.headers);
+    let renamed = rename_within(service, request, bucket, &source, &source_conditions).await?;
+    let mut response = empty(StatusCode::OK);
+    if let Some(record) = renamed {
+        set_new_version(&mut response, record.version_id())?;
+    }
+    Ok(response)
+}
+
+/// Renames an object of the bucket, which the sender must be allowed to read and to delete, to the
+/// key of the request. `None` if the same request was carried out before.
+pub(super) async fn rename_within(
+    service: &S3Service,
+    request: &S3Request,
+    bucket: &Bucket,
+    source: &str,
+    source_conditions: &Conditions,
+) -> Result<Option<ObjectRecord>, S3Error> {
+    for action in ["s3:GetObject", "s3:DeleteObject"] {
+        let target = ActionTarget::Object {
+            key: source,
+            version: None,
+        };
+        let judged = service.authorize_action(request, bucket, action, target);
+        judged.await?;
+    }
+    let token = match request.headers.get(X_AMZ_CLIENT_TOKEN) {
+        Some(value) => Some(client_token(value.as_bytes())?),
+        None => None,
+    };
+    let conditions = Conditions::from_headers(&request.headers);
+    let rename = RenameObject {
+        bucket,
+        source: source.as_bytes(),
+        source_conditions,
+        destination: request.key.as_bytes(),
+        conditions: &conditions,
+        token,
+    };
+    let renamed = service.store.rename_object(rename).await;
+    renamed.map_err(|error| errors::rename(source, error))
+}

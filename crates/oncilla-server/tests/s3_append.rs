@@ -1,0 +1,265 @@
+//! PutObject with an offset, and RenameObject, over the S3 API.
+#![allow(clippy::unwrap_used)]
+
+mod s3_support;
+
+use oncilla_hash::{Checksum, ChecksumAlgorithm};
+use oncilla_iam::Role;
+use s3_support::{Call, LATER_DATE, World, delete, get, head, put};
+
+fn append(target: &str, offset: u64, body: &str) -> Call {
+    put(target, body.to_owned()).header("x-amz-write-offset-bytes", &offset.to_string())
+}
+
+fn rename(target: &str, source: &str) -> Call {
+    put(&format!("{target}?renameObject"), "").header("x-amz-rename-source", source)
+}
+
+async fn bucket() -> World {
+    let world = World::new().await;
+    world.succeed(put("/bkt", "")).await;
+    world
+}
+
+#[tokio::test]
+async fn bodies_are_appended() {
+    let world = bucket().await;
+    let first = append("/bkt/k", 0, "hello")
+        .header("content-type", "text/plain")
+        .header("x-amz-meta-colour", "green");
+    let first = world.succeed(first).await.has("x-amz-object-size", "5");
+    // What an append says of metadata is not about the object, which has its own.
+    let more = append("/bkt/k", 5, " world").header("content-type", "text/html");
+    let second = world.succeed(more).await.has("x-amz-object-size", "11");
+    assert_ne!(first.header("etag"), second.header("etag"));
+    assert!(second.header("etag").unwrap().ends_with("-2\""));
+    let whole = world
+        .succeed(get("/bkt/k").header("x-amz-checksum-mode", "ENABLED"))
+        .await;
+    let sum = Checksum::of(ChecksumAlgorithm::Crc64Nvme, b"hello world").to_base64();
+    whole
+        .body_is(b"hello world")
+        .has("content-type", "text/plain")
+        .has("x-amz-meta-colour", "green")
+        .has("x-amz-checksum-crc64nvme", &sum)
+        .has("x-amz-checksum-type", "FULL_OBJECT");
+    let range = world.send(get("/bkt/k").header("range", "bytes=3-7")).await;
+    range.is(206).body_is(b"lo wo");
+    let part = world.send(get("/bkt/k?partNumber=2")).await;
+    part.is(206)
+        .body_is(b" world")
+        .has("x-amz-mp-parts-count", "2");
+    let attributes = get("/bkt/k?attributes").header("x-amz-object-attributes", "ObjectParts");
+    let attributes = world.succeed(attributes).await;
+    assert_eq!(attributes.elements("Size"), ["5", "6"]);
+}
+
+#[tokio::test]
+async fn checksums_follow_the_object() {
+    let world = bucket().await;
+    let sum = |algorithm, body: &str| Checksum::of(algorithm, body.as_bytes()).to_base64();
+    use ChecksumAlgorithm::{Crc32, Crc32c, Sha256};
+    // The object has CRC32C, and its appenders other checksums.
+    let begin = append("/bkt/k", 0, "one").header("x-amz-checksum-crc32c", &sum(Crc32c, "one"));
+    world.succeed(begin).await;
+    let more = append("/bkt/k", 3, "two").header("x-amz-checksum-crc32", &sum(Crc32, "two"));
+    world.succeed(more).await;
+    let more = append("/bkt/k", 6, "three").header("x-amz-checksum-sha256", &sum(Sha256, "three"));
+    let last = world.succeed(more).await;
+    last.has("x-amz-checksum-crc32c", &sum(Crc32c, "onetwothree"));
+    let wrong = append("/bkt/k", 11, "four").header("x-amz-checksum-crc32", &sum(Crc32, "five"));
+    world.send(wrong).await.refused(400, "BadDigest");
+    world.succeed(get("/bkt/k")).await.body_is(b"onetwothree");
+    // A SHA-256 of the whole cannot be had from those of its parts.
+    let begin = append("/bkt/s", 0, "one").header("x-amz-checksum-sha256", &sum(Sha256, "one"));
+    world.succeed(begin).await;
+    let more = append("/bkt/s", 3, "two").header("x-amz-checksum-sha256", &sum(Sha256, "two"));
+    world.succeed(more).await.lacks("x-amz-checksum-sha256");
+    world.succeed(get("/bkt/s")).await.body_is(b"onetwo");
+}
+
+#[tokio::test]
+async fn what_cannot_be_appended() {
+    let world = bucket().await;
+    world
+        .send(append("/bkt/k", 1, "x"))
+        .await
+        .refused(400, "InvalidWriteOffset");
+    let written = world.succeed(put("/bkt/k", "12345")).await;
+    for offset in [0, 4, 6] {
+        let answer = world.send(append("/bkt/k", offset, "x")).await;
+        let answer = answer
+            .refused(400, "InvalidWriteOffset")
+            .lacks("content-range");
+        assert_eq!(answer.element("ActualObjectSize").unwrap(), "5");
+    }
+    for offset in ["", "-1", "five"] {
+        let call = put("/bkt/k", "x").header("x-amz-write-offset-bytes", offset);
+        world.send(call).await.refused(400, "InvalidArgument");
+    }
+    let stale = append("/bkt/k", 5, "x").header("if-match", "\"0\"");
+    world.send(stale).await.refused(412, "PreconditionFailed");
+    let fresh = append("/bkt/k", 5, "x").header("if-match", written.header("etag").unwrap());
+    world.succeed(fresh).await;
+    let enable = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    world.succeed(put("/bkt?versioning", enable)).await;
+    for key in ["/bkt/k", "/bkt/new"] {
+        let answer = world.send(append(key, 6, "x")).await;
+        answer.refused(501, "NotImplemented");
+    }
+    world.succeed(get("/bkt/k")).await.body_is(b"12345x");
+}
+
+#[tokio::test]
+async fn objects_are_renamed() {
+    let world = bucket().await;
+    let old = put("/bkt/old", "body").header("x-amz-meta-colour", "green");
+    let old = world.succeed(old).await;
+    world.succeed(put("/bkt/new", "other")).await;
+    let modified = world.succeed(head("/bkt/old")).await;
+    world.advance_ms(60_000);
+    for (headers, code) in [
+        (("x-amz-rename-source-if-match", "\"0\""), 412),
+        (("x-amz-rename-source-if-none-match", "*"), 412),
+        (("x-amz-rename-source-if-modified-since", LATER_DATE), 412),
+        (("if-none-match", "*"), 412),
+        (("if-match", "\"0\""), 412),
+    ] {
+        let call = rename("/bkt/new", "/bkt/old").header(headers.0, headers.1);
+        world.send(call).await.refused(code, "PreconditionFailed");
+    }
+    let call = rename("/bkt/new", "/bkt/old")
+        .header("x-amz-rename-source-if-match", old.header("etag").unwrap())
+        .header("x-amz-client-token", "c0ffee");
+    world
+        .succeed(call)
+        .await
+        .body_is(b"")
+        .lacks("x-amz-version-id");
+    let renamed = world.succeed(get("/bkt/new")).await.body_is(b"body");
+    renamed
+        .has("x-amz-meta-colour", "green")
+        .has("last-modified", modified.header("last-modified").unwrap());
+    world.send(get("/bkt/old")).await.refused(404, "NoSuchKey");
+    // Again, by a client that lost the answer; and with the token for something else.
+    let again = |source: &str| {
+        rename("/bkt/new", source)
+            .header("x-amz-rename-source-if-match", old.header("etag").unwrap())
+            .header("x-amz-client-token", "c0ffee")
+    };
+    world.succeed(again("/bkt/old")).await;
+    let reused = world.send(again("/bkt/other")).await;
+    reused.refused(400, "IdempotencyParameterMismatch");
+    world
+        .send(rename("/bkt/new", "/bkt/old"))
+        .await
+        .refused(404, "NoSuchKey");
+    world
+        .send(rename("/bkt/new", "new"))
+        .await
+        .refused(400, "InvalidRequest");
+    world
+        .send(rename("/bkt/new", "/other/old"))
+        .await
+        .refused(400, "InvalidArgument");
+    let bare = put("/bkt/new?renameObject", "");
+    world.send(bare).await.refused(400, "InvalidRequest");
+    let token = rename("/bkt/newer", "new").header("x-amz-client-token", "a b");
+    world.send(token).await.refused(400, "InvalidArgument");
+}
+
+#[tokio::test]
+async fn a_rename_in_a_versioned_bucket_keeps_both_histories() {
+    let world = bucket().await;
+    let enable = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    world.succeed(put("/bkt?versioning", enable)).await;
+    let old = world.succeed(put("/bkt/old", "body")).await;
+    let renamed = world.succeed(rename("/bkt/new", "old")).await;
+    let version = renamed.header("x-amz-version-id").unwrap();
+    assert_ne!(Some(version), old.header("x-amz-version-id"));
+    let gone = world.send(get("/bkt/old")).await.refused(404, "NoSuchKey");
+    gone.has("x-amz-delete-marker", "true");
+    let before = old.header("x-amz-version-id").unwrap();
+    let before = world
+        .succeed(get(&format!("/bkt/old?versionId={before}")))
+        .await;
+    before.body_is(b"body");
+    world
+        .succeed(get(&format!("/bkt/new?versionId={version}")))
+        .await
+        .body_is(b"body");
+}
+
+/// A rename takes the source away, so it needs more than the right to write.
+#[tokio::test]
+async fn a_rename_is_authorized_on_both_keys() {
+    let world = bucket().await;
+    world.succeed(put("/bkt/old", "body")).await;
+    let reader = world.key("bkt", Role::ReadOnly).await;
+    let stranger = world.stranger().await;
+    for sender in [Some(&reader), Some(&stranger), None] {
+        let answer = world.send_by(sender, rename("/bkt/new", "old")).await;
+        answer.refused(403, "AccessDenied");
+    }
+    let editor = world.key("bkt", Role::Editor).await;
+    world
+        .send_by(Some(&editor), rename("/bkt/new", "old"))
+        .await
+        .is(200);
+}
+
+#[tokio::test]
+async fn a_copy_can_be_a_rename() {
+    let world = bucket().await;
+    world.succeed(put("/other", "")).await;
+    world.succeed(put("/bkt/old", "body")).await;
+    let copy = |target: &str, value: &str| {
+        put(target, "")
+            .header("x-amz-copy-source", "/bkt/old")
+            .header("x-tigris-rename", value)
+    };
+    world
+        .send(copy("/other/new", "true"))
+        .await
+        .refused(400, "InvalidRequest");
+    world
+        .send(copy("/bkt/new", "yes"))
+        .await
+        .refused(400, "InvalidArgument");
+    world.succeed(copy("/bkt/copy", "false")).await;
+    let renamed = world.succeed(copy("/bkt/new", "true")).await;
+    assert!(renamed.element("ETag").is_some());
+    world.succeed(get("/bkt/new")).await.body_is(b"body");
+    world.send(get("/bkt/old")).await.refused(404, "NoSuchKey");
+}
+
+#[tokio::test]
+async fn deletions_whose_condition_cannot_be_read_do_not_happen() {
+    let world = bucket().await;
+    world.succeed(put("/bkt/k", "body")).await;
+    for (name, value, code) in [
+        ("x-amz-if-match-size", "four", "InvalidArgument"),
+        (
+            "x-amz-if-match-last-modified-time",
+            "today",
+            "InvalidArgument",
+        ),
+        ("x-amz-if-match-size", "5", "PreconditionFailed"),
+        (
+            "x-amz-if-match-last-modified-time",
+            LATER_DATE,
+            "PreconditionFailed",
+        ),
+    ] {
+        let answer = world.send(delete("/bkt/k").header(name, value)).await;
+        assert_eq!(
+            answer.element("Code").as_deref(),
+            Some(code),
+            "{name}: {value}"
+        );
+    }
+    world
+        .succeed(delete("/bkt/k").header("x-amz-if-match-size", "4"))
+        .await;
+    world.send(get("/bkt/k")).await.refused(404, "NoSuchKey");
+}
