@@ -1,3 +1,6 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| oncilla_fuzz_targets::run("xml_named_configuration", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| oncilla_fuzz_targets::run(
+    "xml_named_configuration",
+    data
+));

@@ -3,7 +3,7 @@
 //!
 //! [`rules`] says what is due, [`worker`] does it, and [`archive`] keeps what is archived from being read
 //! until it is restored. Whatever the worker found in its walk is judged again when it is
-//! committed, on the very rows that the commit then requires to be unchanged ([`expiry`]): an object that was
+//! committed, on the very rows that the commit then requires to be unchanged (`expiry`): an object that was
 //! overwritten meanwhile, or a version that became the current one, stays.
 
 pub mod archive;

@@ -3,7 +3,7 @@
 //! A *pass* over a bucket goes through its keys in order, all versions of a key from the newest to
 //! the oldest, then through its open uploads. It remembers the last key that it is done with, in the
 //! engine, so that it goes on there after a restart; everything in it can be repeated. What it sees
-//! makes candidates only: each is judged again when it is committed ([`super::expiry`]).
+//! makes candidates only: each is judged again when it is committed (`expiry`).
 //!
 //! Days end at midnight UTC, so a bucket is passed over once after each midnight, and after each
 //! change of its configuration. Memory is bounded by a step: some hundred rows. Between steps the
