@@ -321,8 +321,6 @@ async fn what_is_not_implemented_says_so_and_changes_nothing() {
     for (name, value) in [
         ("x-amz-server-side-encryption", "AES256"),
         ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
-        ("x-amz-write-offset-bytes", "4"),
-        ("x-amz-storage-class", "GLACIER"),
     ] {
         let reply = world
             .send(put("/bucket/key", "other").header(name, value))
