@@ -51,6 +51,9 @@ def main() -> None:
             "access_key": access_key,
             "secret_key": secret_key,
         }
+    for name in ("kms_keyid", "kms_keyid2"):
+        key = oncilla("kms", "key", "create", f"s3tests-{name}")
+        config["s3 main"][name] = key["id"]
     # Answers of GetBucketLocation are compared with this.
     config["s3 main"]["api_name"] = "auto"
     config["s3 tenant"]["tenant"] = ""

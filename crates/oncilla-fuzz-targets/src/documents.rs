@@ -8,6 +8,7 @@ use oncilla_wire::tagging::{MAX_BUCKET_TAGS, MAX_OBJECT_TAGS, TagTarget};
 use oncilla_wire::xml::bucket::CreateBucketConfiguration;
 use oncilla_wire::xml::copy::CopyResult;
 use oncilla_wire::xml::delete::{Delete, DeleteResult, MAX_DELETE_KEYS, ObjectIdentifier};
+use oncilla_wire::xml::encryption::{EncryptionConfiguration, ObjectEncryption};
 use oncilla_wire::xml::error::ErrorDocument;
 use oncilla_wire::xml::list_buckets::ListBuckets;
 use oncilla_wire::xml::list_objects::{ListObjects, ListObjectsV2, ObjectEntry};
@@ -21,7 +22,7 @@ use oncilla_wire::xml::versioning::VersioningStatus;
 use oncilla_wire::xml::{KeyEncoding, location, tagging as tagging_xml};
 
 /// Every root element that a reader of the protocol takes.
-const ROOTS: [&str; 18] = [
+const ROOTS: [&str; 20] = [
     "Delete",
     "DeleteResult",
     "CompleteMultipartUpload",
@@ -34,6 +35,8 @@ const ROOTS: [&str; 18] = [
     "ListAllMyBucketsResult",
     "Tagging",
     "CreateBucketConfiguration",
+    "ServerSideEncryptionConfiguration",
+    "ObjectEncryption",
     "VersioningConfiguration",
     "LocationConstraint",
     "CopyObjectResult",
@@ -112,6 +115,14 @@ pub fn create_bucket(data: &[u8]) {
 /// The body of PutBucketVersioning.
 pub fn versioning(data: &[u8]) {
     round_trip(data, VersioningStatus::parse, |status| status.to_xml());
+}
+
+/// The bodies of PutBucketEncryption and UpdateObjectEncryption.
+pub fn encryption(data: &[u8]) {
+    round_trip(data, EncryptionConfiguration::parse, |it| it.to_xml());
+    if let Ok(asked) = ObjectEncryption::parse(data) {
+        assert!(!asked.kms_key.is_empty());
+    }
 }
 
 /// The lists that a client reads.

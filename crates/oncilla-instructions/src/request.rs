@@ -44,6 +44,8 @@ impl Client {
                 domains: vec!["localhost".to_owned()],
                 region: "auto".to_owned(),
                 presign_expiry_max_s: 7 * 24 * 3600,
+                customer_keys_over_http: Default::default(),
+                default_kms_key: true,
             };
             let service = S3Service::new(store, iam, options);
             let options = FrontOptions::default();

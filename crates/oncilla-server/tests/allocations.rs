@@ -252,6 +252,8 @@ impl World {
             domains: vec!["localhost".to_owned()],
             region: "auto".to_owned(),
             presign_expiry_max_s: 7 * 24 * 3600,
+            customer_keys_over_http: Default::default(),
+            default_kms_key: true,
         };
         let service = S3Service::new(store.clone(), iam, options);
         let front_options = FrontOptions::default();

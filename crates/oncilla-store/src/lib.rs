@@ -7,7 +7,7 @@
 //!
 //! [`Store`] is the door. Its methods are grouped as the S3 API groups its operations:
 //! [`bucket`] (with its configuration [`documents`]), [`object`], [`multipart`], [`list`]; what becomes of superseded versions is in
-//! [`history`]. [`check`] verifies a store as a whole.
+//! [`history`]; how bodies are encrypted in [`encryption`]. [`check`] verifies a store as a whole.
 
 pub mod bucket;
 pub mod check;
@@ -15,6 +15,7 @@ pub mod clock;
 pub mod collector;
 pub mod content;
 pub mod documents;
+pub mod encryption;
 pub mod etag;
 mod fault;
 pub mod history;
@@ -33,9 +34,11 @@ pub use content::{
     WrittenContent,
 };
 pub use documents::{Document, Documents, NewDocument};
+pub use encryption::{EncryptionChoice, NewEncryption, UnlockError};
 pub use etag::ETag;
 pub use fault::Fault;
 pub use rows::document::DocumentKind;
+pub use rows::encryption::{Encryption, Scheme};
 pub use rows::history::DeleteMarker;
 pub use rows::key::UniqueId;
 pub use rows::object::{ObjectRecord, ObjectSummary, StoredChecksum};

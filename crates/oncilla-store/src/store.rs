@@ -7,6 +7,7 @@ use bytes::Bytes;
 use oncilla_blob::Volumes;
 use oncilla_hash::ChecksumAlgorithm;
 use oncilla_hash::md5_lanes::Md5Kernel;
+use oncilla_keys::Keys;
 use oncilla_meta::{
     CommitOutcome, Engine, LookupCache, Mutation, Precondition, Reader, Scan, Space,
 };
@@ -14,7 +15,10 @@ use oncilla_meta::{
 use crate::bucket::{BUCKET_CACHED_FOR, BUCKETS_CACHED_MAX, Bucket};
 use crate::clock::{Clock, WallClock};
 use crate::collector::CollectorState;
-use crate::content::{BodySource, ContentLimits, ContentWriter, HashThreads, hash_threads_default};
+use crate::content::{
+    BodySource, ContentLimits, ContentWriter, HashThreads, NewBody, hash_threads_default,
+};
+use crate::encryption::{EncryptionChoice, NewEncryption};
 use crate::fault::Fault;
 use crate::locks::KeyLocks;
 use crate::pins::UploadPins;
@@ -38,6 +42,10 @@ pub struct StoreOptions {
     /// Threads that compute the MD5 of uploads, several uploads at a time. With 0, each upload is
     /// hashed by the thread that receives it. The default is for this processor.
     pub hash_threads: usize,
+    /// The key service. Without one, what is encrypted can be neither written nor read.
+    pub keys: Option<Keys>,
+    /// Encrypts every new object as SSE-S3 does, whatever was asked for.
+    pub encrypt_at_rest: bool,
 }
 
 impl Default for StoreOptions {
@@ -50,6 +58,8 @@ impl Default for StoreOptions {
                 Md5Kernel::detect(),
                 std::thread::available_parallelism().map_or(1, usize::from),
             ),
+            keys: None,
+            encrypt_at_rest: false,
         }
     }
 }
@@ -132,29 +142,45 @@ impl Store {
         &self.inner.clock
     }
 
-    /// Takes the bytes of an object or a part of exactly `size` bytes, summed by `algorithm`, and
-    /// by SHA-256 if the client's signature covers that.
+    /// Takes the bytes of an object of exactly `size` bytes, summed by `algorithm`, and
+    /// by SHA-256 if the client's signature covers that. They are encrypted only if everything is.
     pub async fn begin_content(
         &self,
         size: u64,
         algorithm: ChecksumAlgorithm,
         with_sha256: bool,
     ) -> Result<ContentWriter, Fault> {
+        let encryption = match self.inner.options.encrypt_at_rest {
+            true => Some(self.new_encryption(&EncryptionChoice::S3).await?),
+            false => None,
+        };
+        self.begin_content_as(size, algorithm, with_sha256, encryption.as_ref())
+            .await
+    }
+
+    /// As [`Store::begin_content`], of an object or a part, encrypted as said and not otherwise: what
+    /// an object's bytes are to be is told by [`Store::new_encryption`], and a part's by
+    /// [`Store::upload_encryption`].
+    pub async fn begin_content_as(
+        &self,
+        size: u64,
+        algorithm: ChecksumAlgorithm,
+        with_sha256: bool,
+        encryption: Option<&NewEncryption>,
+    ) -> Result<ContentWriter, Fault> {
         let limits = ContentLimits {
             inline_bytes_max: self.inner.options.inline_bytes_max,
             extent_bytes_max: self.inner.options.extent_bytes_max,
         };
-        let id = self.inner.clock.unique_id()?;
-        ContentWriter::begin(
-            &self.inner.volumes,
-            id,
-            size,
-            limits,
+        let body = NewBody {
+            id: self.inner.clock.unique_id()?,
+            announced: size,
             algorithm,
             with_sha256,
-            &self.inner.hash_threads,
-        )
-        .await
+            encryption,
+        };
+        let (volumes, hash_threads) = (&self.inner.volumes, &self.inner.hash_threads);
+        ContentWriter::begin(volumes, limits, hash_threads, body).await
     }
 
     pub(crate) async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Fault> {

@@ -9,6 +9,7 @@ pub mod checksum_headers;
 pub mod chunked;
 pub mod conditions;
 pub mod copy_source;
+pub mod encryption;
 pub mod error;
 pub mod header;
 pub mod names;

@@ -132,9 +132,9 @@ operations! {
     GetBucketCors: GET Bucket ["cors"] => "s3:GetBucketCORS", planned;
     PutBucketCors: PUT Bucket ["cors"] => "s3:PutBucketCORS", planned;
     DeleteBucketCors: DELETE Bucket ["cors"] => "s3:PutBucketCORS", planned;
-    GetBucketEncryption: GET Bucket ["encryption"] => "s3:GetEncryptionConfiguration", planned;
-    PutBucketEncryption: PUT Bucket ["encryption"] => "s3:PutEncryptionConfiguration", planned;
-    DeleteBucketEncryption: DELETE Bucket ["encryption"] => "s3:PutEncryptionConfiguration", planned;
+    GetBucketEncryption: GET Bucket ["encryption"] => "s3:GetEncryptionConfiguration", implemented;
+    PutBucketEncryption: PUT Bucket ["encryption"] => "s3:PutEncryptionConfiguration", implemented;
+    DeleteBucketEncryption: DELETE Bucket ["encryption"] => "s3:PutEncryptionConfiguration", implemented;
     GetBucketLifecycleConfiguration: GET Bucket ["lifecycle"] => "s3:GetLifecycleConfiguration", planned;
     PutBucketLifecycleConfiguration: PUT Bucket ["lifecycle"] => "s3:PutLifecycleConfiguration", planned;
     DeleteBucketLifecycle: DELETE Bucket ["lifecycle"] => "s3:PutLifecycleConfiguration", planned;
@@ -184,7 +184,7 @@ operations! {
     GetObjectAcl: GET Object ["acl"] => "s3:GetObjectAcl", implemented;
     PutObjectAcl: PUT Object ["acl"] => "s3:PutObjectAcl", implemented;
     GetObjectAttributes: GET Object ["attributes"] => "s3:GetObjectAttributes", implemented;
-    UpdateObjectEncryption: PUT Object ["encryption"] => "s3:UpdateObjectEncryption", planned;
+    UpdateObjectEncryption: PUT Object ["encryption"] => "s3:UpdateObjectEncryption", implemented;
     GetObjectLegalHold: GET Object ["legal-hold"] => "s3:GetObjectLegalHold", planned;
     PutObjectLegalHold: PUT Object ["legal-hold"] => "s3:PutObjectLegalHold", planned;
     RenameObject: PUT Object ["renameObject"] => "s3:PutObject", planned;

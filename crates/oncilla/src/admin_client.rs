@@ -19,6 +19,8 @@
 //! | `GET`, `DELETE /keys/{id}` | [`Key`], nothing |
 //! | `POST /keys/{id}/disable`, `…/enable`, `…/rotate` | [`Key`]; with secret after `rotate` |
 //! | `PUT /keys/{id}/grants` (list of [`Grant`]) | [`Key`] |
+//! | `GET /kms/keys`, `POST /kms/keys` ([`NewKmsKey`]) | [`Page`] of [`KmsKey`], [`KmsKey`] |
+//! | `POST /kms/keys/{id}/rotate`, `…/disable`, `…/enable` | [`KmsKey`] |
 //! | `GET /buckets?account=…&after=NAME&limit=N`, `GET /buckets/{name}` | [`Page`] of [`Bucket`], [`Bucket`] |
 //! | `POST /storage` ([`NewStorage`]), `DELETE /storage/{name}?force=true` | [`Storage`], nothing: a bucket with the keys for it alone |
 //!
@@ -150,6 +152,36 @@ impl std::fmt::Debug for ImportedSecret {
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
+}
+
+/// A KMS key: never with its secret.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KmsKey {
+    /// Its id.
+    pub id: String,
+    /// Further names, without `alias/`.
+    pub aliases: Vec<String>,
+    /// Creation in Unix milliseconds.
+    pub created_ms: u64,
+    /// The version that encrypts what is new.
+    pub version: u32,
+    /// When that was made, in Unix milliseconds.
+    pub rotated_ms: u64,
+    /// Whether it cannot be used.
+    pub disabled: bool,
+    /// Whether the server made it for its own use.
+    pub managed: bool,
+}
+
+/// What a KMS key is made of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NewKmsKey {
+    /// Its id; the server makes one up when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Further names, without `alias/`.
+    #[serde(default)]
+    pub aliases: Vec<String>,
 }
 
 /// A bucket with its owner.
@@ -336,6 +368,30 @@ impl Door {
         through!(self, delete_key(id))
     }
 
+    /// All KMS keys.
+    pub async fn kms_keys(&self) -> Result<Vec<KmsKey>, Failure> {
+        through!(self, kms_keys())
+    }
+
+    /// Makes a KMS key.
+    pub async fn create_kms_key(&self, new: NewKmsKey) -> Result<KmsKey, Failure> {
+        through!(self, create_kms_key(new))
+    }
+
+    /// Gives a KMS key a new version.
+    pub async fn rotate_kms_key(&self, name: &str) -> Result<KmsKey, Failure> {
+        through!(self, rotate_kms_key(name))
+    }
+
+    /// Disables or enables a KMS key.
+    pub async fn set_kms_key_disabled(
+        &self,
+        name: &str,
+        disabled: bool,
+    ) -> Result<KmsKey, Failure> {
+        through!(self, set_kms_key_disabled(name, disabled))
+    }
+
     /// Makes a bucket and an Editor key for it alone.
     pub async fn create_storage(&self, new: NewStorage) -> Result<Storage, Failure> {
         through!(self, create_storage(new))
@@ -389,7 +445,9 @@ fn is_data_directory(path: &Path) -> bool {
 /// The exit status that goes with an error code of the administration.
 fn exit_code_of(code: &str) -> u8 {
     match code {
-        "NoSuchAccount" | "NoSuchKey" | "NoSuchBucket" | "NotFound" => exit_code::NOT_FOUND,
+        "NoSuchAccount" | "NoSuchKey" | "NoSuchKmsKey" | "NoSuchBucket" | "NotFound" => {
+            exit_code::NOT_FOUND
+        }
         "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" => exit_code::AUTH,
         _ => exit_code::GENERAL,
     }

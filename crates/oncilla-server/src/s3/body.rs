@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use oncilla_hash::{Checksum, ChecksumAlgorithm, ChecksumHasher, Md5, Sha256};
-use oncilla_store::{Declared, WrittenContent};
+use oncilla_store::{Declared, NewEncryption, WrittenContent};
 use oncilla_wire::checksum_headers::ChecksumHeaders;
 use oncilla_wire::chunked::{ChunkedDecoder, ChunkedMode, Trailer};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
@@ -12,6 +12,7 @@ use oncilla_wire::sigv4::{ChunkSeed, PayloadDeclaration};
 
 use crate::RequestBody;
 use crate::s3::S3Service;
+use crate::s3::encryption::SEALING_MEMORY_BYTES;
 use crate::s3::errors;
 use crate::s3::request::S3Request;
 
@@ -61,6 +62,11 @@ const UPLOAD_MEMORY_BYTES_MAX: usize = 896 << 10;
 pub fn upload_memory_bytes(length: u64) -> usize {
     let everywhere = usize::try_from(length.saturating_mul(3)).unwrap_or(usize::MAX);
     everywhere.min(UPLOAD_MEMORY_BYTES_MAX)
+}
+
+/// Memory to reserve for encrypting an upload, beside what it takes itself.
+pub fn sealing_memory_bytes(encryption: Option<&NewEncryption>) -> usize {
+    encryption.map_or(0, |_| SEALING_MEMORY_BYTES)
 }
 
 /// What the names of trailers that carry a checksum begin with.
@@ -138,11 +144,13 @@ pub fn announced_length(request: &S3Request) -> Result<u64, S3Error> {
 }
 
 /// Takes the body of an upload into the store, verified against everything the client declared.
-/// `algorithm` sums the bytes when the client declares no checksum of its own.
+/// `algorithm` sums the bytes when the client declares no checksum of its own; they are encrypted by
+/// `encryption`, and kept as they are without.
 pub async fn receive(
     service: &S3Service,
     request: &mut S3Request,
     algorithm: ChecksumAlgorithm,
+    encryption: Option<&NewEncryption>,
 ) -> Result<WrittenContent, S3Error> {
     let declared = ChecksumHeaders::parse(&request.headers)?;
     let length = announced_length(request)?;
@@ -152,7 +160,7 @@ pub async fn receive(
             .detail("MaxSizeAllowed", PUT_BYTES_MAX.to_string()));
     }
     let algorithm = declared_algorithm(&declared)?.unwrap_or(algorithm);
-    let memory = upload_memory_bytes(length);
+    let memory = upload_memory_bytes(length) + sealing_memory_bytes(encryption);
     let _memory = request
         .context
         .memory
@@ -166,7 +174,7 @@ pub async fn receive(
     };
     let begun = service
         .store
-        .begin_content(length, algorithm, sha256.is_some())
+        .begin_content_as(length, algorithm, sha256.is_some(), encryption)
         .await;
     let mut writer = begun.map_err(errors::fault)?;
     let mut body = Unframed::new(&mut request.body, &request.payload, length);

@@ -127,6 +127,9 @@ impl S3Service {
             Operation::PutBucketVersioning => bucket::put_versioning(self, request, bucket).await,
             Operation::GetBucketAcl => bucket::get_acl(self, bucket).await,
             Operation::PutBucketAcl => bucket::put_acl(self, request, bucket).await,
+            Operation::GetBucketEncryption => bucket::get_encryption(self, bucket),
+            Operation::PutBucketEncryption => bucket::put_encryption(self, request, bucket).await,
+            Operation::DeleteBucketEncryption => bucket::delete_encryption(self, bucket).await,
             Operation::GetBucketTagging => bucket::get_tagging(bucket),
             Operation::PutBucketTagging => bucket::put_tagging(self, request, bucket).await,
             Operation::DeleteBucketTagging => bucket::delete_tagging(self, bucket).await,
@@ -144,6 +147,9 @@ impl S3Service {
             Operation::GetObjectTagging => object::get_tagging(self, request, bucket).await,
             Operation::PutObjectTagging => object::put_tagging(self, request, bucket).await,
             Operation::DeleteObjectTagging => object::delete_tagging(self, request, bucket).await,
+            Operation::UpdateObjectEncryption => {
+                object::update_encryption(self, request, bucket).await
+            }
             Operation::GetObjectAcl => object::get_acl(self, request, bucket).await,
             Operation::PutObjectAcl => object::put_acl(self, request, bucket).await,
             Operation::CreateMultipartUpload => multipart::create(self, request, bucket).await,

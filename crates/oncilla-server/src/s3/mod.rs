@@ -12,6 +12,7 @@ mod authorize;
 pub(crate) mod body;
 mod bucket;
 mod dispatch;
+mod encryption;
 pub(crate) mod errors;
 mod multipart;
 mod object;
@@ -30,6 +31,8 @@ use quick_cache::sync::Cache;
 
 use authenticate::SigningKeyName;
 
+pub use encryption::CustomerKeysOverHttp;
+
 /// Settings of the S3 API.
 #[derive(Clone, Debug)]
 pub struct S3Options {
@@ -39,6 +42,11 @@ pub struct S3Options {
     pub region: String,
     /// Longest expiry of a presigned URL, in seconds. S3 allows 7 days.
     pub presign_expiry_max_s: u64,
+    /// Which connections without TLS may carry clients' keys (SSE-C).
+    pub customer_keys_over_http: CustomerKeysOverHttp,
+    /// Whether `aws:kms` without a key id takes the key `alias/aws/s3`, which is made when it is first
+    /// needed, as S3 does; otherwise such a request is refused.
+    pub default_kms_key: bool,
 }
 
 /// Signing keys kept: one per access key, day and region.

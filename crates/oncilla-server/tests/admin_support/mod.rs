@@ -254,6 +254,8 @@ impl World {
             domains: vec!["localhost".to_owned()],
             region: "auto".to_owned(),
             presign_expiry_max_s: 7 * 24 * 3600,
+            customer_keys_over_http: Default::default(),
+            default_kms_key: true,
         };
         let s3 = S3Service::new(store.clone(), iam.clone(), s3_options);
         let endpoint_url = Arc::new(OnceLock::new());

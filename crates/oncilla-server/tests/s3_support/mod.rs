@@ -19,6 +19,7 @@ use oncilla_blob::testing::FaultyFileSystem;
 use oncilla_blob::{VolumeOptions, Volumes};
 use oncilla_hash::Sha256;
 use oncilla_iam::{Grant, Iam, NewAccount, NewKey, Role};
+use oncilla_keys::{Keys, MasterKey, MasterKeySource};
 use oncilla_meta::memory::MemoryEngine;
 use oncilla_meta::{
     Change, CommitOutcome, Engine, EngineFuture, EngineStats, Limits, Mutation, Reader, Scan,
@@ -134,11 +135,14 @@ impl World {
         Self::on(Arc::new(MemoryEngine::new()), StoreOptions::default()).await
     }
 
-    pub async fn on(engine: Arc<dyn Engine>, options: StoreOptions) -> Self {
+    pub async fn on(engine: Arc<dyn Engine>, mut options: StoreOptions) -> Self {
         let fs = Arc::new(FaultyFileSystem::new());
         let volumes = Volumes::open(fs, "/volumes".into(), VolumeOptions::default()).unwrap();
         let clock = Arc::new(SteppedClock(AtomicU64::new(START_MS)));
         let wall = Arc::clone(&clock) as Arc<dyn WallClock>;
+        let master = MasterKeySource::Given(MasterKey::parse(&"5a".repeat(32)).unwrap());
+        let keys = Keys::open(Arc::clone(&engine), master, Arc::new(|| START_MS)).await;
+        options.keys = Some(keys.unwrap());
         let store = Store::open(Arc::clone(&engine), volumes, wall, options);
         let store = store.await.unwrap();
         let now = Arc::clone(&clock);
@@ -147,6 +151,8 @@ impl World {
             domains: vec!["localhost".to_owned()],
             region: "auto".to_owned(),
             presign_expiry_max_s: 7 * 24 * 3600,
+            customer_keys_over_http: Default::default(),
+            default_kms_key: true,
         };
         let service = S3Service::new(store.clone(), iam.clone(), options);
         let owner = user(&iam, "owner", "*", Role::Admin).await;

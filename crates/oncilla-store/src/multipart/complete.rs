@@ -280,6 +280,7 @@ fn completed_record(
         metadata: upload.record.metadata.clone(),
         tags: upload.record.tags.clone(),
         versioned: false,
+        encryption: upload.record.encryption.clone(),
         unknown: UnknownFields::default(),
     })
 }

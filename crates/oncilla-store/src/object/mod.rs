@@ -6,7 +6,8 @@ mod get;
 pub(crate) mod put;
 mod update;
 
-pub use copy::{Copied, CopyError, CopyObject, Directive};
+pub use copy::{Copied, CopyEncryption, CopyError, CopyObject, Directive};
 pub use delete::{DeleteObjectError, Deleted};
 pub use get::{GetObjectError, ObjectBody};
 pub use put::{NewObject, PutObjectError};
+pub use update::UpdateEncryptionError;

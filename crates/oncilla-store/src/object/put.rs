@@ -120,6 +120,7 @@ impl Store {
             metadata: new.metadata,
             tags: new.tags,
             versioned: false,
+            encryption: content.encryption.clone(),
             unknown: UnknownFields::default(),
         };
         let _turn = self.inner.locks.lock((bucket.id(), key)).await;

@@ -31,6 +31,7 @@ pub mod body;
 pub mod bucket;
 pub mod codec;
 pub mod document;
+pub mod encryption;
 pub mod garbage;
 pub mod history;
 pub mod key;

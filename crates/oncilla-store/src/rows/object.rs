@@ -6,6 +6,7 @@ use oncilla_hash::{Checksum, ChecksumAlgorithm};
 use super::acl::{acl_number, decode_acl};
 use super::bucket::text_pair;
 use super::codec::{DecodeError, Field, FieldReader, FieldWriter, UnknownFields};
+use super::encryption::Encryption;
 use super::key::{BucketId, UniqueId, join, prefix, range_of};
 use super::placement::Placement;
 use super::version_id::VersionId;
@@ -32,7 +33,9 @@ pub(super) mod tag {
     pub const VERSIONED: u64 = 14;
     /// The first field of every delete marker (`history.rs`), and of no object.
     pub const DELETE_MARKER: u64 = 15;
-    // Kept free for what DESIGN names: region, retention, legal hold, encryption, origin state.
+    /// How the body is encrypted.
+    pub const ENCRYPTION: u64 = 19;
+    // Kept free for what DESIGN names: region, retention, legal hold, origin state.
 }
 
 /// A checksum of an object and how it came about.
@@ -76,6 +79,8 @@ pub struct ObjectRecord {
     /// Whether it was written while versioning was enabled, and so has a version id of its own;
     /// otherwise it is the null version of its key.
     pub versioned: bool,
+    /// How the body is encrypted; `None` for one that is kept as it is.
+    pub encryption: Option<Box<Encryption>>,
     /// Fields of newer versions.
     pub unknown: UnknownFields,
 }
@@ -124,6 +129,9 @@ impl ObjectRecord {
             writer.pair(tag::TAG, key.as_bytes(), value.as_bytes());
         }
         writer.number(tag::VERSIONED, u64::from(self.versioned));
+        if let Some(encryption) = &self.encryption {
+            writer.bytes(tag::ENCRYPTION, &encryption.encode());
+        }
         writer.finish(&self.unknown)
     }
 
@@ -147,6 +155,7 @@ impl ObjectRecord {
             metadata: Vec::new(),
             tags: Vec::new(),
             versioned: false,
+            encryption: None,
             unknown: UnknownFields::default(),
         };
         while let Some(field) = reader.next_field()? {
@@ -165,6 +174,9 @@ impl ObjectRecord {
                 tag::METADATA => record.metadata.push(field.pair()?),
                 tag::TAG => record.tags.push(text_pair(field.pair()?, RECORD)?),
                 tag::VERSIONED => record.versioned = field.number()? != 0,
+                tag::ENCRYPTION => {
+                    record.encryption = Some(Box::new(Encryption::decode(field.value)?));
+                }
                 _ => reader.keep(field),
             }
         }
@@ -319,6 +331,7 @@ pub fn split_object_key(row_key: &Bytes) -> Result<(BucketId, Bytes), DecodeErro
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::super::encryption::tests::encryptions;
     use super::super::placement::tests::placements;
     use super::*;
     use proptest::prelude::*;
@@ -362,7 +375,9 @@ pub(crate) mod tests {
             pairs(),
         );
         let tags = any::<(Vec<(String, String)>, bool)>();
-        (first, second, third, tags).prop_map(|(first, second, third, (tags, versioned))| {
+        let fourth = (tags, proptest::option::of(encryptions()));
+        (first, second, third, fourth).prop_map(|(first, second, third, fourth)| {
+            let ((tags, versioned), encryption) = fourth;
             ObjectRecord {
                 id: UniqueId(first.0),
                 size: first.1,
@@ -381,6 +396,7 @@ pub(crate) mod tests {
                 metadata: third.3,
                 tags,
                 versioned,
+                encryption: encryption.map(Box::new),
                 unknown: UnknownFields::default(),
             }
         })

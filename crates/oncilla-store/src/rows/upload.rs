@@ -7,6 +7,7 @@ use oncilla_hash::ChecksumAlgorithm;
 use super::acl::{acl_number, decode_acl};
 use super::bucket::text_pair;
 use super::codec::{DecodeError, FieldReader, FieldWriter, UnknownFields};
+use super::encryption::Encryption;
 use super::key::{BucketId, UniqueId, join, prefix, put_ordered, range_of, take_ordered};
 use super::object::{algorithm_number, algorithm_of_number, storage_class_name};
 use oncilla_wire::xml::acl::CannedAcl;
@@ -24,6 +25,7 @@ mod tag {
     pub const METADATA: u64 = 8;
     pub const TAG: u64 = 9;
     pub const DECLARED: u64 = 10;
+    pub const ENCRYPTION: u64 = 39;
 }
 
 /// What the object will be once the upload completes.
@@ -49,6 +51,8 @@ pub struct UploadRecord {
     pub metadata: Vec<(Bytes, Bytes)>,
     /// Tags of the object.
     pub tags: Vec<(String, String)>,
+    /// How the parts are encrypted; `None` for parts that are kept as they are.
+    pub encryption: Option<Box<Encryption>>,
     /// Fields of newer versions.
     pub unknown: UnknownFields,
 }
@@ -78,6 +82,9 @@ impl UploadRecord {
         for (key, value) in &self.tags {
             writer.pair(tag::TAG, key.as_bytes(), value.as_bytes());
         }
+        if let Some(encryption) = &self.encryption {
+            writer.bytes(tag::ENCRYPTION, &encryption.encode());
+        }
         writer.finish(&self.unknown)
     }
 
@@ -96,6 +103,7 @@ impl UploadRecord {
             headers: Vec::new(),
             metadata: Vec::new(),
             tags: Vec::new(),
+            encryption: None,
             unknown: UnknownFields::default(),
         };
         while let Some(field) = reader.next_field()? {
@@ -114,6 +122,9 @@ impl UploadRecord {
                 tag::HEADER => record.headers.push(field.pair()?),
                 tag::METADATA => record.metadata.push(field.pair()?),
                 tag::TAG => record.tags.push(text_pair(field.pair()?, RECORD)?),
+                tag::ENCRYPTION => {
+                    record.encryption = Some(Box::new(Encryption::decode(field.value)?));
+                }
                 _ => reader.keep(field),
             }
         }
@@ -173,6 +184,7 @@ pub fn part_writes_key(upload: UniqueId) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::encryption::tests::encryptions;
     use super::*;
     use proptest::prelude::*;
 
@@ -187,7 +199,8 @@ mod tests {
 
         #[test]
         fn records_round_trip(started_ms: u64, number in 1u8..=5, composite: bool, declared: bool,
-                              tags: Vec<(String, String)>, header: (Vec<u8>, Vec<u8>)) {
+                              tags: Vec<(String, String)>, header: (Vec<u8>, Vec<u8>),
+                              encryption in proptest::option::of(encryptions())) {
             let record = UploadRecord {
                 started_ms,
                 storage_class: "STANDARD_IA".to_owned(),
@@ -199,6 +212,7 @@ mod tests {
                 headers: vec![(Bytes::from(header.0.clone()), Bytes::from(header.1.clone()))],
                 metadata: vec![(Bytes::from(header.1), Bytes::from(header.0))],
                 tags,
+                encryption: encryption.map(Box::new),
                 unknown: UnknownFields::default(),
             };
             prop_assert_eq!(UploadRecord::decode(record.encode()), Ok(record));

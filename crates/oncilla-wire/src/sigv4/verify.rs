@@ -205,11 +205,17 @@ impl SignedRequest<'_> {
 
     /// S3 sends back what it compared, so that the client's author sees where the two differ.
     fn signature_does_not_match(&self, canonical: &[u8], to_sign: &[u8]) -> S3Error {
-        S3Error::new(S3ErrorCode::SignatureDoesNotMatch)
+        let error = S3Error::new(S3ErrorCode::SignatureDoesNotMatch)
             .detail("AWSAccessKeyId", self.access_key_id.as_ref())
             .detail("StringToSign", String::from_utf8_lossy(to_sign))
             .detail("SignatureProvided", self.signature.as_ref())
-            .detail("StringToSignBytes", spaced_hex(to_sign))
+            .detail("StringToSignBytes", spaced_hex(to_sign));
+        // An encryption key of the client's has no business in a document that ends up in logs.
+        let mut signed = self.signed_headers.split(';');
+        if signed.any(|name| name.ends_with("-customer-key")) {
+            return error;
+        }
+        error
             .detail("CanonicalRequest", String::from_utf8_lossy(canonical))
             .detail("CanonicalRequestBytes", spaced_hex(canonical))
     }

@@ -12,6 +12,7 @@ pub mod bucket;
 pub mod checksum;
 pub mod copy;
 pub mod delete;
+pub mod encryption;
 pub mod error;
 pub mod list_buckets;
 pub mod list_objects;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::output;
 use crate::progress::TransferBar;
-use crate::server::Foundation;
+use crate::server::{Foundation, MasterKeyArgs};
 
 /// What both commands need to know.
 #[derive(Args, Clone, Debug)]
@@ -33,6 +33,10 @@ pub struct CheckArgs {
     /// Draw no progress bar
     #[arg(long)]
     pub no_progress: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub master: MasterKeyArgs,
 }
 
 /// Reads every byte and compares it with its checksums.
@@ -103,7 +107,7 @@ pub async fn fsck(args: CheckArgs) -> Result<(), Failure> {
 }
 
 async fn open(args: &CheckArgs) -> Result<Foundation, Failure> {
-    let opened = Foundation::open_existing(&args.data).await;
+    let opened = Foundation::open_existing(&args.data, &args.master).await;
     opened.map_err(|error| {
         Failure::general(error)
             .advise("the server must not be running; name its directory with --data")

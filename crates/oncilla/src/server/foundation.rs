@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use oncilla_blob::fs::RealFileSystem;
 use oncilla_blob::{VolumeOptions, Volumes};
+use oncilla_keys::{Keys, MasterKeySource};
 use oncilla_meta::Engine;
 use oncilla_meta::embedded::{EmbeddedEngine, EmbeddedOptions};
 use oncilla_server::data_directory::DataDirectory;
 use oncilla_server::metrics::Metrics;
 use oncilla_server::metrics_collectors as collectors;
-use oncilla_store::{Store, StoreOptions, SystemClock};
+use oncilla_store::{Store, StoreOptions, SystemClock, WallClock};
 
+use super::master_key::MasterKeyArgs;
 use super::settings::{Durability, Settings};
 
 /// What an opened data directory holds. Dropped last: the directory's lock is in it.
@@ -34,24 +36,29 @@ impl Foundation {
             DataDirectory::open_or_create(&settings.data).map_err(|error| error.to_string())?;
         let options = StoreOptions {
             inline_bytes_max: settings.inline_threshold_bytes,
+            encrypt_at_rest: settings.encrypt_at_rest,
             ..StoreOptions::default()
         };
-        Self::open_in(directory, settings.durability, options).await
+        let master_key = settings.master_key.clone();
+        Self::open_in(directory, settings.durability, options, master_key).await
     }
 
     /// Opens a data directory that exists and is not in use, for tools.
     ///
     /// # Errors
     /// As [`Foundation::open`].
-    pub async fn open_existing(path: &Path) -> Result<Self, String> {
+    pub async fn open_existing(path: &Path, master: &MasterKeyArgs) -> Result<Self, String> {
         let directory = DataDirectory::open_existing(path).map_err(|error| error.to_string())?;
-        Self::open_in(directory, Durability::Sync, StoreOptions::default()).await
+        let master_key = master.source(path)?;
+        let options = StoreOptions::default();
+        Self::open_in(directory, Durability::Sync, options, master_key).await
     }
 
     async fn open_in(
         mut directory: DataDirectory,
         durability: Durability,
-        options: StoreOptions,
+        mut options: StoreOptions,
+        master_key: MasterKeySource,
     ) -> Result<Self, String> {
         let engine_options = EmbeddedOptions {
             durability: match durability {
@@ -73,6 +80,16 @@ impl Foundation {
         let path = directory.volumes();
         let volumes = Volumes::open(Arc::new(RealFileSystem), path.clone(), volume_options)
             .map_err(|error| format!("cannot open the volumes in {}: {error}", path.display()))?;
+        let now_ms = Arc::new(|| SystemClock.now_ms());
+        let keys = Keys::open(Arc::clone(&engine), master_key, now_ms)
+            .await
+            .map_err(|error| format!("cannot open the encryption keys: {error}"))?;
+        if let Some(reason) = keys.locked()
+            && options.encrypt_at_rest
+        {
+            return Err(format!("encrypt-at-rest: {reason}"));
+        }
+        options.keys = Some(keys);
         let store = Store::open(Arc::clone(&engine), volumes, Arc::new(SystemClock), options)
             .await
             .map_err(|error| {

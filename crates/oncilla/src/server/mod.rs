@@ -4,6 +4,7 @@ mod banner;
 mod config_file;
 mod foundation;
 mod logging;
+mod master_key;
 mod options;
 mod serve;
 mod settings;
@@ -11,5 +12,6 @@ mod start;
 mod units;
 
 pub use foundation::Foundation;
+pub use master_key::{MasterKeyArgs, read_file as read_master_key_file};
 pub use options::ServerArgs;
 pub use serve::run;

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use oncilla_iam::{Iam, Root, Secret};
+use oncilla_keys::Keys;
 use oncilla_server::admin::api::{self, AdminApi, ServerFacts};
 use oncilla_server::jobs::Jobs;
 use oncilla_server::s3::{S3Options, S3Service};
@@ -45,7 +46,12 @@ async fn assemble(
         domains: settings.domains.clone(),
         region: settings.region.clone(),
         presign_expiry_max_s: settings.presign_expiry_max.as_secs(),
+        customer_keys_over_http: settings.sse_c_over_http,
+        default_kms_key: settings.default_kms_key,
     };
+    if let Some(reason) = foundation.store.keys().ok().and_then(Keys::locked) {
+        tracing::error!(%reason, "encrypted objects can be neither written nor read");
+    }
     let service = S3Service::new(foundation.store.clone(), iam.clone(), options);
     let endpoint_url = Arc::new(OnceLock::new());
     let own_routes = api::routes(AdminApi {

@@ -228,6 +228,7 @@ mod tests {
             headers: Vec::new(),
             metadata: Vec::new(),
             tags: Vec::new(),
+            encryption: None,
             unknown: UnknownFields::default(),
         }
     }
@@ -243,6 +244,7 @@ mod tests {
                 composite: false,
             }),
             placement: Placement::Empty,
+            salt: None,
             unknown: UnknownFields::default(),
         };
         ListedPart { number, record }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, Response};
 use oncilla_hash::ChecksumAlgorithm;
-use oncilla_store::object::{Copied, CopyObject, Directive};
+use oncilla_store::object::{Copied, CopyEncryption, CopyObject, Directive};
 use oncilla_store::{Bucket, VersionId};
 use oncilla_wire::checksum_headers::ChecksumHeaders;
 use oncilla_wire::conditions::Conditions;
@@ -17,14 +17,16 @@ use oncilla_wire::header::{
 use oncilla_wire::operation::Operation;
 use oncilla_wire::xml::copy::CopyResult;
 
-use crate::ResponseBody;
 use crate::s3::answer::{Answer, checksums, set, set_new_version, xml};
 use crate::s3::authorize::ObjectTarget;
-use crate::s3::body::PUT_BYTES_MAX;
+use crate::s3::body::{PUT_BYTES_MAX, upload_memory_bytes};
 use crate::s3::dispatch::check_expected_owner;
+use crate::s3::encryption::SEALING_MEMORY_BYTES;
+use crate::s3::object::READER_MEMORY_BYTES;
 use crate::s3::object::headers::new_object;
 use crate::s3::request::{S3Request, version_id};
-use crate::s3::{S3Service, errors};
+use crate::s3::{S3Service, encryption, errors};
+use crate::{MemoryPermit, ResponseBody};
 
 /// The object a copy reads, authorized.
 pub struct CopySourceObject {
@@ -98,7 +100,21 @@ pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
         tags,
         algorithm: copy_algorithm(request)?,
     };
-    let copied = service.store.copy_object(copy, PUT_BYTES_MAX).await;
+    let asked = encryption::asked(service, &request.headers, &request.context, bucket)?;
+    if asked.choice.is_some() {
+        // Whether the key can be had is told before anything is read.
+        encryption::new_encryption(service, &asked).await?;
+    }
+    let encrypted = CopyEncryption {
+        source_key: encryption::key_of_copy_source(service, request)?,
+        choice: asked.choice,
+        is_asked_for: asked.by_headers,
+    };
+    let _memory = reserve_rewriter(service, request, &encrypted).await?;
+    let copied = service
+        .store
+        .copy_object_as(copy, &encrypted, PUT_BYTES_MAX)
+        .await;
     let Copied { record, source_id } = copied.map_err(|error| errors::copy(&source.key, error))?;
     let document = CopyResult {
         last_modified_ms: record.last_modified_ms as i64,
@@ -108,7 +124,28 @@ pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
     let mut response = xml(document.to_object_xml());
     set_new_version(&mut response, record.version_id())?;
     set_source_version(&mut response, &source, source_id)?;
+    let stored = record.encryption.as_deref();
+    encryption::set_headers_of_new(&mut response, stored, asked.sent_key.as_ref())?;
     Ok(response)
+}
+
+/// Reserves what a copy holds that may have to be written anew, because it is to be encrypted
+/// otherwise than its source.
+async fn reserve_rewriter(
+    service: &S3Service,
+    request: &S3Request,
+    encrypted: &CopyEncryption,
+) -> Result<Option<MemoryPermit>, S3Error> {
+    let may_rewrite = encrypted.choice.is_some()
+        || encrypted.source_key.is_some()
+        || service.store.encrypts_at_rest();
+    if !may_rewrite {
+        return Ok(None);
+    }
+    let memory =
+        upload_memory_bytes(PUT_BYTES_MAX) + READER_MEMORY_BYTES + 2 * SEALING_MEMORY_BYTES;
+    let reserved = request.context.memory.reserve(memory);
+    reserved.await.map(Some).map_err(errors::overloaded)
 }
 
 /// Sets which version was copied, in a bucket that keeps any.

@@ -16,10 +16,11 @@ use oncilla_wire::range::{self, ResolvedRange};
 use oncilla_wire::xml::multipart::parse_part_number;
 
 use crate::s3::answer::{Answer, empty, set, set_part_checksum, set_version};
+use crate::s3::encryption::{SEALING_MEMORY_BYTES, SentKey};
 use crate::s3::errors::ACTUAL_OBJECT_SIZE;
 use crate::s3::object::headers::{set_not_modified_headers, set_object_headers};
 use crate::s3::request::S3Request;
-use crate::s3::{S3Service, errors};
+use crate::s3::{S3Service, encryption, errors};
 use crate::{MemoryPermit, ResponseBody};
 
 /// What a reader of a body in the volumes holds at most: the 256 KiB of one step and those of the
@@ -28,17 +29,19 @@ pub const READER_MEMORY_BYTES: usize = 512 << 10;
 
 pub async fn get(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let version = request.version_id()?;
+    let sent_key = encryption::key_of_reader(service, request)?;
     let opened = service
         .store
         .open_object_version(bucket, request.key.as_bytes(), version)
         .await;
-    let body = opened.map_err(|error| errors::get_object(&request.key, error))?;
+    let mut body = opened.map_err(|error| errors::get_object(&request.key, error))?;
+    encryption::unlock(&mut body, sent_key.as_ref())?;
     let part = requested_part(service, request, &body).await?;
     let selection = match select(request, bucket, &body.record, part.as_ref())? {
         Ok(selection) => selection,
         Err(not_modified) => return Ok(not_modified),
     };
-    let mut response = selected(request, &body.record, &selection, part.as_ref())?;
+    let mut response = selected(request, &body.record, &selection, part.as_ref(), &sent_key)?;
     set_version(&mut response, bucket, body.record.version_id())?;
     let memory = reserve_reader(request, &body.record, selection.range).await?;
     let reader = body.read(selection.range);
@@ -48,6 +51,7 @@ pub async fn get(service: &S3Service, request: &mut S3Request, bucket: &Bucket) 
 
 pub async fn head(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let version = request.version_id()?;
+    let sent_key = encryption::key_of_reader(service, request)?;
     let key = request.key.as_bytes();
     let not_found = |error| errors::get_object(&request.key, error);
     let (record, part) = if request.query.has("partNumber") {
@@ -63,11 +67,12 @@ pub async fn head(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
         let record = service.store.object_version(bucket, key, version).await;
         (record.map_err(not_found)?, None)
     };
+    encryption::check(&record, sent_key.as_ref())?;
     let selection = match select(request, bucket, &record, part.as_ref())? {
         Ok(selection) => selection,
         Err(not_modified) => return Ok(not_modified),
     };
-    let mut response = selected(request, &record, &selection, part.as_ref())?;
+    let mut response = selected(request, &record, &selection, part.as_ref(), &sent_key)?;
     set_version(&mut response, bucket, record.version_id())?;
     response
         .headers_mut()
@@ -221,6 +226,7 @@ fn selected(
     record: &ObjectRecord,
     selection: &Selection,
     part: Option<&RequestedPart>,
+    sent_key: &Option<SentKey>,
 ) -> Answer {
     let mut response = empty(match selection.content_range {
         Some(_) => StatusCode::PARTIAL_CONTENT,
@@ -231,6 +237,8 @@ fn selected(
     let is_whole = part.is_none() && selection.range.length() == record.size;
     let with_checksum = declared.mode_enabled && is_whole;
     set_object_headers(&mut response, request, record, with_checksum)?;
+    let encrypted = record.encryption.as_deref();
+    encryption::set_headers(&mut response, encrypted, sent_key.as_ref())?;
     if let (Some(object), Some(part)) = (
         &record.checksum,
         part.and_then(|part| part.checksum.as_ref()),
@@ -254,10 +262,14 @@ async fn reserve_reader(
         return Ok(None);
     }
     let length = usize::try_from(range.length()).unwrap_or(usize::MAX);
+    let opening = record
+        .encryption
+        .as_ref()
+        .map_or(0, |_| SEALING_MEMORY_BYTES);
     let reserved = request
         .context
         .memory
-        .reserve(length.min(READER_MEMORY_BYTES));
+        .reserve(length.min(READER_MEMORY_BYTES) + opening);
     reserved.await.map(Some).map_err(errors::overloaded)
 }
 

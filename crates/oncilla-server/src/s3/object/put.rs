@@ -12,7 +12,7 @@ use crate::s3::answer::{
 use crate::s3::body::receive;
 use crate::s3::object::headers::new_object;
 use crate::s3::request::S3Request;
-use crate::s3::{S3Service, errors};
+use crate::s3::{S3Service, encryption, errors};
 
 /// The checksum of objects whose writer names none. Source: S3 User Guide, "Checking object
 /// integrity": S3 computes CRC64NVME itself.
@@ -25,7 +25,9 @@ pub async fn put(service: &S3Service, request: &mut S3Request, bucket: &Bucket) 
         new.owner.clone_from(&bucket.record.owner);
     }
     let conditions = Conditions::from_headers(&request.headers);
-    let content = receive(service, request, ALGORITHM_DEFAULT).await?;
+    let asked = encryption::asked(service, &request.headers, &request.context, bucket)?;
+    let encrypted = encryption::new_encryption(service, &asked).await?;
+    let content = receive(service, request, ALGORITHM_DEFAULT, encrypted.as_ref()).await?;
     let written = service
         .store
         .put_object(bucket, request.key.as_bytes(), new, content, &conditions)
@@ -39,6 +41,8 @@ pub async fn put(service: &S3Service, request: &mut S3Request, bucket: &Bucket) 
         set_checksum(&mut response, checksum, record.etag.parts)?;
     }
     set_new_version(&mut response, record.version_id())?;
+    let stored = record.encryption.as_deref();
+    encryption::set_headers_of_new(&mut response, stored, asked.sent_key.as_ref())?;
     set(&mut response, X_AMZ_OBJECT_SIZE, record.size.to_string())?;
     Ok(response)
 }
