@@ -5,11 +5,11 @@
 //! their bytes, in chunks, to few threads that hash whatever is there at the same time. An upload
 //! goes on receiving and writing meanwhile.
 //!
-//! Nothing waits for lanes to fill: a chunk that is alone is hashed alone. What comes meanwhile is
-//! taken when half of the lanes that were filled are through, or when as many chunks wait as run, and
-//! not one by one, because a step costs about the same however many lanes are used: a thread
-//! that let each chunk join at once would run all the time with few of them. So chunks come together by themselves under load, as commits
-//! do that share a sync.
+//! A step costs about the same however many lanes are used, so a thread that takes each chunk as it
+//! comes is busy all the time with one or two of them: it is just fast enough for that, and takes a
+//! core from those that receive. So it waits a moment for as many chunks as came together before
+//! ([`Gathering`]), and what comes while it hashes is taken when half of the lanes that were filled are
+//! through, or when as many chunks wait as run. A chunk that is alone waits for nothing.
 //!
 //! What is held is bounded by the uploads, each of which has at most one chunk here
 //! ([`UploadMd5::add`] waits for the one before), so the queue needs no bound of its own.
@@ -18,11 +18,12 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use oncilla_hash::Md5;
 use oncilla_hash::md5_lanes::{Md5Kernel, Md5Lanes};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::fault::Fault;
@@ -36,6 +37,14 @@ pub(crate) const HASH_IN_PLACE_BYTES_MAX: u64 = 32 << 10;
 /// What a thread takes of each chunk before it looks for new ones: some 20 µs of work for a single
 /// chunk and 40 µs with all lanes full, against a fraction of one for looking.
 const STEP_BYTES: usize = 16 << 10;
+
+/// How long a thread waits for chunks to come together: about what hashing a single one takes, so a
+/// chunk that waited in vain took twice as long, and its upload received the next one meanwhile.
+const GATHER_MAX: Duration = Duration::from_micros(300);
+
+/// Rounds in which enough chunks came together before more are waited for. After a wait in vain that
+/// many rounds do not wait, so uploads that stall cost the others little.
+const GATHERED_ROUNDS: u32 = 8;
 
 /// The number of threads for a kernel on a machine of `cores` cores, and at least one.
 ///
@@ -59,6 +68,8 @@ struct Shared {
     state: Mutex<State>,
     /// A thread that sleeps is wanted.
     wanted: Condvar,
+    /// As many chunks wait as the gathering thread waits for.
+    gathered: Condvar,
 }
 
 struct State {
@@ -66,7 +77,40 @@ struct State {
     /// Threads that do not sleep. Counted by whoever wakes one, so that two chunks that come at the
     /// same time do not wake two.
     awake: usize,
+    /// Uploads that have given a chunk and go on.
+    uploads: usize,
+    gathering: Gathering,
     closing: bool,
+}
+
+/// How many chunks to wait for. As many as came together lately; more, up to half of the uploads, if
+/// they keep coming.
+struct Gathering {
+    /// Chunks waited for.
+    expected: usize,
+    /// Rounds in a row in which so many came.
+    met: u32,
+    /// When the first chunk of the queue came.
+    since: Instant,
+    /// A thread waits.
+    waiting: bool,
+}
+
+impl Gathering {
+    /// Learns from a round that starts with `came` chunks, while `uploads` go on.
+    fn learn(&mut self, came: usize, uploads: usize) {
+        let most = uploads.div_ceil(2).max(1);
+        if came < self.expected {
+            self.expected = came.max(1);
+            self.met = 0;
+        } else if self.met < GATHERED_ROUNDS {
+            self.met += 1;
+        } else {
+            self.expected = (2 * self.expected).max(came);
+            self.met = 0;
+        }
+        self.expected = self.expected.min(most);
+    }
 }
 
 /// A piece of an upload on its way through the lanes. Holds the bytes until they are hashed, also
@@ -96,9 +140,17 @@ impl HashThreads {
             state: Mutex::new(State {
                 queue: VecDeque::new(),
                 awake: threads,
+                uploads: 0,
+                gathering: Gathering {
+                    expected: 1,
+                    met: 0,
+                    since: Instant::now(),
+                    waiting: false,
+                },
                 closing: false,
             }),
             wanted: Condvar::new(),
+            gathered: Condvar::new(),
         });
         let started = Arc::new(Self {
             shared: Arc::clone(&shared),
@@ -152,7 +204,13 @@ impl Shared {
         if state.closing {
             return Err(Fault::Unavailable("the store is closing".to_owned()));
         }
+        if state.queue.is_empty() {
+            state.gathering.since = Instant::now();
+        }
         state.queue.push_back((md5, chunk));
+        if state.gathering.waiting && state.queue.len() >= state.gathering.expected {
+            self.gathered.notify_one();
+        }
         // As long as a queue fits into the lanes of a thread, the one that is awake will take it.
         let more_than_fits = state.queue.len() > self.kernel.lanes();
         if state.awake == 0 || (more_than_fits && state.awake < self.threads) {
@@ -171,6 +229,9 @@ impl Shared {
             return true;
         }
         loop {
+            if lanes.is_empty() {
+                self.gather(&mut state);
+            }
             while lanes.free() > 0
                 && let Some((md5, chunk)) = state.queue.pop_front()
             {
@@ -192,12 +253,30 @@ impl Shared {
         }
     }
 
+    /// Waits for chunks to come together, if there are any and nobody else waits already.
+    fn gather(&self, state: &mut MutexGuard<'_, State>) {
+        if state.queue.is_empty() || state.gathering.waiting || state.closing {
+            return;
+        }
+        let until = state.gathering.since + GATHER_MAX;
+        state.gathering.waiting = true;
+        while state.queue.len() < state.gathering.expected && !state.closing {
+            if self.gathered.wait_until(state, until).timed_out() {
+                break;
+            }
+        }
+        state.gathering.waiting = false;
+        let (came, uploads) = (state.queue.len(), state.uploads);
+        state.gathering.learn(came, uploads);
+    }
+
     fn close(&self) {
         let mut state = self.state.lock();
         state.closing = true;
         state.awake = self.threads;
         drop(state);
         self.wanted.notify_all();
+        self.gathered.notify_all();
     }
 }
 
@@ -229,6 +308,8 @@ fn serve(shared: &Shared) {
 pub(crate) struct UploadMd5 {
     threads: Arc<HashThreads>,
     state: UploadState,
+    /// It is one of those that the threads expect chunks of.
+    is_counted: bool,
 }
 
 enum UploadState {
@@ -243,6 +324,7 @@ impl UploadMd5 {
         Self {
             threads: Arc::clone(threads),
             state: UploadState::Here(Md5::new()),
+            is_counted: false,
         }
     }
 
@@ -259,6 +341,10 @@ impl UploadMd5 {
             md5.update(&chunk);
             UploadState::Here(md5)
         } else {
+            if !self.is_counted {
+                self.threads.shared.state.lock().uploads += 1;
+                self.is_counted = true;
+            }
             UploadState::WithThreads(self.threads.submit(md5, chunk)?)
         };
         Ok(())
@@ -287,6 +373,14 @@ impl UploadMd5 {
     }
 }
 
+impl Drop for UploadMd5 {
+    fn drop(&mut self) {
+        if self.is_counted {
+            self.threads.shared.state.lock().uploads -= 1;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -309,6 +403,30 @@ mod tests {
             let threads = hash_threads_default(kernel, 64);
             assert_eq!(threads * kernel.lanes(), 128, "{kernel:?}");
         }
+    }
+
+    #[test]
+    fn as_many_chunks_are_waited_for_as_come() {
+        let mut gathering = Gathering {
+            expected: 1,
+            met: 0,
+            since: Instant::now(),
+            waiting: false,
+        };
+        for _ in 0..10 * GATHERED_ROUNDS {
+            gathering.learn(30, 20);
+        }
+        assert_eq!(gathering.expected, 10, "at most half of the uploads");
+        gathering.learn(3, 20);
+        assert_eq!(gathering.expected, 3);
+        for _ in 0..GATHERED_ROUNDS {
+            gathering.learn(3, 20);
+        }
+        assert_eq!(gathering.expected, 3);
+        gathering.learn(3, 20);
+        assert_eq!(gathering.expected, 6);
+        gathering.learn(6, 1);
+        assert_eq!(gathering.expected, 1, "one upload waits for nothing");
     }
 
     /// More uploads than there are lanes, of different lengths, in chunks of different lengths.
