@@ -92,7 +92,7 @@ pub const TARGETS: &[Target] = &[
     target("xml_lifecycle", documents::lifecycle),
     target("xml_lists", documents::lists),
     target("xml_logging", documents::logging),
-    target("xml_named_configuration", web::named_configuration),
+    target("xml_named_config", web::named_configuration),
     target("xml_notification", documents::notification),
     target("xml_object_lock", documents::object_lock),
     target("xml_reader", documents::reader),

@@ -1,6 +1,0 @@
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| oncilla_fuzz_targets::run(
-    "xml_named_configuration",
-    data
-));
