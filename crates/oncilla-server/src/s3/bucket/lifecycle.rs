@@ -12,10 +12,11 @@ use oncilla_wire::xml::lifecycle::{
 };
 
 use crate::ResponseBody;
+use crate::s3::S3Service;
 use crate::s3::answer::{Answer, empty, set, xml};
 use crate::s3::body::read_document;
+use crate::s3::bucket::put_document;
 use crate::s3::request::S3Request;
-use crate::s3::{S3Service, errors};
 
 pub fn get_lifecycle(bucket: &Bucket) -> Answer {
     let Some(document) = bucket.documents.get(DocumentKind::Lifecycle) else {
@@ -53,7 +54,7 @@ pub async fn put_lifecycle(
         text: configuration.to_xml().into(),
         detail: minimum.as_str().into(),
     };
-    put(service, bucket, Some(new)).await?;
+    put_document(service, bucket, DocumentKind::Lifecycle, Some(new)).await?;
     let mut response: Response<ResponseBody> = empty(StatusCode::OK);
     set(
         &mut response,
@@ -64,18 +65,8 @@ pub async fn put_lifecycle(
 }
 
 pub async fn delete_lifecycle(service: &S3Service, bucket: &Bucket) -> Answer {
-    put(service, bucket, None).await?;
+    put_document(service, bucket, DocumentKind::Lifecycle, None).await?;
     Ok(empty(StatusCode::NO_CONTENT))
-}
-
-async fn put(
-    service: &S3Service,
-    bucket: &Bucket,
-    new: Option<NewDocument>,
-) -> Result<(), S3Error> {
-    let kind = DocumentKind::Lifecycle;
-    let stored = service.store.put_document(bucket, kind, "", new).await;
-    stored.map_err(|error| errors::put_document(error).detail("BucketName", bucket.name.clone()))
 }
 
 /// S3 takes rules that may delete only with a digest of them. Source: S3 API reference,

@@ -66,7 +66,18 @@ pub(super) async fn put_document(
     kind: DocumentKind,
     new: Option<NewDocument>,
 ) -> Result<(), S3Error> {
-    let set = service.store.put_document(bucket, kind, "", new).await;
+    put_named_document(service, bucket, kind, "", new).await
+}
+
+/// As [`put_document`], for kinds whose documents have names; `name` is empty for the others.
+async fn put_named_document(
+    service: &S3Service,
+    bucket: &Bucket,
+    kind: DocumentKind,
+    name: &str,
+    new: Option<NewDocument>,
+) -> Result<(), S3Error> {
+    let set = service.store.put_document(bucket, kind, name, new).await;
     set.map_err(|error| errors::put_document(error).detail("BucketName", bucket.name.clone()))
 }
 
@@ -106,6 +117,5 @@ async fn set_document(
         text: text.into(),
         ..NewDocument::default()
     });
-    let put = service.store.put_document(bucket, kind, name, new).await;
-    put.map_err(|error| errors::put_document(error).detail("BucketName", bucket.name.clone()))
+    put_named_document(service, bucket, kind, name, new).await
 }
