@@ -4,9 +4,11 @@ use std::cmp::Ordering;
 
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 
+use crate::budget::Budget;
 use crate::error;
 use crate::number::Number;
 use crate::sql::{AggregateKind, Operator};
+use crate::timestamp::Timestamp;
 use crate::value::Value;
 
 /// What an aggregate has come to so far.
@@ -15,7 +17,32 @@ pub struct State {
     kind: AggregateKind,
     count: i64,
     /// The sum, or the extreme.
-    value: Option<Value<'static>>,
+    value: Option<Term>,
+}
+
+/// What an aggregate takes.
+#[derive(Clone, Debug)]
+enum Term {
+    Number(Number),
+    Timestamp(Timestamp),
+}
+
+impl Term {
+    /// Which of two is greater; `None` for a number and a time.
+    fn compare(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Number(left), Self::Number(right)) => left.compare(right),
+            (Self::Timestamp(left), Self::Timestamp(right)) => Some(left.compare(right)),
+            _ => None,
+        }
+    }
+
+    fn steps(&self) -> usize {
+        match self {
+            Self::Number(number) => number.steps(),
+            Self::Timestamp(_) => 1,
+        }
+    }
 }
 
 impl State {
@@ -32,7 +59,8 @@ impl State {
     ///
     /// # Errors
     /// `IncorrectSqlFunctionArgumentType` for what is no number; MIN and MAX take times too.
-    pub fn add(&mut self, value: Value<'_>) -> Result<(), S3Error> {
+    /// `ExternalEvalException` if the budget is used up.
+    pub fn add(&mut self, value: Value<'_>, budget: &Budget) -> Result<(), S3Error> {
         if value.is_absent() {
             return Ok(());
         }
@@ -41,9 +69,9 @@ impl State {
             return Ok(());
         }
         let value = match value {
-            Value::Timestamp(timestamp) if self.is_extreme() => Value::Timestamp(timestamp),
-            value => match value.number() {
-                Some(number) => Value::Number(number.into_owned()),
+            Value::Timestamp(timestamp) if self.is_extreme() => Term::Timestamp(timestamp),
+            value => match value.number(budget)? {
+                Some(number) => Term::Number(number.into_owned()),
                 None => {
                     let message = format!(
                         "{} takes numbers. A text that is one is made a number by CAST.",
@@ -58,14 +86,16 @@ impl State {
         };
         self.value = Some(match (self.value.take(), value) {
             (None, value) => value,
-            (Some(Value::Number(sum)), Value::Number(number)) if !self.is_extreme() => {
-                Value::Number(sum.apply(Operator::Add, &number)?)
+            (Some(Term::Number(sum)), Term::Number(number)) if !self.is_extreme() => {
+                budget.burn(sum.steps() + number.steps())?;
+                Term::Number(sum.apply(Operator::Add, &number)?)
             }
             (Some(old), new) => {
                 let wanted = match self.kind {
                     AggregateKind::Min => Ordering::Less,
                     _ => Ordering::Greater,
                 };
+                budget.burn(new.steps() + old.steps())?;
                 match new.compare(&old) {
                     Some(order) if order == wanted => new,
                     _ => old,
@@ -88,7 +118,7 @@ impl State {
         match (self.kind, &self.value) {
             (AggregateKind::Count, _) => Ok(Value::Number(count)),
             (_, None) => Ok(Value::Null),
-            (AggregateKind::Avg, Some(Value::Number(sum))) => {
+            (AggregateKind::Avg, Some(Term::Number(sum))) => {
                 // Of integers, too, the average is a decimal.
                 let sum = match sum {
                     Number::Integer(sum) => Number::Decimal((*sum).into()),
@@ -101,7 +131,8 @@ impl State {
                     average => Ok(Value::Number(average)),
                 }
             }
-            (_, Some(value)) => Ok(value.clone()),
+            (_, Some(Term::Number(number))) => Ok(Value::Number(number.clone())),
+            (_, Some(Term::Timestamp(timestamp))) => Ok(Value::Timestamp(*timestamp)),
         }
     }
 }

@@ -5,11 +5,13 @@ use std::cmp::Ordering;
 
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 
+use crate::budget::Budget;
+use crate::input::buffer::check_length;
 use crate::like::Pattern;
-use crate::sql::{Case, Comparison, Expr, Function, Like, Operator, Path};
+use crate::sql::{Case, Comparison, Expr, Function, Like, Operator, Path, PathStep};
 use crate::timestamp::Timestamp;
 use crate::value::{Json, Value};
-use crate::{RECORD_BYTES_MAX, error, functions};
+use crate::{error, functions};
 
 /// A record.
 #[derive(Clone, Copy, Debug)]
@@ -36,17 +38,19 @@ pub struct Context<'r> {
     pub aggregates: &'r [Value<'r>],
     /// UTCNOW: the same for the whole query.
     pub now: Timestamp,
+    /// What is left for this record.
+    pub budget: &'r Budget,
 }
 
 impl<'r> Context<'r> {
     /// Evaluates an expression.
     ///
     /// # Errors
-    /// Whatever S3 says of values that do not fit.
+    /// Whatever S3 says of values that do not fit; `ExternalEvalException` if the budget is used up.
     pub fn evaluate(&self, expr: &'r Expr) -> Result<Value<'r>, S3Error> {
         match expr {
             Expr::Literal(literal) => Ok(literal.into()),
-            Expr::Path(path) => Ok(self.path(*path)),
+            Expr::Path(path) => self.path(*path),
             Expr::Aggregate(number) => {
                 let value = self.aggregates.get(*number);
                 Ok(value.cloned().unwrap_or(Value::Missing))
@@ -66,7 +70,9 @@ impl<'r> Context<'r> {
             Expr::Between(value, limits) => self.between(value, &limits.0, &limits.1),
             Expr::Like(like) => self.like(like),
             Expr::Case(case) => self.case(case),
-            Expr::Cast(inner, data_type) => functions::cast(self.evaluate(inner)?, *data_type),
+            Expr::Cast(inner, data_type) => {
+                functions::cast(self.evaluate(inner)?, *data_type, self.budget)
+            }
             Expr::Call(function, arguments) => self.call(*function, arguments),
         }
     }
@@ -79,32 +85,31 @@ impl<'r> Context<'r> {
         Ok(self.truth(condition)?.unwrap_or(false))
     }
 
-    fn path(&self, number: usize) -> Value<'r> {
+    fn path(&self, number: usize) -> Result<Value<'r>, S3Error> {
         match self.record {
             Record::Csv { fields, columns } => {
                 let column = columns.get(number).copied().unwrap_or(usize::MAX);
-                fields
-                    .get(column)
-                    .map_or(Value::Missing, |field| Value::Field(field))
+                let field = fields.get(column);
+                Ok(field.map_or(Value::Missing, |field| Value::Field(field)))
             }
             Record::Json(record) => {
-                let Some(path) = self.paths.get(number) else {
-                    return Value::Missing;
-                };
-                let Some(record) = record else {
-                    return Value::Missing;
+                let (Some(path), Some(record)) = (self.paths.get(number), record) else {
+                    return Ok(Value::Missing);
                 };
                 let steps = path.steps.as_slice();
-                let found = record.at(steps).or_else(|| {
-                    // `_1` is the record itself.
-                    let (first, rest) = steps.split_first()?;
-                    let is_record = matches!(
-                        first,
-                        crate::sql::PathStep::Key(name) if name.column() == Some(0)
-                    );
-                    is_record.then(|| record.at(rest)).flatten()
-                });
-                found.map_or(Value::Missing, Value::from)
+                let mut found = record.at(steps, self.budget)?;
+                // `_1` is the record itself.
+                if found.is_none()
+                    && let Some((PathStep::Key(first), rest)) = steps.split_first()
+                    && first.column() == Some(0)
+                {
+                    found = record.at(rest, self.budget)?;
+                }
+                let value = found.map_or(Value::Missing, Value::from);
+                if let Value::Number(number) = &value {
+                    self.budget.burn(number.steps())?;
+                }
+                Ok(value)
             }
         }
     }
@@ -140,7 +145,8 @@ impl<'r> Context<'r> {
         if value.is_absent() {
             return Ok(value);
         }
-        let number = value.number().ok_or_else(not_a_number)?;
+        let number = value.number(self.budget)?.ok_or_else(not_a_number)?;
+        self.budget.burn(number.steps())?;
         Ok(Value::Number(number.negated()?))
     }
 
@@ -157,16 +163,39 @@ impl<'r> Context<'r> {
                 continue;
             }
             left = match operator {
-                Operator::Concatenate => concatenate(&left, &right)?,
-                operator => {
-                    let (Some(a), Some(b)) = (left.number(), right.number()) else {
-                        return Err(not_a_number());
-                    };
-                    Value::Number(a.apply(*operator, b.as_ref())?)
-                }
+                Operator::Concatenate => self.concatenate(left, &right)?,
+                operator => self.calculate(*operator, &left, &right)?,
             };
         }
         Ok(left)
+    }
+
+    fn calculate(
+        &self,
+        operator: Operator,
+        left: &Value<'r>,
+        right: &Value<'r>,
+    ) -> Result<Value<'r>, S3Error> {
+        let (left, right) = (left.number(self.budget)?, right.number(self.budget)?);
+        let (Some(left), Some(right)) = (left, right) else {
+            return Err(not_a_number());
+        };
+        self.budget.burn(left.steps() + right.steps())?;
+        Ok(Value::Number(left.apply(operator, right.as_ref())?))
+    }
+
+    fn concatenate(&self, left: Value<'r>, right: &Value<'r>) -> Result<Value<'r>, S3Error> {
+        let (Some(start), Some(rest)) = (left.text(), right.text()) else {
+            let message = "|| needs texts. Something else is made a text by CAST.";
+            return Err(error(S3ErrorCode::InvalidDataType, message));
+        };
+        self.budget.burn(rest.len())?;
+        if let Value::Made(made) = left {
+            return Ok(Value::Made(made.with(rest)?));
+        }
+        self.budget.burn(start.len())?;
+        check_length(start.len() + rest.len())?;
+        Ok(Value::Made(self.budget.hold([start, rest].concat())?))
     }
 
     fn comparisons(
@@ -176,7 +205,7 @@ impl<'r> Context<'r> {
     ) -> Result<Value<'r>, S3Error> {
         let mut left = self.evaluate(first)?;
         for (comparison, right) in rest {
-            left = compare(&left, *comparison, &self.evaluate(right)?);
+            left = self.compare(&left, *comparison, &self.evaluate(right)?)?;
         }
         Ok(left)
     }
@@ -185,7 +214,7 @@ impl<'r> Context<'r> {
         let value = self.evaluate(value)?;
         let mut result = Some(false);
         for element in list {
-            let equal = compare(&value, Comparison::Equal, &self.evaluate(element)?);
+            let equal = self.compare(&value, Comparison::Equal, &self.evaluate(element)?)?;
             match equal {
                 Value::Bool(true) => return Ok(equal),
                 Value::Bool(_) => {}
@@ -202,8 +231,8 @@ impl<'r> Context<'r> {
         high: &'r Expr,
     ) -> Result<Value<'r>, S3Error> {
         let value = self.evaluate(value)?;
-        let above = compare(&value, Comparison::GreaterOrEqual, &self.evaluate(low)?);
-        let below = compare(&value, Comparison::LessOrEqual, &self.evaluate(high)?);
+        let above = self.compare(&value, Comparison::GreaterOrEqual, &self.evaluate(low)?)?;
+        let below = self.compare(&value, Comparison::LessOrEqual, &self.evaluate(high)?)?;
         Ok(match (above.truth(), below.truth()) {
             (Some(false), _) | (_, Some(false)) => Value::Bool(false),
             (Some(true), Some(true)) => Value::Bool(true),
@@ -218,7 +247,7 @@ impl<'r> Context<'r> {
         }
         let text = value.text().ok_or(S3ErrorCode::LikeInvalidInputs)?;
         if let Some(pattern) = like.compiled.get() {
-            return Ok(Value::Bool(pattern.matches(text)));
+            return Ok(Value::Bool(pattern.matches(text, self.budget)?));
         }
         let pattern = self.evaluate(&like.pattern)?;
         let escape = match &like.escape {
@@ -233,8 +262,9 @@ impl<'r> Context<'r> {
             Some(escape) => Some(escape.text().ok_or(S3ErrorCode::LikeInvalidInputs)?),
             None => None,
         };
+        self.budget.burn(pattern.len())?;
         let pattern = Pattern::parse(pattern, escape)?;
-        let matches = pattern.matches(text);
+        let matches = pattern.matches(text, self.budget)?;
         if like.is_constant() {
             // It was empty before; a query is evaluated by one thread at a time.
             let _ = like.compiled.set(pattern);
@@ -250,7 +280,8 @@ impl<'r> Context<'r> {
         for (when, then) in &case.branches {
             let is_taken = match &operand {
                 Some(operand) => {
-                    let equal = compare(operand, Comparison::Equal, &self.evaluate(when)?);
+                    let when = self.evaluate(when)?;
+                    let equal = self.compare(operand, Comparison::Equal, &when)?;
                     equal.truth().unwrap_or(false)
                 }
                 None => self.holds(when)?,
@@ -278,7 +309,7 @@ impl<'r> Context<'r> {
             }
             (Function::NullIf, [first, second]) => {
                 let value = self.evaluate(first)?;
-                let equal = compare(&value, Comparison::Equal, &self.evaluate(second)?);
+                let equal = self.compare(&value, Comparison::Equal, &self.evaluate(second)?)?;
                 match equal {
                     Value::Bool(true) => Ok(Value::Null),
                     _ => Ok(value),
@@ -287,9 +318,32 @@ impl<'r> Context<'r> {
             (function, arguments) => {
                 let values = arguments.iter().map(|argument| self.evaluate(argument));
                 let values = values.collect::<Result<Vec<_>, _>>()?;
-                functions::call(function, &values, self.now)
+                functions::call(function, &values, self.now, self.budget)
             }
         }
+    }
+
+    /// What cannot be compared is not equal, and neither less nor greater.
+    fn compare(
+        &self,
+        left: &Value<'r>,
+        comparison: Comparison,
+        right: &Value<'r>,
+    ) -> Result<Value<'r>, S3Error> {
+        if left.is_absent() || right.is_absent() {
+            return Ok(Value::Null);
+        }
+        let order = left.compare(right, self.budget)?;
+        Ok(Value::Bool(match comparison {
+            Comparison::Equal => order == Some(Ordering::Equal),
+            Comparison::NotEqual => order != Some(Ordering::Equal),
+            Comparison::Less => order == Some(Ordering::Less),
+            Comparison::LessOrEqual => matches!(order, Some(Ordering::Less | Ordering::Equal)),
+            Comparison::Greater => order == Some(Ordering::Greater),
+            Comparison::GreaterOrEqual => {
+                matches!(order, Some(Ordering::Greater | Ordering::Equal))
+            }
+        }))
     }
 }
 
@@ -300,31 +354,4 @@ fn truth<'v>(value: Option<bool>) -> Value<'v> {
 fn not_a_number() -> S3Error {
     let message = "Arithmetic needs numbers. A text that is one is made a number by CAST.";
     error(S3ErrorCode::InvalidDataType, message)
-}
-
-/// What cannot be compared is not equal, and neither less nor greater.
-fn compare<'v>(left: &Value<'_>, comparison: Comparison, right: &Value<'_>) -> Value<'v> {
-    if left.is_absent() || right.is_absent() {
-        return Value::Null;
-    }
-    let order = left.compare(right);
-    Value::Bool(match comparison {
-        Comparison::Equal => order == Some(Ordering::Equal),
-        Comparison::NotEqual => order != Some(Ordering::Equal),
-        Comparison::Less => order == Some(Ordering::Less),
-        Comparison::LessOrEqual => matches!(order, Some(Ordering::Less | Ordering::Equal)),
-        Comparison::Greater => order == Some(Ordering::Greater),
-        Comparison::GreaterOrEqual => matches!(order, Some(Ordering::Greater | Ordering::Equal)),
-    })
-}
-
-fn concatenate<'v>(left: &Value<'_>, right: &Value<'_>) -> Result<Value<'v>, S3Error> {
-    let (Some(left), Some(right)) = (left.text(), right.text()) else {
-        let message = "|| needs texts. Something else is made a text by CAST.";
-        return Err(error(S3ErrorCode::InvalidDataType, message));
-    };
-    if left.len() + right.len() > RECORD_BYTES_MAX {
-        return Err(S3ErrorCode::OverMaxRecordSize.into());
-    }
-    Ok(Value::Text(Cow::Owned(format!("{left}{right}"))))
 }

@@ -1,9 +1,11 @@
 //! SQL over the records of one object, as S3 Select has it: SelectObjectContent without I/O.
 //!
 //! [`Select`] is the door. It takes an object piece by piece, in any pieces, and gives records
-//! written as the request wants them. Memory is bounded whatever object and expression are: a
-//! record has at most 1 MiB, an expression 256 KiB and a depth of [`sql::EXPRESSION_DEPTH_MAX`],
-//! and each [`Select::step`] does a bounded amount of work.
+//! written as the request wants them. Memory and time are bounded whatever object and expression
+//! are: a record has at most 1 MiB, an expression 256 KiB and a depth of
+//! [`sql::EXPRESSION_DEPTH_MAX`]; evaluating it over one record takes at most
+//! [`budget::RECORD_STEPS_MAX`] steps and holds at most [`budget::MADE_BYTES_MAX`] of texts that it
+//! makes; and each [`Select::step`] does a bounded amount of work.
 //!
 //! The subset of SQL and its types are those of the S3 User Guide, "SQL reference for Amazon S3
 //! Select". Where that is silent, PartiQL decides, of which it is a subset.
@@ -11,6 +13,7 @@
 //! - [`sql`]: text to tokens to expressions;
 //! - [`value`], [`number`], [`timestamp`]: what expressions are about;
 //! - [`evaluate`], [`functions`], [`like`], [`aggregate`]: what they come to;
+//! - [`budget`]: what that may cost;
 //! - [`input`]: bytes to records;
 //! - [`output`]: records to bytes.
 //!
@@ -20,6 +23,7 @@
 //! record ends at its delimiter even within quotes.
 
 pub mod aggregate;
+pub mod budget;
 pub mod evaluate;
 pub mod functions;
 pub mod input;

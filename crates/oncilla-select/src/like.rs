@@ -2,10 +2,10 @@
 
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 
+use crate::budget::Budget;
 use crate::error;
 
-/// The longest pattern. A text is compared with it in time proportional to both lengths, so a long
-/// text and a long pattern would take minutes.
+/// The longest pattern. A text is compared with it in time proportional to both lengths at worst.
 pub const PATTERN_CHARACTERS_MAX: usize = 1024;
 
 /// A pattern, read.
@@ -32,10 +32,11 @@ impl Pattern {
     /// `EvaluatorLikePatternInvalidEscapeSequence` for an escape before anything but `%`, `_` and
     /// itself.
     pub fn parse(pattern: &str, escape: Option<&str>) -> Result<Self, S3Error> {
-        let escape = match escape.map(|escape| (escape.chars().next(), escape.chars().count())) {
-            None => None,
-            Some((Some(escape), 1)) => Some(escape),
-            Some(_) => {
+        let mut escapes = escape.unwrap_or_default().chars();
+        let escape = match (escape, escapes.next(), escapes.next()) {
+            (None, _, _) => None,
+            (Some(_), Some(escape), None) => Some(escape),
+            _ => {
                 let message = "The escape of LIKE must be one character.";
                 return Err(error(S3ErrorCode::LikeInvalidInputs, message));
             }
@@ -74,14 +75,29 @@ impl Pattern {
         Ok(Self { parts })
     }
 
-    /// Whether the whole text is like the pattern. Of several `%`, only the last one met ever has
-    /// to take another character, so there is no going back further than to that.
-    pub fn matches(&self, text: &str) -> bool {
+    /// Whether the whole text is like the pattern.
+    ///
+    /// # Errors
+    /// `ExternalEvalException` if telling takes more steps than there are.
+    pub fn matches(&self, text: &str, budget: &Budget) -> Result<bool, S3Error> {
+        let mut steps = 0;
+        let matches = self.matches_within(text, budget.left(), &mut steps);
+        budget.burn(steps)?;
+        Ok(matches)
+    }
+
+    /// Gives up after so many steps, and has counted one more then. Of several `%`, only the last one
+    /// met ever has to take another character, so there is no going back further than to that.
+    fn matches_within(&self, text: &str, steps_max: usize, steps: &mut usize) -> bool {
         let mut rest = text.chars();
         let mut next = 0;
         // After the last `%`: the part that follows it, and the text from which that is tried.
         let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
         loop {
+            *steps += 1;
+            if *steps > steps_max {
+                return false;
+            }
             if let Some(Part::Any) = self.parts.get(next) {
                 next += 1;
                 if next == self.parts.len() {
@@ -137,14 +153,15 @@ mod tests {
         fn as_defined(pattern in "[ab%_ü]{0,8}", text in "[abü]{0,10}") {
             let (p, t): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
             let read = Pattern::parse(&pattern, None).unwrap();
-            prop_assert_eq!(read.matches(&text), naive(&p, &t));
+            let matches = read.matches(&text, &Budget::default()).unwrap();
+            prop_assert_eq!(matches, naive(&p, &t));
         }
     }
 
     #[test]
     fn escapes() {
         let like = |text: &str, pattern: &str| {
-            Pattern::parse(pattern, Some("\\")).map(|p| p.matches(text))
+            Pattern::parse(pattern, Some("\\"))?.matches(text, &Budget::default())
         };
         assert!(like("100%", "100\\%").unwrap());
         assert!(!like("1000", "100\\%").unwrap());
@@ -162,10 +179,19 @@ mod tests {
     #[test]
     fn hostile_patterns_end() {
         let text = "a".repeat(100_000);
-        let pattern = Pattern::parse(&"%a".repeat(400), None).unwrap();
-        assert!(pattern.matches(&text));
-        let pattern = Pattern::parse(&format!("{}b", "%a".repeat(400)), None).unwrap();
-        assert!(!pattern.matches(&text));
+        let matches = |text: &str, pattern: &str, budget: &Budget| {
+            Pattern::parse(pattern, None)?.matches(text, budget)
+        };
+        let budget = Budget::default();
+        assert!(matches(&text, &"%a".repeat(400), &budget).unwrap());
+        assert!(!matches(&text, &format!("{}b", "%a".repeat(400)), &budget).unwrap());
+        assert!(budget.burned() < 10 * text.len(), "{budget:?}");
         assert!(Pattern::parse(&"a".repeat(PATTERN_CHARACTERS_MAX + 1), None).is_err());
+        // The worst: almost all of the pattern is compared at every character.
+        let worst = format!("%{}b", "a".repeat(PATTERN_CHARACTERS_MAX - 2));
+        let refused = matches(&text, &worst, &budget).unwrap_err();
+        assert_eq!(refused.code, S3ErrorCode::ExternalEvalException);
+        assert_eq!(budget.left(), 0);
+        assert!(matches("", "", &budget).is_err());
     }
 }

@@ -9,6 +9,7 @@ use bigdecimal::num_bigint::BigInt;
 use bigdecimal::{BigDecimal, RoundingMode, ToPrimitive, Zero};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 
+use crate::budget::Budget;
 use crate::error;
 use crate::sql::Operator;
 
@@ -25,6 +26,12 @@ const TEXT_BYTES_MAX: usize = 500;
 /// The largest exponent worth reading: digits before or after the point can make up for what it has
 /// beyond [`EXPONENT_MAX`].
 const EXPONENT_WRITTEN_MAX: u64 = 1000;
+
+/// How many steps of a [`Budget`] it takes to read a digit.
+const DIGIT_STEPS: usize = 8;
+
+/// How many steps of a [`Budget`] a decimal takes wherever it takes part: hundreds of digits at worst.
+const DECIMAL_STEPS: usize = 256;
 
 /// A number.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +65,25 @@ impl Number {
         }
         let decimal = BigDecimal::from_str(text).ok()?;
         within_limits(decimal).map(Self::Decimal)
+    }
+
+    /// Reads a number as [`Number::parse`] does.
+    ///
+    /// # Errors
+    /// `ExternalEvalException` if the budget is used up.
+    pub fn read(text: &str, budget: &Budget) -> Result<Option<Self>, S3Error> {
+        let trimmed = text.trim();
+        let space = text.len() - trimmed.len();
+        budget.burn(space + DIGIT_STEPS * trimmed.len().min(TEXT_BYTES_MAX))?;
+        Ok(Self::parse(trimmed))
+    }
+
+    /// How many steps of a [`Budget`] it takes to calculate with it.
+    pub fn steps(&self) -> usize {
+        match self {
+            Self::Integer(_) | Self::Float(_) => 1,
+            Self::Decimal(_) => DECIMAL_STEPS,
+        }
     }
 
     /// The number that a float of JSON was written as.

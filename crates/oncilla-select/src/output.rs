@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::error::S3Error;
 use oncilla_wire::xml::select::{CsvOutput, OutputFormat};
 
 use crate::RECORD_BYTES_MAX;
+use crate::input::buffer::check_length;
 use crate::number::Number;
 use crate::value::{Json, Value};
 
@@ -45,6 +46,9 @@ impl Writer {
     /// # Errors
     /// `OverMaxRecordSize`.
     pub fn value(&mut self, name: &str, value: &Value<'_>) -> Result<(), S3Error> {
+        // What is added is no shorter than its text, which need not be copied to know that.
+        let text_bytes = value.text().map_or(0, str::len);
+        check_length(self.record.len() + text_bytes)?;
         match &self.format {
             OutputFormat::Csv(csv) => {
                 if self.fields > 0 {
@@ -94,11 +98,14 @@ impl Writer {
     }
 
     fn check(&self) -> Result<(), S3Error> {
-        if self.record.len() > RECORD_BYTES_MAX {
-            return Err(S3ErrorCode::OverMaxRecordSize.into());
-        }
-        Ok(())
+        check_length(self.record.len())
     }
+}
+
+/// Whether a record is too long already. Nothing more is added then: escaped, a text can have six
+/// times as many bytes.
+fn is_over(out: &str) -> bool {
+    out.len() > RECORD_BYTES_MAX
 }
 
 /// A field, enclosed if it has to be or is to be.
@@ -120,6 +127,9 @@ fn push_csv(out: &mut String, field: &str, csv: &CsvOutput) {
     }
     out.push_str(quote);
     for (number, piece) in field.split(quote).enumerate() {
+        if is_over(out) {
+            return;
+        }
         if number > 0 {
             out.push_str(&csv.quote_escape);
             out.push_str(quote);
@@ -133,7 +143,7 @@ fn push_csv(out: &mut String, field: &str, csv: &CsvOutput) {
 fn push_plain(out: &mut String, value: &Value<'_>) {
     // Writing to a string cannot fail.
     let _ = match value {
-        Value::Missing | Value::Null | Value::Text(_) | Value::Field(_) => Ok(()),
+        Value::Missing | Value::Null | Value::Text(_) | Value::Made(_) | Value::Field(_) => Ok(()),
         Value::Bool(value) => write!(out, "{value}"),
         Value::Number(number) => write!(out, "{number}"),
         Value::Timestamp(timestamp) => write!(out, "{timestamp}"),
@@ -151,12 +161,12 @@ fn push_json_value(out: &mut String, value: &Value<'_>) {
         Value::Number(Number::Float(float)) if !float.is_finite() => out.write_str("null"),
         Value::Number(number) => write!(out, "{number}"),
         Value::Timestamp(timestamp) => write!(out, "\"{timestamp}\""),
-        Value::Text(text) => {
+        Value::Text(text) | Value::Field(text) => {
             push_json_text(out, text);
             Ok(())
         }
-        Value::Field(text) => {
-            push_json_text(out, text);
+        Value::Made(made) => {
+            push_json_text(out, made.as_str());
             Ok(())
         }
         Value::Json(json) => {
@@ -180,6 +190,9 @@ fn push_json(out: &mut String, json: &Json) {
         Json::List(elements) => {
             out.push('[');
             for (number, element) in elements.iter().enumerate() {
+                if is_over(out) {
+                    return;
+                }
                 if number > 0 {
                     out.push(',');
                 }
@@ -190,6 +203,9 @@ fn push_json(out: &mut String, json: &Json) {
         Json::Object(members) => {
             out.push('{');
             for (number, (key, value)) in members.iter().enumerate() {
+                if is_over(out) {
+                    return;
+                }
                 if number > 0 {
                     out.push(',');
                 }
@@ -205,6 +221,9 @@ fn push_json(out: &mut String, json: &Json) {
 fn push_json_text(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {
+        if is_over(out) {
+            return;
+        }
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
@@ -218,4 +237,39 @@ fn push_json_text(out: &mut String, text: &str) {
         }
     }
     out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use oncilla_wire::error::S3ErrorCode;
+
+    use super::*;
+
+    /// What is refused in the end takes no more memory before than a record may.
+    #[test]
+    fn a_record_that_is_too_long_is_not_written_to_its_end() {
+        let json = || OutputFormat::Json {
+            record_delimiter: "\n".to_owned(),
+        };
+        let csv = || OutputFormat::Csv(CsvOutput::default());
+        let control = "\u{1}".repeat(RECORD_BYTES_MAX);
+        let quotes = "\"".repeat(RECORD_BYTES_MAX);
+        let list = Json::List(vec![Json::Float(1e20); RECORD_BYTES_MAX / 5]);
+        for (format, value) in [
+            (json(), Value::Text(&control)),
+            (json(), Value::Field(&quotes)),
+            (json(), Value::Json(&list)),
+            (csv(), Value::Text(&quotes)),
+            (csv(), Value::Json(&list)),
+        ] {
+            let mut writer = Writer::new(format);
+            writer.begin();
+            let refused = writer.value("name", &value).unwrap_err();
+            assert_eq!(refused.code, S3ErrorCode::OverMaxRecordSize);
+            let taken = writer.record.len() + writer.scratch.len();
+            assert!(taken <= 2 * RECORD_BYTES_MAX + 100, "{taken}");
+        }
+    }
 }

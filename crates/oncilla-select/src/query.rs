@@ -9,7 +9,7 @@ use oncilla_wire::xml::select::{
 };
 
 use crate::aggregate::State;
-use crate::error;
+use crate::budget::{Budget, MADE_BYTES_MAX};
 use crate::evaluate::{Context, Record};
 use crate::input::buffer::Window;
 use crate::input::csv::CsvReader;
@@ -19,10 +19,15 @@ use crate::output::Writer;
 use crate::sql::{self, PathStep, Query, Selection};
 use crate::timestamp::Timestamp;
 use crate::value::{Json, Value};
+use crate::{RECORD_BYTES_MAX, error};
 
 /// What every query holds at most: the window, the record that is written, the output of a step, and
 /// the fields of a record of CSV.
 const MEMORY_BYTES: usize = 6 << 20;
+
+/// What the texts take that an expression makes: those that are needed at once, and one more while it
+/// is made, of which there can be a copy as it grows.
+const TEXTS_MEMORY_BYTES: usize = MADE_BYTES_MAX + 2 * RECORD_BYTES_MAX;
 
 /// What a record of JSON may take besides, made of a MiB of the shortest values: 32 bytes for every
 /// two, while the list that holds them grows.
@@ -31,8 +36,10 @@ const JSON_MEMORY_BYTES: usize = 24 << 20;
 /// What a BZIP2 decoder holds for blocks of 900 kB. Source: the manual of bzip2, "Memory management".
 const BZIP2_MEMORY_BYTES: usize = 4 << 20;
 
-/// How much a step does at most, in bytes of input and expressions evaluated together. A step
-/// should take no more than some tens of milliseconds.
+/// How much a step does at most, in bytes of input, expressions evaluated and steps of their budgets
+/// together. It should take no more than some tens of milliseconds, or some tenths of a second with a
+/// record that uses its whole [`Budget`]. A step is never broken off: for a client that is gone, work
+/// ends with the step that is under way.
 const STEP_WORK: usize = 4 << 20;
 
 /// How much output ends a step: S3's own events hold about as much.
@@ -141,7 +148,7 @@ impl Select {
                     names: Vec::new(),
                 };
                 if stage != (CsvStage::Header { used: true }) {
-                    state.resolve(&query, None)?;
+                    state.resolve(&query, None, &Budget::default())?;
                 }
                 Reader::Csv(Box::new(state))
             }
@@ -188,7 +195,7 @@ impl Select {
             Compression::None | Compression::Gzip => 0,
             Compression::Bzip2 => BZIP2_MEMORY_BYTES,
         };
-        MEMORY_BYTES + json + decoder
+        MEMORY_BYTES + TEXTS_MEMORY_BYTES + json + decoder
     }
 
     /// The byte of the object from which on pieces are to come at first.
@@ -320,6 +327,7 @@ impl Select {
                 if !csv.reader.is_passed_over(record) {
                     let fields = csv.reader.fields(record)?;
                     *work += self.query.weight;
+                    let budget = Budget::default();
                     let context = Context {
                         record: Record::Csv {
                             fields: &fields,
@@ -328,6 +336,7 @@ impl Select {
                         paths: &self.query.paths,
                         aggregates: &[],
                         now: self.now,
+                        budget: &budget,
                     };
                     let names = csv.names.as_slice();
                     let written =
@@ -355,6 +364,7 @@ impl Select {
                             }
                             self.writer.end(out)
                         })?;
+                    *work += budget.burned();
                     self.limit -= u64::from(written);
                 }
             }
@@ -363,7 +373,9 @@ impl Select {
                 if used {
                     let fields = csv.reader.fields(record)?;
                     let names = fields.iter().map(|name| name.to_string()).collect();
-                    csv.resolve(&self.query, Some(names))?;
+                    let budget = Budget::default();
+                    csv.resolve(&self.query, Some(names), &budget)?;
+                    *work += budget.burned();
                 }
                 csv.stage = CsvStage::Record;
                 let start = csv.range.start;
@@ -416,11 +428,13 @@ impl Select {
             Found::Ended => return Ok(Some(Step::Done)),
         };
         *work += 1 + self.query.weight;
+        let budget = Budget::default();
         let context = Context {
             record: Record::Json(record.as_ref()),
             paths: &self.query.paths,
             aggregates: &[],
             now: self.now,
+            budget: &budget,
         };
         let written = take_record(&self.query, &context, &mut self.aggregates, |query| {
             self.writer.begin();
@@ -441,6 +455,7 @@ impl Select {
             }
             self.writer.end(out)
         })?;
+        *work += budget.burned();
         self.limit -= u64::from(written);
         Ok(None)
     }
@@ -461,11 +476,13 @@ impl Select {
         }
         let values = self.aggregates.iter().map(State::result);
         let values = values.collect::<Result<Vec<_>, _>>()?;
+        let budget = Budget::default();
         let context = Context {
             record: Record::Json(None),
             paths: &self.query.paths,
             aggregates: &values,
             now: self.now,
+            budget: &budget,
         };
         if let Selection::Items(items) = &self.query.select {
             self.writer.begin();
@@ -501,21 +518,29 @@ fn take_record<'r>(
             Some(argument) => context.evaluate(argument)?,
             None => Value::Bool(true),
         };
-        state.add(value)?;
+        state.add(value, context.budget)?;
     }
     Ok(false)
 }
 
 impl CsvState {
     /// Finds the column of each path: by number, or by name if there is a header.
-    fn resolve(&mut self, query: &Query, names: Option<Vec<String>>) -> Result<(), S3Error> {
+    fn resolve(
+        &mut self,
+        query: &Query,
+        names: Option<Vec<String>>,
+        budget: &Budget,
+    ) -> Result<(), S3Error> {
+        let trimmed: Vec<&str> = names.iter().flatten().map(|name| name.trim()).collect();
         let columns = query.paths.iter().map(|path| {
             let [PathStep::Key(name)] = path.steps.as_slice() else {
                 let message = "In CSV, a column has a name without further steps.";
                 return Err(error(S3ErrorCode::EvaluatorBindingDoesNotExist, message));
             };
-            if let Some(names) = &names {
-                let mut matching = (0..names.len()).filter(|number| name.is(names[*number].trim()));
+            if names.is_some() {
+                let steps = trimmed.iter().map(|other| name.steps(other)).sum();
+                budget.burn(steps)?;
+                let mut matching = (0..trimmed.len()).filter(|number| name.is(trimmed[*number]));
                 match (matching.next(), matching.next()) {
                     (Some(column), None) => return Ok(column),
                     (Some(_), Some(_)) => return Err(S3ErrorCode::AmbiguousFieldName.into()),

@@ -8,6 +8,7 @@ use jiff::Span;
 use jiff::civil::{Date, DateTime};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 
+use crate::budget::Budget;
 use crate::error;
 use crate::sql::DatePart;
 
@@ -142,6 +143,15 @@ impl Timestamp {
             offset_minutes,
             precision,
         })
+    }
+
+    /// Reads a time as [`Timestamp::parse`] does.
+    ///
+    /// # Errors
+    /// `ExternalEvalException` if the budget is used up.
+    pub fn read(text: &str, budget: &Budget) -> Result<Option<Self>, S3Error> {
+        budget.burn(text.len())?;
+        Ok(Self::parse(text))
     }
 
     /// The same time in UTC, for comparing.

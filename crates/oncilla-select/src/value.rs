@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
+use oncilla_wire::error::S3Error;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use crate::budget::{Budget, Made};
 use crate::number::Number;
-use crate::sql::{Literal, PathStep};
+use crate::sql::{Literal, Name, PathStep};
 use crate::timestamp::Timestamp;
 
 /// A value of JSON, with its keys as they came.
@@ -26,20 +28,82 @@ pub enum Json {
 
 impl Json {
     /// What a path leads to.
-    pub fn at<'j>(&'j self, steps: &[PathStep]) -> Option<&'j Json> {
+    ///
+    /// # Errors
+    /// `ExternalEvalException` if the budget is used up.
+    pub fn at<'j>(
+        &'j self,
+        steps: &[PathStep],
+        budget: &Budget,
+    ) -> Result<Option<&'j Json>, S3Error> {
         let mut value = self;
         for step in steps {
-            value = match (step, value) {
-                (PathStep::Key(name), Json::Object(members)) => {
-                    let mut members = members.iter();
-                    &members.find(|(key, _)| name.is(key))?.1
-                }
-                (PathStep::Index(index), Json::List(elements)) => elements.get(*index)?,
-                _ => return None,
+            let next = match (step, value) {
+                (PathStep::Key(name), Json::Object(members)) => member(members, name, budget)?,
+                (PathStep::Index(index), Json::List(elements)) => elements.get(*index),
+                _ => None,
             };
+            let Some(next) = next else {
+                return Ok(None);
+            };
+            value = next;
         }
-        Some(value)
+        Ok(Some(value))
     }
+
+    /// Whether two values are the same; the members of objects in the same order.
+    ///
+    /// # Errors
+    /// `ExternalEvalException` if the budget is used up.
+    pub fn is_same(&self, other: &Json, budget: &Budget) -> Result<bool, S3Error> {
+        budget.burn(1)?;
+        match (self, other) {
+            (Json::Text(left), Json::Text(right)) => is_same_text(left, right, budget),
+            (Json::List(left), Json::List(right)) if left.len() == right.len() => {
+                for (left, right) in left.iter().zip(right) {
+                    if !left.is_same(right, budget)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            (Json::Object(left), Json::Object(right)) if left.len() == right.len() => {
+                for ((left_key, left), (right_key, right)) in left.iter().zip(right) {
+                    if !is_same_text(left_key, right_key, budget)?
+                        || !left.is_same(right, budget)?
+                    {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            (Json::List(_) | Json::Object(_), _) => Ok(false),
+            (left, right) => Ok(left == right),
+        }
+    }
+}
+
+fn is_same_text(left: &str, right: &str, budget: &Budget) -> Result<bool, S3Error> {
+    if left.len() != right.len() {
+        return Ok(false);
+    }
+    budget.burn(left.len())?;
+    Ok(left == right)
+}
+
+/// The first member of this name.
+fn member<'j>(
+    members: &'j [(Box<str>, Json)],
+    name: &Name,
+    budget: &Budget,
+) -> Result<Option<&'j Json>, S3Error> {
+    let mut steps = 0;
+    let found = members.iter().find(|(key, _)| {
+        steps += name.steps(key);
+        name.is(key)
+    });
+    budget.burn(steps)?;
+    Ok(found.map(|(_, value)| value))
 }
 
 impl<'de> Deserialize<'de> for Json {
@@ -108,7 +172,9 @@ pub enum Value<'a> {
     Null,
     Bool(bool),
     Number(Number),
-    Text(Cow<'a, str>),
+    Text(&'a str),
+    /// A text that was made of others.
+    Made(Made<'a>),
     /// A field of CSV: a text that is taken for a number, a time or a truth where one is wanted.
     Field(&'a str),
     Timestamp(Timestamp),
@@ -123,7 +189,7 @@ impl<'a> From<&'a Literal> for Value<'a> {
             Literal::Missing => Self::Missing,
             Literal::Bool(value) => Self::Bool(*value),
             Literal::Number(number) => Self::Number(number.clone()),
-            Literal::Text(text) => Self::Text(Cow::Borrowed(text)),
+            Literal::Text(text) => Self::Text(text),
             Literal::Timestamp(timestamp) => Self::Timestamp(*timestamp),
         }
     }
@@ -136,7 +202,7 @@ impl<'a> From<&'a Json> for Value<'a> {
             Json::Bool(value) => Self::Bool(*value),
             Json::Integer(value) => Self::Number(Number::Integer(*value)),
             Json::Float(value) => Self::Number(Number::from_json_float(*value)),
-            Json::Text(text) => Self::Text(Cow::Borrowed(text)),
+            Json::Text(text) => Self::Text(text),
             Json::List(_) | Json::Object(_) => Self::Json(json),
         }
     }
@@ -151,19 +217,22 @@ impl Value<'_> {
     /// The text that it is.
     pub fn text(&self) -> Option<&str> {
         match self {
-            Self::Text(text) => Some(text),
-            Self::Field(text) => Some(text),
+            Self::Text(text) | Self::Field(text) => Some(text),
+            Self::Made(made) => Some(made.as_str()),
             _ => None,
         }
     }
 
     /// The number that it is, or that a field of CSV reads as.
-    pub fn number(&self) -> Option<Cow<'_, Number>> {
-        match self {
+    ///
+    /// # Errors
+    /// `ExternalEvalException` if the budget is used up.
+    pub fn number(&self, budget: &Budget) -> Result<Option<Cow<'_, Number>>, S3Error> {
+        Ok(match self {
             Self::Number(number) => Some(Cow::Borrowed(number)),
-            Self::Field(text) => Number::parse(text).map(Cow::Owned),
+            Self::Field(text) => Number::read(text, budget)?.map(Cow::Owned),
             _ => None,
-        }
+        })
     }
 
     /// The truth that it is, or that a field of CSV reads as.
@@ -177,47 +246,47 @@ impl Value<'_> {
     }
 
     /// The time that it is, or that a field of CSV reads as.
-    pub fn timestamp(&self) -> Option<Timestamp> {
+    ///
+    /// # Errors
+    /// `ExternalEvalException` if the budget is used up.
+    pub fn timestamp(&self, budget: &Budget) -> Result<Option<Timestamp>, S3Error> {
         match self {
-            Self::Timestamp(timestamp) => Some(*timestamp),
-            Self::Field(text) => Timestamp::parse(text),
-            _ => None,
+            Self::Timestamp(timestamp) => Ok(Some(*timestamp)),
+            Self::Field(text) => Timestamp::read(text, budget),
+            _ => Ok(None),
         }
     }
 
     /// Which of two values is greater; `None` if they cannot be compared.
-    pub fn compare(&self, other: &Self) -> Option<Ordering> {
+    ///
+    /// # Errors
+    /// `ExternalEvalException` if the budget is used up.
+    pub fn compare(&self, other: &Self, budget: &Budget) -> Result<Option<Ordering>, S3Error> {
         if let (Some(left), Some(right)) = (self.text(), other.text()) {
-            return Some(left.cmp(right));
+            budget.burn(left.len().min(right.len()))?;
+            return Ok(Some(left.cmp(right)));
         }
         if let (Self::Json(left), Self::Json(right)) = (self, other) {
-            return (left == right).then_some(Ordering::Equal);
+            let is_same = left.is_same(right, budget)?;
+            return Ok(is_same.then_some(Ordering::Equal));
         }
         // One of them at least is no text, and decides what the other is read as.
         let is = |matches: fn(&Value<'_>) -> bool| matches(self) || matches(other);
         if is(|value| matches!(value, Value::Number(_))) {
-            return self.number()?.compare(other.number()?.as_ref());
+            let (Some(left), Some(right)) = (self.number(budget)?, other.number(budget)?) else {
+                return Ok(None);
+            };
+            budget.burn(left.steps() + right.steps())?;
+            return Ok(left.compare(&right));
         }
         if is(|value| matches!(value, Value::Bool(_))) {
-            return Some(self.truth()?.cmp(&other.truth()?));
+            let truths = self.truth().zip(other.truth());
+            return Ok(truths.map(|(left, right)| left.cmp(&right)));
         }
         if is(|value| matches!(value, Value::Timestamp(_))) {
-            return Some(self.timestamp()?.compare(&other.timestamp()?));
+            let times = self.timestamp(budget)?.zip(other.timestamp(budget)?);
+            return Ok(times.map(|(left, right)| left.compare(&right)));
         }
-        None
-    }
-
-    /// Without anything borrowed from the record. Lists and objects become missing: no aggregate
-    /// takes them.
-    pub fn into_owned(self) -> Value<'static> {
-        match self {
-            Self::Missing | Self::Json(_) => Value::Missing,
-            Self::Null => Value::Null,
-            Self::Bool(value) => Value::Bool(value),
-            Self::Number(number) => Value::Number(number),
-            Self::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
-            Self::Field(text) => Value::Text(Cow::Owned(text.to_owned())),
-            Self::Timestamp(timestamp) => Value::Timestamp(timestamp),
-        }
+        Ok(None)
     }
 }

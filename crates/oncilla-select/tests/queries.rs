@@ -356,6 +356,210 @@ fn hostile_expressions_end() {
     }
 }
 
+/// A condition of so many alternatives, none of which holds, over one record.
+fn alternatives(
+    alternative: &str,
+    count: usize,
+    input: InputFormat,
+    object: &str,
+) -> Result<String, S3ErrorCode> {
+    let condition = vec![alternative; count].join(" OR ");
+    let expression = format!("SELECT 1 FROM S3Object s WHERE {condition}");
+    let asked = request(&expression, input, json_output());
+    run(&asked, object.as_bytes(), 256 << 10).map(|(records, _)| records)
+}
+
+#[test]
+fn what_is_too_costly_for_one_record_is_refused() {
+    let long = "a".repeat(1_000_000);
+    let half = "a".repeat(500_000);
+    let space = " ".repeat(1_000_000);
+    let one = format!("{long}\n");
+    let twice = format!("{half},{half}\n");
+    let like = format!("{long},%{}b\n", "a".repeat(1022));
+    let trimmed = format!("{half},{}a\n", "b".repeat(500_000));
+    let number = format!("{space}7\n");
+    let umlauts = format!("{}\n", "ä".repeat(500_000));
+    for (alternative, object) in [
+        ("s._1 LIKE s._2", &like),
+        ("s._1 LIKE '%b'", &one),
+        ("UPPER(s._1) = 'x'", &one),
+        ("LOWER(s._1) = 'x'", &umlauts),
+        ("CHAR_LENGTH(s._1) = 0", &one),
+        ("SUBSTRING(s._1, 999999) = 'x'", &one),
+        ("TRIM(s._1) = 'x'", &one),
+        ("TRIM(LEADING s._2 FROM s._1) = 'x'", &trimmed),
+        ("s._1 || 'x' = 'x'", &one),
+        ("s._1 <> s._2", &twice),
+        ("s._1 IN ('x', s._2 || 'x')", &twice),
+        ("s._1 = 1", &number),
+        ("CAST(s._1 AS INT) = 1", &number),
+        ("CAST(s._1 AS FLOAT) = 1", &number),
+        ("s._1 + 1 = 1", &number),
+        ("s._1 > `2020T`", &one),
+    ] {
+        let refused = alternatives(alternative, 5000, csv(FileHeaderInfo::None), object);
+        assert_eq!(
+            refused,
+            Err(S3ErrorCode::ExternalEvalException),
+            "{alternative}"
+        );
+        // A few of them are nothing unusual.
+        if alternative != "s._1 LIKE s._2" && !alternative.contains("LEADING") {
+            let few = alternatives(alternative, 5, csv(FileHeaderInfo::None), object);
+            assert_eq!(few.as_deref(), Ok(""), "{alternative}");
+        }
+    }
+    let sums = format!("SELECT {} FROM S3Object", vec!["SUM(_1)"; 5000].join(","));
+    let sums = request(&sums, csv(FileHeaderInfo::None), json_output());
+    let refused = run(&sums, number.as_bytes(), 256 << 10);
+    assert_eq!(refused.err(), Some(S3ErrorCode::ExternalEvalException));
+}
+
+#[test]
+fn looking_for_names_is_not_free() {
+    let members: String = (0..100_000).map(|n| format!("\"{n}\":0,")).collect();
+    let members = format!("{{{members}\"ä\":{{\"b\":1}}}}");
+    let list = format!("{{\"l\":[{}1]}}", "1,".repeat(400_000));
+    for (alternative, object) in [
+        ("s.name = 1", &members),
+        ("s.Ä.b = 2", &members),
+        ("s.l <> s.l", &list),
+    ] {
+        let json = || InputFormat::Json(JsonType::Lines);
+        let refused = alternatives(alternative, 5000, json(), object);
+        assert_eq!(
+            refused,
+            Err(S3ErrorCode::ExternalEvalException),
+            "{alternative}"
+        );
+        let few = alternatives(alternative, 20, json(), object);
+        assert_eq!(few.as_deref(), Ok(""), "{alternative}");
+    }
+    let header: String = (0..50_000).map(|n| format!("c{n},")).collect();
+    let object = format!("{header}last\n1\n");
+    let refused = alternatives("last = 1", 5000, csv(FileHeaderInfo::Use), &object);
+    assert_eq!(refused, Err(S3ErrorCode::ExternalEvalException));
+    let few = alternatives("last = 1", 500, csv(FileHeaderInfo::Use), &object);
+    assert_eq!(few.as_deref(), Ok(""));
+    // A long name is no reason to read it again for every record, and every key before it.
+    let object = "{\"a\":{\"b\":1,\"c\":2}}\n".repeat(20_000);
+    for name in [
+        format!("s._{}", "1".repeat(200_000)),
+        format!("s.{}", "Ä".repeat(100_000)),
+    ] {
+        let found = alternatives(
+            &format!("{name} = 1"),
+            1,
+            InputFormat::Json(JsonType::Lines),
+            &object,
+        );
+        assert_eq!(found.as_deref(), Ok(""));
+    }
+    let from = format!("SELECT * FROM S3Object[*].{}", "Ä".repeat(100_000));
+    let from = request(&from, InputFormat::Json(JsonType::Lines), json_output());
+    let (records, _) = run(&from, object.as_bytes(), 256 << 10).unwrap();
+    assert_eq!(records, "{}\n".repeat(20_000));
+}
+
+#[test]
+fn texts_that_are_needed_at_once_are_few() {
+    let nested = |depth: usize, size: usize| {
+        let expression = format!(
+            "SELECT {}true{} FROM S3Object",
+            "UPPER(_1)=(".repeat(depth),
+            ")".repeat(depth)
+        );
+        let asked = request(&expression, csv(FileHeaderInfo::None), json_output());
+        let object = format!("{}\n", "x".repeat(size));
+        run(&asked, object.as_bytes(), 256 << 10).map(|(records, _)| records)
+    };
+    let refused = nested(60, 1_000_000);
+    assert_eq!(refused, Err(S3ErrorCode::ExternalEvalException));
+    assert_eq!(nested(60, 10_000).unwrap(), "{\"_1\":false}\n");
+    assert_eq!(nested(3, 1_000_000).unwrap(), "{\"_1\":false}\n");
+    // One after the other, they are as many as one likes: each is gone before the next is made.
+    let object = format!("{}\n", "x".repeat(1_000_000));
+    let many = alternatives("UPPER(s._1) = 'x'", 30, csv(FileHeaderInfo::None), &object);
+    assert_eq!(many.as_deref(), Ok(""));
+    // What would get longer in another case is refused before it is made.
+    let grows = request(
+        "SELECT UPPER(_1) FROM S3Object",
+        csv(FileHeaderInfo::None),
+        json_output(),
+    );
+    let object = format!("{}\n", "\u{390}".repeat(500_000));
+    let refused = run(&grows, object.as_bytes(), 256 << 10);
+    assert_eq!(refused.err(), Some(S3ErrorCode::OverMaxRecordSize));
+}
+
+#[test]
+fn large_queries_that_are_ordinary_pass() {
+    let text = format!("{} Needle {}", "hay ".repeat(120_000), "ä ".repeat(150_000));
+    let object = format!("{text},b\n").repeat(3);
+    let expression = "SELECT CHAR_LENGTH(UPPER(TRIM(_1))) AS n, SUBSTRING(_1, 480002, 6) AS t \
+                      FROM S3Object WHERE _1 LIKE '%Needle%' AND UPPER(_1) LIKE '%NEEDLE%' \
+                      AND LOWER(_1) NOT LIKE '%nothing%' AND _1 <> _2 AND _1 || _2 <> _1 \
+                      AND CHAR_LENGTH(_1) > 1000 AND TRIM(_1) LIKE 'hay%ä'";
+    let asked = request(expression, csv(FileHeaderInfo::None), json_output());
+    let (records, _) = run(&asked, object.as_bytes(), 256 << 10).unwrap();
+    assert_eq!(records, "{\"n\":780007,\"t\":\"Needle\"}\n".repeat(3));
+    // Many conditions on short fields.
+    let object = "12,abc\n".repeat(20);
+    let words: Vec<String> = (0..10_000).map(|n| format!("'w{n}'")).collect();
+    for condition in [
+        format!("_2 IN ({}, 'abc')", words.join(",")),
+        format!(
+            "{} OR _2 = 'abc'",
+            vec!["_2 LIKE '%x%'"; 10_000].join(" OR ")
+        ),
+        format!("{} AND true", vec!["_1 + 1 < 20.5"; 10_000].join(" AND ")),
+    ] {
+        let expression = format!("SELECT COUNT(*) AS n FROM S3Object WHERE {condition}");
+        let asked = request(&expression, csv(FileHeaderInfo::None), json_output());
+        let (records, _) = run(&asked, object.as_bytes(), 1000).unwrap();
+        assert_eq!(records, "{\"n\":20}\n");
+    }
+    // A chain takes time in proportion to what comes of it, not to its square.
+    let object = format!("{}\n", "x".repeat(1000));
+    let chain = format!(
+        "SELECT CHAR_LENGTH({}) AS n FROM S3Object",
+        vec!["_1"; 1000].join("||")
+    );
+    let asked = request(&chain, csv(FileHeaderInfo::None), json_output());
+    let (records, _) = run(&asked, object.as_bytes(), 1000).unwrap();
+    assert_eq!(records, "{\"n\":1000000}\n");
+}
+
+/// Each step may be made on another thread.
+#[test]
+fn a_query_goes_from_thread_to_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Select>();
+}
+
+#[test]
+fn costly_records_end_a_step() {
+    let condition = vec!["UPPER(_1) = 'x'"; 100].join(" OR ");
+    let expression = format!("SELECT 1 FROM S3Object WHERE {condition}");
+    let asked = request(&expression, csv(FileHeaderInfo::None), json_output());
+    // All of it is in the window at once, and each record takes more than a million steps.
+    let object = format!("{}\n", "x".repeat(10_000)).repeat(80);
+    let mut select = Select::new(asked, object.len() as u64, NOW_MS).unwrap();
+    let mut pieces = vec![None, Some(Bytes::from(object))];
+    let mut out = Vec::new();
+    let mut breaths = 0;
+    loop {
+        match select.step(&mut out).unwrap() {
+            Step::NeedsInput => select.feed(pieces.pop().flatten()),
+            Step::Again => breaths += 1,
+            Step::Seek(_) => panic!("nothing was to be skipped"),
+            Step::Done => break,
+        }
+    }
+    assert!(breaths >= 10, "{breaths}");
+}
+
 const PEOPLE: &str = "Name,City,Age\nAnn,Oslo,30\nBob,\"San Jose, CA\",4\nEve,oslo,\n";
 
 #[test]

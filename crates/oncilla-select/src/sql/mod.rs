@@ -5,6 +5,7 @@ mod parser;
 
 use std::sync::OnceLock;
 
+use crate::budget::CASE_STEPS;
 use crate::like::Pattern;
 use crate::number::Number;
 use crate::timestamp::Timestamp;
@@ -61,27 +62,67 @@ pub struct Name {
     pub text: String,
     /// Whether it was in double quotes.
     pub quoted: bool,
+    /// In lower case, if it is compared so and not ASCII: a name may be long, and is compared often.
+    lower: Option<Box<str>>,
+    /// The number of the column that it names.
+    column: Option<usize>,
 }
 
 impl Name {
+    /// A name, as it was written.
+    pub fn new(text: String, quoted: bool) -> Self {
+        let has_lower = !quoted && !text.is_ascii();
+        Self {
+            quoted,
+            lower: has_lower.then(|| text.to_lowercase().into()),
+            column: column(&text),
+            text,
+        }
+    }
+
     /// Whether this is the name of that.
     pub fn is(&self, other: &str) -> bool {
-        if self.quoted {
-            return self.text == other;
+        if self.text == other {
+            return true;
         }
-        self.text == other
-            || self.text.eq_ignore_ascii_case(other)
-            || (!self.text.is_ascii() && self.text.to_lowercase() == other.to_lowercase())
+        if self.quoted {
+            return false;
+        }
+        self.text.eq_ignore_ascii_case(other)
+            || self.lower.as_ref().is_some_and(|lower| {
+                other.len() <= Self::lower_bytes_max(lower) && **lower == *other.to_lowercase()
+            })
+    }
+
+    /// How many steps of a [budget](crate::budget) it takes to tell whether this is the name of that.
+    pub fn steps(&self, other: &str) -> usize {
+        match &self.lower {
+            Some(lower) if other.len() <= Self::lower_bytes_max(lower) => {
+                1 + CASE_STEPS * other.len()
+            }
+            _ if self.text.len() == other.len() => 1 + other.len(),
+            _ => 1,
+        }
+    }
+
+    /// How long a text is at most that becomes this one in lower case: a character has four bytes at
+    /// most, and what becomes of it has one at least.
+    fn lower_bytes_max(lower: &str) -> usize {
+        4 * lower.len()
     }
 
     /// The number of the column that `_1`, `_2`, … name, from 0.
     pub fn column(&self) -> Option<usize> {
-        let digits = self.text.strip_prefix('_')?;
-        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        digits.parse::<usize>().ok()?.checked_sub(1)
+        self.column
     }
+}
+
+fn column(name: &str) -> Option<usize> {
+    let digits = name.strip_prefix('_')?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse::<usize>().ok()?.checked_sub(1)
 }
 
 /// A step of a path.
@@ -276,4 +317,45 @@ pub enum Function {
     ToString,
     ToTimestamp,
     UtcNow,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_compared_without_regard_to_case() {
+        let name = |text: &str| Name::new(text.to_owned(), false);
+        for (one, other) in [
+            ("Name", "nAME"),
+            ("ÄÖ", "äö"),
+            ("äÖ", "Äö"),
+            ("ΟΔΟΣ", "οδος"),
+            // The sign of kelvin has three bytes, its letter one.
+            ("\u{212a}", "k"),
+            ("é\u{212a}", "ÉK"),
+        ] {
+            assert!(name(one).is(other), "{one} {other}");
+            assert!(!Name::new(one.to_owned(), true).is(other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("a", "b"),
+            ("ä", "ö"),
+            ("ä", "ää"),
+            ("ä", "äääää"),
+            ("", "a"),
+        ] {
+            assert!(!name(one).is(other), "{one} {other}");
+        }
+        let columns = ["_1", "_20", "_0", "_", "1", "_1x", "_+1"].map(|text| name(text).column());
+        assert_eq!(columns, [Some(0), Some(19), None, None, None, None, None]);
+    }
+
+    #[test]
+    fn a_long_name_costs_no_more_than_what_it_is_compared_with() {
+        let long = Name::new("ä".repeat(100_000), false);
+        assert!(long.steps("short") < 100);
+        let short = Name::new("ä".to_owned(), false);
+        assert_eq!(short.steps(&long.text), 1);
+    }
 }

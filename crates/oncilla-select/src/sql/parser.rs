@@ -157,14 +157,8 @@ impl Parser<'_> {
     /// A name that is no word of the grammar.
     fn name(&mut self, code: S3ErrorCode) -> Result<Name, S3Error> {
         let name = match self.kind() {
-            TokenKind::QuotedName(text) => Name {
-                text: text.clone(),
-                quoted: true,
-            },
-            TokenKind::Word(text) if !self.is_reserved() => Name {
-                text: text.clone(),
-                quoted: false,
-            },
+            TokenKind::QuotedName(text) => Name::new(text.clone(), true),
+            TokenKind::Word(text) if !self.is_reserved() => Name::new(text.clone(), false),
             _ => return self.refuse(code, "Expected a name"),
         };
         self.advance();
@@ -664,10 +658,7 @@ impl Parser<'_> {
             } else if self.take_symbol("[") {
                 match self.kind() {
                     TokenKind::Text(text) => {
-                        let name = Name {
-                            text: text.clone(),
-                            quoted: true,
-                        };
+                        let name = Name::new(text.clone(), true);
                         self.advance();
                         steps.push(PathStep::Key(name));
                     }
