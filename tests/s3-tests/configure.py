@@ -88,6 +88,9 @@ def main() -> None:
         }
     if options.iam:
         config["s3 alt"].update(alternative_user(config, f"http://127.0.0.1:{options.port}"))
+    for name in ("kms_keyid", "kms_keyid2"):
+        key = oncilla("kms", "key", "create", f"s3tests-{name}")
+        config["s3 main"][name] = key["id"]
     # Answers of GetBucketLocation are compared with this.
     config["s3 main"]["api_name"] = "auto"
     config["s3 main"]["lc_debug_interval"] = options.day_s

@@ -14,6 +14,7 @@ use oncilla_wire::xml::acl::{AccessControlPolicy, GRANTS_MAX, parse_grantees};
 use oncilla_wire::xml::bucket::CreateBucketConfiguration;
 use oncilla_wire::xml::copy::CopyResult;
 use oncilla_wire::xml::delete::{Delete, DeleteResult, MAX_DELETE_KEYS, ObjectIdentifier};
+use oncilla_wire::xml::encryption::{EncryptionConfiguration, ObjectEncryption};
 use oncilla_wire::xml::error::ErrorDocument;
 use oncilla_wire::xml::inventory::{InventoryConfiguration, check_id};
 use oncilla_wire::xml::lifecycle::{
@@ -37,7 +38,7 @@ use oncilla_wire::xml::versioning::VersioningStatus;
 use oncilla_wire::xml::{KeyEncoding, location, tagging as tagging_xml};
 
 /// Every root element that a reader of the protocol takes.
-const ROOTS: [&str; 23] = [
+const ROOTS: [&str; 25] = [
     "Delete",
     "DeleteResult",
     "CompleteMultipartUpload",
@@ -50,6 +51,8 @@ const ROOTS: [&str; 23] = [
     "ListAllMyBucketsResult",
     "Tagging",
     "CreateBucketConfiguration",
+    "ServerSideEncryptionConfiguration",
+    "ObjectEncryption",
     "VersioningConfiguration",
     "ObjectLockConfiguration",
     "Retention",
@@ -238,6 +241,14 @@ pub fn lifecycle(data: &[u8]) {
 pub fn restore(data: &[u8]) {
     let read = round_trip(data, RestoreRequest::parse, |request| request.to_xml());
     assert!(read.is_none_or(|request| request.days > 0));
+}
+
+/// The bodies of PutBucketEncryption and UpdateObjectEncryption.
+pub fn encryption(data: &[u8]) {
+    round_trip(data, EncryptionConfiguration::parse, |it| it.to_xml());
+    if let Ok(asked) = ObjectEncryption::parse(data) {
+        assert!(!asked.kms_key.is_empty());
+    }
 }
 
 /// The lists that a client reads.

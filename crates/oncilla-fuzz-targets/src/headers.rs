@@ -7,9 +7,11 @@ use oncilla_store::{ETag, UniqueId};
 use oncilla_wire::checksum_headers::ChecksumHeaders;
 use oncilla_wire::conditions::{Conditions, EtagCondition, Existing, IfRange, ReadOutcome};
 use oncilla_wire::copy_source::CopySource;
+use oncilla_wire::encryption::{self, RequestedEncryption};
 use oncilla_wire::header::{
     MAX_USER_METADATA_BYTES, STORED_HEADERS, USER_METADATA_PREFIX, X_AMZ_OBJECT_LOCK_LEGAL_HOLD,
-    X_AMZ_OBJECT_LOCK_MODE, X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE, refuse_not_implemented,
+    X_AMZ_OBJECT_LOCK_MODE, X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE,
+    X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY, refuse_not_implemented,
     stored_headers as read_stored_headers, user_metadata,
 };
 use oncilla_wire::names::{MAX_KEY_BYTES, is_valid_bucket_name};
@@ -99,6 +101,34 @@ fn check_conditions(conditions: &Conditions, existing: Existing<'_>) {
     if conditions.is_empty() {
         assert!(delete.is_ok());
     }
+}
+
+/// Input: headers. What is asked for is one thing, what a reader is told is a subset of it, and no
+/// refusal repeats a key.
+pub fn encryption(data: &[u8]) {
+    let headers = input::headers(data);
+    let requested = encryption::requested(&headers);
+    let customer = encryption::customer_key(&headers);
+    if let Ok(Some(_)) = &requested {
+        assert!(encryption::is_named(&headers));
+    }
+    if let Ok(Some(RequestedEncryption::Kms { context, .. })) = &requested {
+        let header = encryption::context_header(context);
+        let again = header.and_then(|value| encryption::parse_context(value.to_str().ok()?));
+        assert_eq!(again.unwrap_or_default(), *context);
+    }
+    if let Ok(Some(RequestedEncryption::Customer(_))) = &requested {
+        assert!(matches!(customer, Ok(Some(_))));
+    }
+    let key = headers.get(X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY);
+    let key = key
+        .and_then(|key| key.to_str().ok())
+        .filter(|key| key.len() > 20);
+    if let (Err(error), Some(key)) = (&customer, key) {
+        assert!(!format!("{error:?}").contains(key), "a key in an error");
+    }
+    let _ = encryption::copy_source_customer_key(&headers);
+    let _ = encryption::refuse_on_read(&headers);
 }
 
 /// A range resolves to bytes that exist, and means the same when it is written down again.

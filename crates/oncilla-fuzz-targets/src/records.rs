@@ -6,11 +6,13 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use oncilla_iam::{AccountUpdate, Iam, KeyUpdate};
+use oncilla_keys::{CustomerKey, DataKey, MasterKey, WrappedKey};
 use oncilla_meta::memory::MemoryEngine;
 use oncilla_meta::{Engine, Mutation, Space};
 use oncilla_store::rows::bucket::{
     BucketRecord, bucket_by_owner_key, bucket_key, bucket_name, bucket_name_by_owner,
 };
+use oncilla_store::rows::encryption::Encryption;
 use oncilla_store::rows::event::{EventRecord, event_key, split_event_key};
 use oncilla_store::rows::garbage::Garbage;
 use oncilla_store::rows::history::{
@@ -87,6 +89,31 @@ pub fn object(data: &[u8]) {
         restoration: record.restoration,
     };
     assert_eq!(summary, Ok(expected));
+}
+
+/// How a body is encrypted.
+pub fn encryption(data: &[u8]) {
+    let decode = |value: Bytes| Encryption::decode(&value);
+    round_trip(data, decode, Encryption::encode);
+}
+
+/// A wrapped key, which opens by nothing but the key that wrapped it; and the text of a master key.
+pub fn wrapped_key(data: &[u8]) {
+    let customer = |byte| CustomerKey::take(&mut [byte; 32]).expect("32 bytes");
+    if let Some(wrapped) = WrappedKey::decode(data) {
+        assert_eq!(wrapped.encode(), data);
+        assert!(customer(0).unwrap(&wrapped).is_err(), "nobody wrapped it");
+    }
+    let data_key = DataKey::random().expect("random bytes");
+    let mut own = customer(1).wrap(&data_key).expect("random bytes").encode();
+    for (byte, change) in own.iter_mut().zip(data) {
+        *byte ^= change;
+    }
+    if data.iter().take(own.len()).any(|&change| change != 0) {
+        let opened = WrappedKey::decode(&own).map(|changed| customer(1).unwrap(&changed).is_ok());
+        assert_ne!(opened, Some(true), "a change went unseen");
+    }
+    let _ = MasterKey::parse(&String::from_utf8_lossy(data));
 }
 
 /// A bucket's record.

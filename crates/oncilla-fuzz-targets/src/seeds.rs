@@ -7,8 +7,10 @@ use bytes::{Bytes, BytesMut};
 use oncilla_blob::format::{FORMAT_VERSION, VolumeHeader};
 use oncilla_blob::{Extent, VolumeId};
 use oncilla_hash::{Checksum, ChecksumAlgorithm};
+use oncilla_keys::{Salt, WrappedKey};
 use oncilla_store::rows::bucket::{BucketRecord, bucket_by_owner_key, bucket_key};
 use oncilla_store::rows::codec::{FieldWriter, UnknownFields};
+use oncilla_store::rows::encryption::{Encryption, Scheme};
 use oncilla_store::rows::event::{EventRecord, event_key};
 use oncilla_store::rows::garbage::Garbage;
 use oncilla_store::rows::history::{DeleteMarker, history_key, null_version_key};
@@ -133,6 +135,7 @@ fn object_seeds() -> Vec<Seed> {
         }),
         legal_hold: Some(LegalHold::On),
         restoration: None,
+        encryption: None,
         unknown: UnknownFields::default(),
     };
     let large = ObjectRecord {
@@ -164,6 +167,10 @@ fn object_seeds() -> Vec<Seed> {
         tags: Vec::new(),
         ..small.clone()
     };
+    let encrypted = ObjectRecord {
+        encryption: Some(Box::new(encryption())),
+        ..large.clone()
+    };
     let marker = DeleteMarker {
         id: ID,
         last_modified_ms: 1_700_000_000_123,
@@ -177,6 +184,22 @@ fn object_seeds() -> Vec<Seed> {
         ("object_row", "extents.bin", large.encode().to_vec()),
         ("object_row", "parts.bin", parts.encode().to_vec()),
         ("object_row", "empty.bin", empty.encode().to_vec()),
+        ("object_row", "encrypted.bin", encrypted.encode().to_vec()),
+        (
+            "encryption_field",
+            "all-fields.bin",
+            encryption().encode().to_vec(),
+        ),
+        (
+            "encryption_field",
+            "unknown-field.bin",
+            unknown_field(encryption().encode()),
+        ),
+        (
+            "wrapped_key",
+            "customer.bin",
+            encryption().wrapped_key.encode(),
+        ),
         ("object_row", "delete-marker.bin", marker.encode().to_vec()),
         (
             "object_row",
@@ -204,6 +227,20 @@ fn object_seeds() -> Vec<Seed> {
             parts.placement.encode().to_vec(),
         ),
     ]
+}
+
+/// All that can be said of an encrypted body.
+fn encryption() -> Encryption {
+    let wrapped = [&[1, 0, 0, 0, 7][..], &[0x66; 64]].concat();
+    Encryption {
+        scheme: Scheme::Kms,
+        key_id: "key-1".to_owned(),
+        wrapped_key: WrappedKey::decode(&wrapped).expect("as long as a wrapped key"),
+        salt: Some(Salt([0x77; 16])),
+        context: r#"{"a":"b"}"#.to_owned(),
+        bucket_key: true,
+        unknown: UnknownFields::default(),
+    }
 }
 
 fn record_seeds() -> Vec<Seed> {
@@ -241,6 +278,7 @@ fn record_seeds() -> Vec<Seed> {
             until_ms: 1_800_000_000_000,
         }),
         legal_hold: Some(LegalHold::Off),
+        encryption: Some(Box::new(encryption())),
         unknown: UnknownFields::default(),
     };
     let part = PartRecord {
@@ -249,6 +287,7 @@ fn record_seeds() -> Vec<Seed> {
         last_modified_ms: 1_700_000_000_000,
         checksum: Some(stored(ChecksumAlgorithm::Sha1, false)),
         placement: Placement::Extents(vec![EXTENT]),
+        salt: Some(Salt([0x55; 16])),
         unknown: UnknownFields::default(),
     };
     let mut equal_parts = Layout::of_parts((1..=12).map(|number| (number, 5 << 20)));

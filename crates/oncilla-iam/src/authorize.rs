@@ -45,6 +45,8 @@ pub struct KeyPrincipal {
     pub policies: Vec<Arc<Policy>>,
     /// The policies that limit a session; `None` if none was given with it.
     pub session: Option<Vec<Arc<Policy>>>,
+    /// When the token of a session was issued, in milliseconds since 1970; lasting keys have none.
+    pub token_issued_ms: Option<u64>,
 }
 
 impl KeyPrincipal {
@@ -70,6 +72,7 @@ impl KeyPrincipal {
             user_id: account.to_owned(),
             policies: vec![policy],
             session: None,
+            token_issued_ms: None,
         };
         if !is_root {
             principal.kind = CallerKind::User;
@@ -117,6 +120,14 @@ impl Principal {
         match self {
             Self::Anonymous => None,
             Self::Key(key) => Some(&key.key_id),
+        }
+    }
+
+    /// When the token that came with the request was issued, in milliseconds since 1970.
+    pub fn token_issued_ms(&self) -> Option<u64> {
+        match self {
+            Self::Anonymous => None,
+            Self::Key(key) => key.token_issued_ms,
         }
     }
 

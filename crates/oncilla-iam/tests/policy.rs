@@ -828,3 +828,58 @@ fn existing_tags_are_asked_for_only_where_named() {
         assert_eq!(policy.needs_existing_tags(), expected, "{rest}");
     }
 }
+
+#[test]
+fn what_has_to_be_read_before_is_asked_for_only_where_named() {
+    type Asked = (bool, bool, bool);
+    let asked = |key: &str| -> Asked {
+        let policy = statement(&format!(
+            r#""Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "*", "Condition": {{"Null": {{"{key}": "true"}}}}"#
+        ));
+        (
+            policy.needs_request_tags(),
+            policy.needs_encryption(),
+            policy.needs_request_body(),
+        )
+    };
+    for (key, expected) in [
+        ("aws:Referer", (false, false, false)),
+        ("s3:RequestObjectTag/a", (true, false, true)),
+        ("s3:RequestObjectTagKeys", (true, false, true)),
+        ("s3:object-lock-mode", (false, false, true)),
+        ("s3:x-amz-server-side-encryption", (false, true, true)),
+        (
+            "s3:x-amz-server-side-encryption-aws-kms-key-id",
+            (false, true, true),
+        ),
+        (
+            "s3:x-amz-server-side-encryption-customer-algorithm",
+            (false, true, true),
+        ),
+    ] {
+        assert_eq!(asked(key), expected, "{key}");
+    }
+}
+
+/// IAM user guide, "AWS global condition context keys", on when these keys are there.
+#[test]
+fn whether_a_service_calls_is_known_of_every_caller() {
+    let by = |key: &str, value: &str, caller: Caller<'_>| {
+        let policy = statement(&format!(
+            r#""Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*", "Condition": {{"Bool": {{"{key}": "{value}"}}}}"#
+        ));
+        by_bucket(&policy, &caller, "s3:GetObject", OBJECT, &[]).effect == EXPLICIT
+    };
+    let is_service = "aws:PrincipalIsAWSService";
+    for (caller, when_true, when_false) in [
+        (ada(), false, true),
+        (session(), false, true),
+        (LOGGING, true, false),
+        (ANYONE, false, false),
+    ] {
+        assert_eq!(by(is_service, "true", caller), when_true, "{caller:?}");
+        assert_eq!(by(is_service, "false", caller), when_false, "{caller:?}");
+        assert!(by("aws:ViaAWSService", "false", caller), "{caller:?}");
+        assert!(!by("aws:ViaAWSService", "true", caller), "{caller:?}");
+    }
+}

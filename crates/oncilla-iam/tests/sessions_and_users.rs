@@ -667,6 +667,8 @@ async fn a_session_of_a_key_acts_as_the_key_and_can_be_chained() {
         .unwrap();
     assert!(may_read(&session, account, "a"));
     assert_eq!(principal(&session).arn, principal(&caller).arn);
+    assert_eq!(principal(&session).token_issued_ms, Some(START_MS));
+    assert_eq!(principal(&caller).token_issued_ms, None);
     assert_eq!(
         session.key.info.expires_ms,
         Some(START_MS + 10_000),

@@ -1,12 +1,13 @@
 //! One line per request, through `tracing` with the target `access`.
 //!
-//! Secrets stay out: signatures and session tokens in a query are replaced, headers other than
-//! `User-Agent` are not written at all.
+//! Secrets stay out: signatures, session tokens and clients' encryption keys in a query are replaced,
+//! headers other than `User-Agent` are not written at all.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use oncilla_wire::sigv4::is_customer_key;
 
 use crate::request_context::Facts;
 use crate::{Peer, RequestId};
@@ -18,7 +19,8 @@ pub const ACCESS_LOG_TARGET: &str = "access";
 /// byte of it is percent-encoded; longer paths exist only in requests that were refused.
 const LOGGED_TEXT_BYTES_MAX: usize = 4096;
 
-/// Query parameters whose value is a secret, or good for a replay while it is valid.
+/// Query parameters whose value is a secret, or good for a replay while it is valid; beside those that
+/// carry a client's encryption key.
 const SECRET_QUERY_PARAMETERS: [&str; 3] = ["x-amz-signature", "x-amz-security-token", "signature"];
 
 /// A request that is over.
@@ -125,9 +127,10 @@ fn name_of(parameter: &str) -> &str {
 fn is_secret(parameter_name: &str) -> bool {
     // `X%2DAmz-Signature` means the same, so the decoded name is what counts.
     let name = percent_encoding::percent_decode_str(parameter_name).decode_utf8_lossy();
-    SECRET_QUERY_PARAMETERS
-        .iter()
-        .any(|secret| name.eq_ignore_ascii_case(secret))
+    is_customer_key(&name)
+        || SECRET_QUERY_PARAMETERS
+            .iter()
+            .any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
 fn shortened(text: &str) -> &str {
@@ -166,6 +169,14 @@ mod tests {
                 "/b/k?X-Amz-Security-Token=REDACTED",
             ),
             ("/b/k?Signature=5ec4e7&acl", "/b/k?Signature=REDACTED&acl"),
+            (
+                "/b/k?X-Amz-Server-Side-Encryption-Customer-Key=5ec4e7&partNumber=1",
+                "/b/k?X-Amz-Server-Side-Encryption-Customer-Key=REDACTED&partNumber=1",
+            ),
+            (
+                "/b/k?x-amz-copy-source-server-side-encryption-customer%2Dkey=5ec4e7",
+                "/b/k?x-amz-copy-source-server-side-encryption-customer%2Dkey=REDACTED",
+            ),
         ] {
             assert_eq!(redacted_target(&uri.parse().unwrap()), logged);
         }

@@ -6,12 +6,17 @@
 )]
 
 mod s3_support;
+mod slow_client;
+
+use std::time::Duration;
 
 use http::StatusCode;
 use oncilla_iam::Role;
 use oncilla_server::iam::IAM_ACTIONS;
 use oncilla_wire::sigv4::{Credentials, PayloadDeclaration};
 use s3_support::*;
+use slow_client::Served;
+use tokio::time::Instant;
 
 const READ_ONLY: &str = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess";
 const LIST_PHOTOS: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::photos"}}"#;
@@ -506,4 +511,52 @@ async fn listings_have_pages_that_fit_together() {
         .await
         .is(200);
     assert!(summary.text().contains("<key>Users</key><value>7</value>"));
+}
+
+/// The path of an entity is not told by a refusal: only of one that is there could it be.
+#[tokio::test]
+async fn a_refusal_names_no_more_than_the_request() {
+    let world = World::new().await;
+    for (name, path) in [("eve", "/"), ("bob", "/secret-path/")] {
+        let create = iam(&[("Action", "CreateUser"), ("UserName", name), ("Path", path)]);
+        world.send(create).await.is(200);
+    }
+    let eve = users_key(&world, "eve").await;
+    let refusal = async |name: &str| {
+        let call = iam(&[("Action", "GetUser"), ("UserName", name)]);
+        let reply = world.send_by(Some(&eve), call).await;
+        iam_refused(&reply, 403, "AccessDenied");
+        reply.element("Message").unwrap()
+    };
+    let of_bob = refusal("bob").await;
+    assert_eq!(of_bob.replace("bob", "nobody"), refusal("nobody").await);
+    assert!(!of_bob.contains("secret-path"), "{of_bob}");
+}
+
+/// Whoever sends forms is not known before they are there: they take no memory from others, and hold
+/// what they do take for a while only.
+#[tokio::test(start_paused = true)]
+async fn forms_of_nobody_take_no_memory_from_requests() {
+    let world = World::new().await;
+    let served = Served::new(&world);
+    let longest = post("/", vec![b'a'; 512 << 10]);
+    let longest = longest.header("content-type", "application/x-www-form-urlencoded");
+    let request = world.request(None, longest);
+    let began = Instant::now();
+    let mut clients = Vec::new();
+    for _ in 0..200 {
+        let mut client = served.begin(&request).await;
+        client.send(b"a").await;
+        clients.push(client);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.memory.reserved_bytes(), 0);
+    world.send(iam(&[("Action", "GetUser")])).await.is(200);
+    world.succeed(put("/photos", "")).await;
+    for client in clients {
+        let answer = client.trickle(request.body().clone()).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert!(answer.contains("timeout"), "{answer}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(60));
 }

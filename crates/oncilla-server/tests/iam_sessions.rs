@@ -389,3 +389,41 @@ async fn bounds_and_conditions_of_assuming_hold() {
         iam_refused(&scene.world.send(call).await, 400, "ValidationError");
     }
 }
+
+/// IAM user guide, "Revoking IAM role temporary security credentials": what the console adds.
+#[tokio::test]
+async fn sessions_that_began_before_are_revoked() {
+    let scene = Scene::new("*", "").await;
+    let world = &scene.world;
+    let assume = || async {
+        let assumed = world.send_by(Some(&scene.user), scene.assume(&[])).await;
+        session(&assumed.is(200), &world.owner.account_id)
+    };
+    let older = assume().await;
+    world.send_by(Some(&older), get("/photos/a")).await.is(200);
+    let revoke = r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":["*"],"Resource":["*"],"Condition":{"DateLessThan":{"aws:TokenIssueTime":"2023-11-14T22:13:21Z"}}}}"#;
+    let put_policy = [
+        ("Action", "PutRolePolicy"),
+        ("RoleName", "reader"),
+        ("PolicyName", "AWSRevokeOlderSessions"),
+        ("PolicyDocument", revoke),
+    ];
+    world.send(iam(&put_policy)).await.is(200);
+    let refused = world.send_by(Some(&older), get("/photos/a")).await;
+    refused.refused(403, "AccessDenied");
+    world.advance_ms(1_000);
+    let newer = assume().await;
+    world.send_by(Some(&newer), get("/photos/a")).await.is(200);
+    world
+        .send_by(Some(&older), put("/photos/a", "x"))
+        .await
+        .refused(403, "AccessDenied");
+    // A lasting key has no token.
+    let by_bucket = r#"{"Version":"2012-10-17","Statement":{"Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::photos/*","Condition":{"Null":{"aws:TokenIssueTime":"true"}}}}"#;
+    world.send(put("/photos?policy", by_bucket)).await.is(204);
+    world
+        .send(get("/photos/a"))
+        .await
+        .refused(403, "AccessDenied");
+    world.send_by(Some(&newer), get("/photos/a")).await.is(200);
+}

@@ -6,10 +6,45 @@
 )]
 
 mod s3_support;
+mod slow_client;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use oncilla_hash::{Checksum, ChecksumAlgorithm};
 use oncilla_iam::{Role, allows};
+use oncilla_meta::memory::MemoryEngine;
+use oncilla_store::StoreOptions;
 use oncilla_wire::operation::{Level, Operation};
-use s3_support::{World, call, delete, get, head, post, put};
+use s3_support::{Call, LOOKUP_TIME, SlowEngine, User, World, call, delete, get, head, post, put};
+use slow_client::Served;
+use tokio::time::Instant;
+
+const VERSIONING: &str =
+    "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+const TAGGING: &str = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>";
+const SELECT: &str = "<SelectObjectContentRequest><Expression>SELECT * FROM S3Object</Expression>\
+    <ExpressionType>SQL</ExpressionType><InputSerialization><CSV/></InputSerialization>\
+    <OutputSerialization><CSV/></OutputSerialization></SelectObjectContentRequest>";
+
+/// Lets an account do these on everything in `/bucket`, and nothing else.
+async fn allow(world: &World, user: &User, actions: &[&str]) {
+    let list = actions.join("\",\"");
+    let account = &user.account_id;
+    let policy = format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow",
+            "Principal": {{"CanonicalUser": "{account}"}}, "Action": ["{list}"],
+            "Resource": ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/*"]}}}}"#
+    );
+    let target = "/bucket?policy";
+    world.succeed(put(target, policy)).await;
+}
+
+/// A body whose digest is sent along.
+fn put_summed(target: &str, body: &'static str) -> Call {
+    let digest = Checksum::of(ChecksumAlgorithm::Crc32, body.as_bytes());
+    put(target, body).header("x-amz-checksum-crc32", &digest.to_base64())
+}
 
 #[tokio::test]
 async fn everything_is_private_by_default() {
@@ -319,8 +354,8 @@ async fn what_is_not_implemented_says_so_and_changes_nothing() {
     }
     // Headers that mean what is not done.
     for (name, value) in [
-        ("x-amz-server-side-encryption", "AES256"),
-        ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
+        ("x-amz-server-side-encryption", "aws:kms:dsse"),
+        ("x-tigris-fork", "true"),
     ] {
         let reply = world
             .send(put("/bucket/key", "other").header(name, value))
@@ -365,5 +400,345 @@ fn every_operation_is_known_to_the_roles() {
             reads && !unknown,
             "{name}: {action}"
         );
+    }
+}
+
+/// A world in which tasks can be slow to look objects up.
+async fn slow_world() -> Arc<World> {
+    let engine = Arc::new(SlowEngine(MemoryEngine::new()));
+    Arc::new(World::on(engine, StoreOptions::default()).await)
+}
+
+const LOOKUP: Duration = Duration::from_secs(60);
+
+/// Whoever may list is told that there is no object, and nothing of one that comes a moment later.
+#[tokio::test(start_paused = true)]
+async fn an_absence_is_no_permission_to_read_what_appears() {
+    let world = slow_world().await;
+    let stranger = world.stranger().await;
+    let list = put("/bucket", "").header("x-amz-acl", "public-read");
+    world.succeed(list).await;
+    let copies = world.send_by(Some(&stranger), put("/copies", "")).await;
+    copies.is(200);
+    let calls = [
+        get("/bucket/key"),
+        head("/bucket/key"),
+        put("/copies/copy", "").header("x-amz-copy-source", "/bucket/key"),
+    ];
+    for call in calls {
+        let (reader, by) = (Arc::clone(&world), stranger.clone());
+        let reading = async move { reader.send_by(Some(&by), call).await };
+        let reading = tokio::spawn(LOOKUP_TIME.scope(LOOKUP, reading));
+        tokio::time::sleep(LOOKUP / 2).await;
+        assert!(!reading.is_finished());
+        world.succeed(put("/bucket/key", "secret")).await;
+        let reply = reading.await.unwrap().is(404);
+        assert!(!reply.text().contains("secret"));
+        world.succeed(delete("/bucket/key")).await;
+    }
+}
+
+/// The owner of a bucket may read what is in it, but for the objects of others: whose one is that
+/// appears was not judged.
+#[tokio::test(start_paused = true)]
+async fn an_absence_says_nothing_of_whose_it_will_be() {
+    let world = slow_world().await;
+    let stranger = world.stranger().await;
+    let open = put("/bucket", "").header("x-amz-acl", "public-read-write");
+    world.succeed(open).await;
+    let first = put("/bucket/first", "theirs");
+    world.send_by(Some(&stranger), first).await.is(200);
+    for call in [get("/bucket/key"), head("/bucket/key")] {
+        let reader = Arc::clone(&world);
+        let reading = async move { reader.send(call).await };
+        let reading = tokio::spawn(LOOKUP_TIME.scope(LOOKUP, reading));
+        tokio::time::sleep(LOOKUP / 2).await;
+        assert!(!reading.is_finished());
+        let theirs = put("/bucket/key", "secret");
+        world.send_by(Some(&stranger), theirs).await.is(200);
+        reading.await.unwrap().is(404);
+        world.send(get("/bucket/key")).await.is(403);
+        world.succeed(delete("/bucket/key")).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_absent_is_told_to_whoever_may_list() {
+    let world = World::new().await;
+    let stranger = world.stranger().await;
+    world
+        .send_by(Some(&stranger), put("/copies", ""))
+        .await
+        .is(200);
+    world.succeed(put("/bucket", "")).await;
+    world.succeed(put("/bucket?versioning", VERSIONING)).await;
+    world.succeed(put("/bucket/key", "body")).await;
+    let deleted = world.succeed(delete("/bucket/key")).await;
+    let id = deleted.header("x-amz-version-id").unwrap();
+    let marker = format!("/bucket/key?versionId={id}");
+    let copy_of_marker = put("/copies/copy", "").header("x-amz-copy-source", &marker);
+    for (acl, listed) in [("private", false), ("public-read", true)] {
+        world
+            .succeed(put("/bucket?acl", "").header("x-amz-acl", acl))
+            .await;
+        let send = async |call: Call| {
+            let reply = world.send_by(Some(&stranger), call).await;
+            match listed {
+                true => reply,
+                false => reply
+                    .refused(403, "AccessDenied")
+                    .lacks("x-amz-delete-marker"),
+            }
+        };
+        let gone = send(get("/bucket/key")).await;
+        let of_marker = send(get(&marker)).await;
+        let no_version = send(get("/bucket/key?versionId=null")).await;
+        let never = send(get("/bucket/never")).await;
+        let copied = send(copy_of_marker.clone()).await;
+        if !listed {
+            continue;
+        }
+        gone.refused(404, "NoSuchKey")
+            .has("x-amz-delete-marker", "true")
+            .has("x-amz-version-id", id);
+        of_marker
+            .refused(405, "MethodNotAllowed")
+            .has("x-amz-delete-marker", "true")
+            .has("allow", "DELETE");
+        let no_version = no_version.refused(404, "NoSuchVersion");
+        assert_eq!(no_version.element("VersionId").as_deref(), Some("null"));
+        let never = never.refused(404, "NoSuchKey");
+        never.has("x-amz-delete-marker", "false");
+        copied.refused(400, "InvalidRequest");
+        // Who expects another owner, learns nothing.
+        let other = get("/bucket/never").header("x-amz-expected-bucket-owner", "0123");
+        let other = world.send_by(Some(&stranger), other).await;
+        other.refused(403, "AccessDenied");
+    }
+}
+
+/// What GET hides of an object that is not there, no other operation tells.
+#[tokio::test]
+async fn what_reads_objects_hides_their_absence_alike() {
+    let world = World::new().await;
+    let stranger = world.stranger().await;
+    let by = Some(&stranger);
+    world.succeed(put("/bucket", "")).await;
+    world.send_by(by, put("/copies", "")).await.is(200);
+    let upload = world.send_by(by, post("/copies/upload?uploads", "")).await;
+    let upload = upload.element("UploadId").unwrap();
+    let source = |call: Call| call.header("x-amz-copy-source", "/bucket/absent");
+    let calls = || {
+        let part = format!("/copies/upload?partNumber=1&uploadId={upload}");
+        [
+            get("/bucket/absent"),
+            get("/bucket/absent?attributes").header("x-amz-object-attributes", "ETag"),
+            get("/bucket/absent?attributes").header("x-amz-object-attributes", "ObjectParts"),
+            post("/bucket/absent?select&select-type=2", SELECT),
+            source(put("/copies/copy", "")),
+            source(put(&part, "")),
+            put("/bucket/new?renameObject", "").header("x-amz-rename-source", "absent"),
+            source(put("/bucket/new", "")).header("x-tigris-rename", "true"),
+        ]
+    };
+    let mut actions = vec![
+        "s3:GetObject",
+        "s3:GetObjectAttributes",
+        "s3:PutObject",
+        "s3:DeleteObject",
+        "s3:GetObjectTagging",
+    ];
+    allow(&world, &stranger, &actions).await;
+    for call in calls() {
+        let reply = world.send_by(by, call).await;
+        reply.refused(403, "AccessDenied");
+    }
+    actions.push("s3:ListBucket");
+    allow(&world, &stranger, &actions).await;
+    for call in calls() {
+        let reply = world.send_by(by, call).await;
+        reply.refused(404, "NoSuchKey");
+    }
+}
+
+#[tokio::test]
+async fn tags_are_counted_for_whoever_may_read_them() {
+    let world = World::new().await;
+    let stranger = world.stranger().await;
+    world.succeed(put("/bucket", "")).await;
+    world.succeed(put("/bucket?versioning", VERSIONING)).await;
+    let tagged = put("/bucket/key", "body").header("x-amz-tagging", "a=b&c=d");
+    let tagged = world.succeed(tagged).await;
+    let id = tagged.header("x-amz-version-id").unwrap();
+    let newest = "/bucket/key".to_owned();
+    let version = format!("/bucket/key?versionId={id}");
+    let reads = ["s3:GetObject", "s3:GetObjectVersion"];
+    for (tagging, target, told) in [
+        (None, &newest, None),
+        (None, &version, None),
+        (Some("s3:GetObjectTagging"), &newest, Some("2")),
+        (Some("s3:GetObjectTagging"), &version, None),
+        (Some("s3:GetObjectVersionTagging"), &newest, None),
+        (Some("s3:GetObjectVersionTagging"), &version, Some("2")),
+    ] {
+        let actions: Vec<_> = reads.into_iter().chain(tagging).collect();
+        allow(&world, &stranger, &actions).await;
+        for call in [get(target), head(target)] {
+            let reply = world.send_by(Some(&stranger), call).await.is(200);
+            let count = reply.header("x-amz-tagging-count");
+            assert_eq!(count, told, "{tagging:?} {target}");
+        }
+    }
+}
+
+/// The client says how long its document takes. What it may do is judged when that is there.
+#[tokio::test(start_paused = true)]
+async fn documents_are_acted_on_as_they_may_be_when_they_have_come() {
+    let acl = |world: &World| {
+        let owner = &world.owner.account_id;
+        format!(
+            "<AccessControlPolicy><Owner><ID>{owner}</ID></Owner>\
+             <AccessControlList></AccessControlList></AccessControlPolicy>"
+        )
+    };
+    let calls = |world: &World| {
+        [
+            put("/bucket/key?acl", acl(world)),
+            put("/bucket/key?tagging", TAGGING),
+            put_summed(
+                "/bucket/key?retention",
+                "<Retention><Mode>GOVERNANCE</Mode>\
+                 <RetainUntilDate>2023-12-01T00:00:00.000Z</RetainUntilDate></Retention>",
+            ),
+            put_summed(
+                "/bucket/key?legal-hold",
+                "<LegalHold><Status>ON</Status></LegalHold>",
+            ),
+            post("/bucket/key?select&select-type=2", SELECT),
+            post(
+                "/bucket/key?restore",
+                "<RestoreRequest><Days>1</Days></RestoreRequest>",
+            ),
+            put(
+                "/bucket/key?encryption",
+                "<ObjectEncryption><SSE-KMS><KMSKeyArn>k</KMSKeyArn></SSE-KMS></ObjectEncryption>",
+            ),
+            post(
+                "/bucket?delete",
+                "<Delete><Object><Key>key</Key></Object></Delete>",
+            ),
+        ]
+    };
+    let count = calls(&World::new().await).len();
+    for number in 0..count {
+        for revoked in [false, true] {
+            let world = World::new().await;
+            let stranger = world.stranger().await;
+            let bucket = put("/bucket", "").header("x-amz-bucket-object-lock-enabled", "true");
+            world.succeed(bucket).await;
+            world.succeed(put("/bucket/key", "secret")).await;
+            let served = Served::new(&world);
+            let request = world.request(Some(&stranger), calls(&world)[number].clone());
+            // Before anything is allowed, the document is not even waited for.
+            let refused = served.begin(&request).await.answer().await;
+            assert!(
+                refused.contains("AccessDenied") || number == count - 1,
+                "{refused}"
+            );
+            allow(&world, &stranger, &["s3:*"]).await;
+            let meanwhile = async {
+                if revoked {
+                    world.succeed(delete("/bucket?policy")).await;
+                }
+            };
+            let answer = served.halve(&request, meanwhile).await;
+            assert_eq!(
+                answer.contains("<Code>AccessDenied</Code>"),
+                revoked,
+                "{number}: {answer}"
+            );
+            if revoked {
+                world
+                    .succeed(get("/bucket/key"))
+                    .await
+                    .lacks("x-amz-tagging-count");
+            }
+        }
+    }
+}
+
+/// Nor is it what was judged before that is acted on, but what is there when the document has come.
+#[tokio::test(start_paused = true)]
+async fn documents_are_for_the_object_that_is_there_when_they_have_come() {
+    let world = World::new().await;
+    let stranger = world.stranger().await;
+    let served = Served::new(&world);
+    let open = put("/bucket", "").header("x-amz-acl", "public-read-write");
+    world.succeed(open).await;
+    let acl = format!(
+        "<AccessControlPolicy><AccessControlList><Grant><Grantee><ID>{}</ID></Grantee>\
+         <Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>",
+        stranger.account_id
+    );
+    let calls = [
+        put("/bucket/key?acl", acl),
+        post("/bucket/key?select&select-type=2", SELECT),
+    ];
+    for call in calls {
+        let own = put("/bucket/key", "own");
+        world.send_by(Some(&stranger), own).await.is(200);
+        let request = world.request(Some(&stranger), call);
+        let meanwhile = async {
+            world.succeed(put("/bucket/key", "secret")).await;
+        };
+        let answer = served.halve(&request, meanwhile).await;
+        assert!(answer.contains("<Code>AccessDenied</Code>"), "{answer}");
+        assert!(!answer.contains("secret"), "{answer}");
+        let read = world.send_by(Some(&stranger), get("/bucket/key")).await;
+        read.is(403);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn documents_come_in_time_or_not_at_all() {
+    let world = World::new().await;
+    world.succeed(put("/bucket", "")).await;
+    world.succeed(put("/bucket/key", "body")).await;
+    let served = Served::new(&world);
+    for target in ["/bucket/key?tagging", "/bucket?tagging"] {
+        let request = world.request(Some(&world.owner), put(target, vec![b' '; 1_000]));
+        let began = Instant::now();
+        let client = served.begin(&request).await;
+        let answer = client.trickle(request.body().clone()).await;
+        assert!(answer.contains("<Code>RequestTimeout</Code>"), "{answer}");
+        // Twenty seconds, and ten in which the rest is thrown away.
+        assert!(began.elapsed() < Duration::from_secs(35));
+        assert_eq!(world.memory.reserved_bytes(), 0);
+    }
+}
+
+/// A part of what is kept as it comes is not encrypted, whatever its client asks for.
+#[tokio::test]
+async fn parts_are_encrypted_as_their_upload_or_refused() {
+    let world = World::new().await;
+    world.succeed(put("/bucket", "")).await;
+    world.succeed(put("/bucket/source", "body")).await;
+    let method = ("x-amz-server-side-encryption", "AES256");
+    let begin = || post("/bucket/key?uploads", "");
+    for (begin, is_taken) in [(begin(), false), (begin().header(method.0, method.1), true)] {
+        let id = world.succeed(begin).await.element("UploadId").unwrap();
+        let target = format!("/bucket/key?partNumber=1&uploadId={id}");
+        let copy = put(&target, "").header("x-amz-copy-source", "/bucket/source");
+        for part in [put(&target, "part"), copy] {
+            let reply = world.send(part.header(method.0, method.1)).await;
+            match is_taken {
+                true => reply.is(200).has(method.0, method.1),
+                false => reply.refused(400, "InvalidArgument"),
+            };
+        }
+        let parts = world
+            .succeed(get(&format!("/bucket/key?uploadId={id}")))
+            .await;
+        assert_eq!(parts.elements("PartNumber").len(), usize::from(is_taken));
     }
 }

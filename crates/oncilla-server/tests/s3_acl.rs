@@ -7,8 +7,16 @@
 
 mod s3_support;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use oncilla_iam::{AccountUpdate, Role};
-use s3_support::{Call, User, World, complete, delete, get, head, part_element, post, put};
+use oncilla_meta::memory::MemoryEngine;
+use oncilla_store::StoreOptions;
+use s3_support::{
+    Call, LOOKUP_TIME, SlowEngine, User, World, complete, delete, get, head, part_element, post,
+    put,
+};
 
 const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
 
@@ -403,4 +411,34 @@ async fn public_objects_are_public_but_not_their_history() {
         "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/*"}}"#;
     world.send(put("/bucket?policy", shut)).await.is(204);
     world.send_by(None, get("/bucket/key")).await.is(403);
+}
+
+/// An ACL is set on the object of whoever was judged, or not at all: not on what somebody else puts
+/// there at any moment meanwhile.
+#[tokio::test(start_paused = true)]
+async fn an_acl_is_not_set_on_what_another_puts_there_meanwhile() {
+    const LOOKUP_S: u64 = 60;
+    let mut refused = 0;
+    for moment_s in (LOOKUP_S / 2..6 * LOOKUP_S).step_by(LOOKUP_S as usize) {
+        let engine = Arc::new(SlowEngine(MemoryEngine::new()));
+        let world = Arc::new(World::on(engine, StoreOptions::default()).await);
+        let stranger = world.stranger().await;
+        let open = put("/bucket", "").header("x-amz-acl", "public-read-write");
+        world.succeed(open).await;
+        let own = put("/bucket/key", "own");
+        world.send_by(Some(&stranger), own).await.is(200);
+        let (setter, by) = (Arc::clone(&world), stranger.clone());
+        let setting = async move {
+            let set = put("/bucket/key?acl", "").header("x-amz-acl", "public-read");
+            setter.send_by(Some(&by), set).await
+        };
+        let lookup_time = Duration::from_secs(LOOKUP_S);
+        let setting = tokio::spawn(LOOKUP_TIME.scope(lookup_time, setting));
+        tokio::time::sleep(Duration::from_secs(moment_s)).await;
+        world.succeed(put("/bucket/key", "secret")).await;
+        refused += usize::from(setting.await.unwrap().status == 403);
+        let read = world.send_by(None, get("/bucket/key")).await;
+        read.refused(403, "AccessDenied");
+    }
+    assert!(refused >= 3, "{refused}");
 }

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod s3_support;
+mod slow_client;
 
 use oncilla_hash::{Checksum, ChecksumAlgorithm};
 use oncilla_iam::Role;
-use s3_support::{Call, LATER_DATE, World, delete, get, head, put};
+use s3_support::{Call, LATER_DATE, Reply, User, World, delete, get, head, put};
+use slow_client::Served;
 
 fn append(target: &str, offset: u64, body: &str) -> Call {
     put(target, body.to_owned()).header("x-amz-write-offset-bytes", &offset.to_string())
@@ -262,4 +264,97 @@ async fn deletions_whose_condition_cannot_be_read_do_not_happen() {
         .succeed(delete("/bkt/k").header("x-amz-if-match-size", "4"))
         .await;
     world.send(get("/bkt/k")).await.refused(404, "NoSuchKey");
+}
+
+/// Lets an account do these on everything in the bucket, and nothing else.
+async fn allow(world: &World, user: &User, actions: &str) {
+    let account = &user.account_id;
+    let policy = format!(
+        r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow",
+            "Principal": {{"CanonicalUser": "{account}"}}, "Action": [{actions}],
+            "Resource": "arn:aws:s3:::bkt/*"}}}}"#
+    );
+    world.succeed(put("/bkt?policy", policy)).await;
+}
+
+fn hides_everything(reply: Reply) {
+    let reply = reply.refused(403, "AccessDenied");
+    let reply = reply.lacks("etag").lacks("x-amz-checksum-crc64nvme");
+    assert_eq!(reply.element("ActualObjectSize"), None);
+}
+
+/// What an append is answered depends on what is there, so it takes the right to read that.
+#[tokio::test]
+async fn a_writer_is_told_nothing_of_what_it_may_not_read() {
+    let world = bucket().await;
+    let writer = world.stranger().await;
+    world.succeed(put("/bkt/secret", "12345")).await;
+    world.succeed(put("/bkt/empty", "")).await;
+    allow(&world, &writer, r#""s3:PutObject""#).await;
+    let send = async |call: Call| world.send_by(Some(&writer), call).await;
+    for (target, offset, body) in [
+        ("/bkt/secret", 999_999, ""),
+        ("/bkt/secret", 5, ""),
+        ("/bkt/secret", 5, "x"),
+        ("/bkt/secret", 0, ""),
+        ("/bkt/secret", 0, "x"),
+        ("/bkt/empty", 0, ""),
+        ("/bkt/absent", 5, ""),
+    ] {
+        hides_everything(send(append(target, offset, body)).await);
+    }
+    // A new object is its writer's, who may go on with it.
+    let own = send(append("/bkt/own", 0, "one")).await.is(200);
+    own.has("x-amz-object-size", "3");
+    send(append("/bkt/own", 3, "two")).await.is(200);
+    let wrong = send(append("/bkt/own", 4, "")).await;
+    wrong.refused(400, "InvalidWriteOffset");
+    allow(&world, &writer, r#""s3:PutObject", "s3:GetObject""#).await;
+    let wrong = send(append("/bkt/secret", 999_999, "")).await;
+    let wrong = wrong.refused(400, "InvalidWriteOffset");
+    assert_eq!(wrong.element("ActualObjectSize").as_deref(), Some("5"));
+    send(append("/bkt/secret", 5, "6")).await.is(200);
+}
+
+/// Nor of what comes to be there while its body is on the way.
+#[tokio::test(start_paused = true)]
+async fn an_appender_is_told_nothing_of_what_came_meanwhile() {
+    let world = bucket().await;
+    let writer = world.stranger().await;
+    allow(&world, &writer, r#""s3:PutObject""#).await;
+    let own = append("/bkt/own", 0, "own");
+    world.send_by(Some(&writer), own).await.is(200);
+    let served = Served::new(&world);
+    for (target, offset) in [("/bkt/new", 0), ("/bkt/own", 3)] {
+        let request = world.request(Some(&writer), append(target, offset, "more"));
+        let meanwhile = async {
+            world.succeed(put(target, "secret")).await;
+        };
+        let answer = served.halve(&request, meanwhile).await;
+        assert!(answer.contains("<Code>AccessDenied</Code>"), "{answer}");
+        assert!(!answer.contains("ActualObjectSize"), "{answer}");
+        world.succeed(get(target)).await.body_is(b"secret");
+    }
+}
+
+/// A rename moves no byte, so none is encrypted by it.
+#[tokio::test]
+async fn a_rename_does_not_encrypt() {
+    let world = bucket().await;
+    world.succeed(put("/bkt/old", "body")).await;
+    for (name, value) in [
+        ("x-amz-server-side-encryption", "AES256"),
+        ("x-amz-server-side-encryption-aws-kms-key-id", "key"),
+        ("x-amz-server-side-encryption-customer-algorithm", "AES256"),
+    ] {
+        let by_copy = put("/bkt/new", "")
+            .header("x-amz-copy-source", "/bkt/old")
+            .header("x-tigris-rename", "true");
+        for call in [rename("/bkt/new", "old"), by_copy] {
+            let reply = world.send(call.header(name, value)).await;
+            let reply = reply.refused(501, "NotImplemented");
+            assert_eq!(reply.element("Header").as_deref(), Some(name));
+        }
+    }
+    world.succeed(get("/bkt/old")).await.body_is(b"body");
 }

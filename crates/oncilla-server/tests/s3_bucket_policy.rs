@@ -8,7 +8,14 @@
 mod s3_support;
 
 use oncilla_iam::Role;
-use s3_support::{User, World, delete, get, head, post, put};
+use oncilla_keys::NewKmsKey;
+use oncilla_server::request_context::TlsSession;
+use oncilla_server::{Peer, RequestBody, RequestContext, RequestId, Service as _};
+use oncilla_wire::sigv4::PayloadDeclaration;
+use s3_support::{Call, User, World, complete, delete, get, head, part_element, post, put};
+
+const SSE: &str = "x-amz-server-side-encryption";
+const KEY_ID: &str = "x-amz-server-side-encryption-aws-kms-key-id";
 
 fn policy(statements: &str) -> String {
     format!(r#"{{"Version": "2012-10-17", "Statement": [{statements}]}}"#)
@@ -716,4 +723,380 @@ async fn a_bucket_can_be_made_with_ownership_and_grants() {
         .await
         .is(403);
     world.send_by(None, put("/granted/key", "x")).await.is(403);
+}
+
+#[tokio::test]
+async fn what_was_verified_says_how_a_request_was_signed() {
+    let (world, stranger) = scene().await;
+    let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let by_query = format!("/bucket/key?X-Amz-Content-Sha256={digest}");
+    let unsigned = || get(&by_query).payload(PayloadDeclaration::UnsignedPayload);
+    let disguised = || get("/bucket/key?X%2DAmz-Signature=1");
+    let with_digest = || get("/bucket/key").header("x-amz-content-sha256", digest);
+    // Of each: signed in its header, presigned, anonymous.
+    for (condition, by_header, by_url, by_nobody) in [
+        (
+            r#""StringEquals": {"s3:authType": "REST-HEADER"}"#,
+            200,
+            403,
+            403,
+        ),
+        (
+            r#""StringEquals": {"s3:authType": "REST-QUERY-STRING"}"#,
+            403,
+            200,
+            403,
+        ),
+        (r#""Null": {"s3:authType": "true"}"#, 403, 403, 200),
+        (
+            r#""StringEquals": {"s3:signatureversion": "AWS4-HMAC-SHA256"}"#,
+            200,
+            200,
+            403,
+        ),
+        (r#""Null": {"s3:signatureversion": "true"}"#, 403, 403, 200),
+        (
+            r#""NumericLessThan": {"s3:signatureAge": "1000"}"#,
+            200,
+            200,
+            403,
+        ),
+        (
+            r#""StringEquals": {"s3:x-amz-content-sha256": "UNSIGNED-PAYLOAD"}"#,
+            200,
+            200,
+            403,
+        ),
+    ] {
+        set_policy(&world, &allow("s3:GetObject", condition)).await;
+        let disguised = match condition.contains("content-sha256") {
+            true => unsigned(),
+            false => disguised(),
+        };
+        let answers = [
+            (world.send_by(Some(&stranger), disguised).await, by_header),
+            (world.send_by(Some(&stranger), unsigned()).await, by_header),
+            (
+                world.send_presigned(&stranger, get("/bucket/key")).await,
+                by_url,
+            ),
+            // Which was not signed with the URL.
+            (world.send_presigned(&stranger, with_digest()).await, by_url),
+            (
+                world
+                    .send_by(None, get("/bucket/key?X%2DAmz-Signature=1"))
+                    .await,
+                by_nobody,
+            ),
+            (world.send_by(None, with_digest()).await, by_nobody),
+        ];
+        for (number, (reply, expected)) in answers.into_iter().enumerate() {
+            let text = reply.text();
+            assert_eq!(
+                reply.status.as_u16(),
+                expected,
+                "{condition} {number}: {text}"
+            );
+        }
+    }
+}
+
+/// Sends a call over TLS of a version.
+async fn send_over_tls(world: &World, call: Call, version: &'static str) -> u16 {
+    let request = world.request(Some(&world.owner), call);
+    let context = RequestContext {
+        request_id: RequestId::next(),
+        peer: Peer::LocalSocket,
+        tls: true,
+        tls_session: Some(TlsSession {
+            version,
+            cipher_suite: "TLS_AES_128_GCM_SHA256",
+        }),
+        arrived: std::time::Instant::now(),
+        facts: std::sync::Arc::default(),
+        memory: world.memory.clone(),
+    };
+    let request = request.map(RequestBody::from_bytes);
+    world
+        .service
+        .handle(request, context)
+        .await
+        .status()
+        .as_u16()
+}
+
+#[tokio::test]
+async fn old_versions_of_tls_can_be_denied() {
+    let (world, _) = scene().await;
+    let old = r#""NumericLessThan": {"s3:TlsVersion": "1.3"}"#;
+    set_policy(&world, &statement("Deny", "s3:GetObject", old)).await;
+    let over = |version| send_over_tls(&world, get("/bucket/key"), version);
+    assert_eq!(over("TLSv1.2").await, 403);
+    assert_eq!(over("TLSv1.3").await, 200);
+    // What does not come over TLS has no version; aws:SecureTransport is for that.
+    world.succeed(get("/bucket/key")).await;
+}
+
+#[tokio::test]
+async fn no_request_is_a_services() {
+    let (world, stranger) = scene().await;
+    for (condition, expected) in [
+        (r#""Bool": {"aws:ViaAWSService": "false"}"#, 200),
+        (r#""Bool": {"aws:ViaAWSService": "true"}"#, 403),
+        (r#""Bool": {"aws:PrincipalIsAWSService": "false"}"#, 200),
+        (r#""Bool": {"aws:PrincipalIsAWSService": "true"}"#, 403),
+    ] {
+        set_policy(&world, &allow("s3:GetObject", condition)).await;
+        let reply = world.send_by(Some(&stranger), get("/bucket/key")).await;
+        assert_eq!(reply.status.as_u16(), expected, "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_is_there_twice_deceives_no_condition() {
+    let (world, stranger) = scene().await;
+    let acl = r#""StringEquals": {"s3:x-amz-acl": "public-read"}"#;
+    let put_all = allow("s3:PutObject", "");
+    let deny = statement("Deny", "s3:PutObject", acl);
+    let acls = allow("s3:PutObjectAcl", "");
+    set_policy(&world, &format!("{put_all}, {acls}, {deny}")).await;
+    let once = || put("/bucket/new", "x").header("x-amz-acl", "public-read");
+    for sender in [None, Some(&stranger)] {
+        world
+            .send_by(sender, once())
+            .await
+            .refused(403, "AccessDenied");
+        world
+            .send_by(sender, once().header("x-amz-acl", "public-read"))
+            .await
+            .refused(400, "InvalidRequest");
+        let tags = put("/bucket/new", "x")
+            .header("x-amz-tagging", "a=1")
+            .header("x-amz-tagging", "a=2");
+        world
+            .send_by(sender, tags)
+            .await
+            .refused(400, "InvalidRequest");
+    }
+    world.send(get("/bucket/new")).await.is(404);
+}
+
+#[tokio::test]
+async fn a_url_says_how_its_object_is_encrypted() {
+    let (world, _) = scene().await;
+    let put_by_url = |parameters: &str| {
+        let call = put(&format!("/bucket/k?{parameters}"), "body");
+        world.send_presigned(&world.owner, call)
+    };
+    put_by_url("X-Amz-Server-Side-Encryption=AES256")
+        .await
+        .is(200)
+        .has(SSE, "AES256");
+    world.succeed(head("/bucket/k")).await.has(SSE, "AES256");
+    put_by_url("x-amz-server-side-encryption=aws%3Akms")
+        .await
+        .is(200)
+        .has(SSE, "aws:kms");
+    put_by_url("X-Amz-Server-Side-Encryption=AES9")
+        .await
+        .refused(400, "InvalidArgument");
+    let key = "X-Amz-Server-Side-Encryption-Customer-Algorithm=AES256\
+               &X-Amz-Server-Side-Encryption-Customer-Key=pO3upElrwuEXSoFwCfnZPdSsmt%2FxWeFa0N9KgDijwVs%3D\
+               &X-Amz-Server-Side-Encryption-Customer-Key-Md5=DWygnHRtgiJ77HCm%2B1rvHw%3D%3D";
+    put_by_url(key).await.is(200);
+    world.send(get("/bucket/k")).await.is(400);
+    let read = get(&format!("/bucket/k?{key}"));
+    let read = world.send_presigned(&world.owner, read).await;
+    read.is(200).body_is(b"body");
+    // A policy sees it as what it is.
+    let plain = r#""Null": {"s3:x-amz-server-side-encryption": "true"}"#;
+    set_policy(&world, &statement("Deny", "s3:PutObject", plain)).await;
+    put_by_url("X-Amz-Server-Side-Encryption=AES256")
+        .await
+        .is(200);
+    put_by_url("a=b").await.refused(403, "AccessDenied");
+    // Only URLs have headers in their queries.
+    let signed = put("/bucket/k?X-Amz-Server-Side-Encryption=AES256", "body");
+    world.send(signed).await.refused(403, "AccessDenied");
+}
+
+#[tokio::test]
+async fn tags_that_a_copy_keeps_are_judged_and_not_those_it_ignores() {
+    let (world, _) = scene().await;
+    for team in ["red", "blue"] {
+        let tagged = put(&format!("/bucket/{team}"), "body");
+        let tagging = format!("team={team}");
+        world
+            .succeed(tagged.header("x-amz-tagging", &tagging))
+            .await;
+    }
+    let only_red = r#""StringNotEquals": {"s3:RequestObjectTag/team": "red"}"#;
+    set_policy(&world, &statement("Deny", "s3:PutObject", only_red)).await;
+    let copy = |source: &str| {
+        put("/bucket/copy", "").header("x-amz-copy-source", &format!("bucket/{source}"))
+    };
+    let red = |call: Call| call.header("x-amz-tagging", "team=red");
+    let replacing = |call: Call| call.header("x-amz-tagging-directive", "REPLACE");
+    let renaming = |call: Call| call.header("x-tigris-rename", "true");
+    let rename =
+        |source: &str| put("/bucket/moved?renameObject", "").header("x-amz-rename-source", source);
+    let calls = [
+        (copy("red"), 200),
+        (copy("blue"), 403),
+        (copy("key"), 403),
+        (red(copy("blue")), 403),
+        (
+            red(copy("blue")).header("x-amz-tagging-directive", "COPY"),
+            403,
+        ),
+        (replacing(red(copy("blue"))), 200),
+        (replacing(copy("red")), 403),
+        (renaming(replacing(red(copy("blue")))), 403),
+        (red(rename("blue")), 403),
+        (rename("red"), 200),
+        (renaming(copy("moved")), 200),
+        (put("/bucket/new", "x"), 403),
+        (red(put("/bucket/new", "x")), 200),
+    ];
+    for (number, (call, expected)) in calls.into_iter().enumerate() {
+        let reply = world.send(call).await;
+        let text = reply.text();
+        assert_eq!(reply.status.as_u16(), expected, "{number}: {text}");
+    }
+    world.succeed(get("/bucket/blue")).await;
+}
+
+#[tokio::test]
+async fn what_is_appended_brings_no_tags() {
+    let (world, _) = scene().await;
+    let append = |offset: &str| {
+        put("/bucket/key", "more")
+            .header("x-amz-write-offset-bytes", offset)
+            .header("x-amz-tagging", "team=red")
+    };
+    let refused = world.send(append("4")).await;
+    refused.refused(400, "InvalidArgument");
+    world.succeed(get("/bucket/key")).await.body_is(b"body");
+    world.succeed(delete("/bucket/key")).await;
+    world.succeed(append("0")).await;
+}
+
+async fn create_kms_keys(world: &World) {
+    for (id, alias) in [("key-1", "one"), ("key-2", "two")] {
+        let new = NewKmsKey {
+            id: Some(id.to_owned()),
+            aliases: vec![alias.to_owned()],
+        };
+        world.store.keys().unwrap().create(new).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_key_in_the_body_of_a_change_of_encryption_is_judged() {
+    let (world, _) = scene().await;
+    create_kms_keys(&world).await;
+    world
+        .succeed(put("/bucket/k", "x").header(SSE, "AES256"))
+        .await;
+    let change = |key: &str| {
+        let document = format!(
+            "<ObjectEncryption><SSE-KMS><KMSKeyArn>{key}</KMSKeyArn></SSE-KMS></ObjectEncryption>"
+        );
+        put("/bucket/k?encryption", document)
+    };
+    let other_key = format!(r#""StringNotEquals": {{"s3:{KEY_ID}": "key-1"}}"#);
+    let other_kind = format!(r#""StringNotEquals": {{"s3:{SSE}": "aws:kms"}}"#);
+    let deny = |condition: &str| statement("Deny", "s3:UpdateObjectEncryption", condition);
+    set_policy(
+        &world,
+        &format!("{}, {}", deny(&other_key), deny(&other_kind)),
+    )
+    .await;
+    world.succeed(change("key-1")).await;
+    // What stands in the head says nothing.
+    let disguised = change("key-2").header(KEY_ID, "key-1");
+    world.send(disguised).await.refused(403, "AccessDenied");
+    world.succeed(head("/bucket/k")).await.has(KEY_ID, "key-1");
+}
+
+/// S3 user guide, "Using server-side encryption with Amazon S3 managed keys": a policy that denies
+/// uploads which are not encrypted.
+#[tokio::test]
+async fn parts_are_judged_by_how_their_upload_is_encrypted() {
+    let (world, _) = scene().await;
+    create_kms_keys(&world).await;
+    let begin = async |headers: &[(&str, &str)]| {
+        let mut create = post("/bucket/up?uploads", "");
+        for (name, value) in headers {
+            create = create.header(name, value);
+        }
+        world.send(create).await
+    };
+    let id_of = |reply: &s3_support::Reply| reply.element("UploadId").unwrap();
+    let part = |id: &str| put(&format!("/bucket/up?partNumber=1&uploadId={id}"), "body");
+    let part_copy = |id: &str| {
+        put(&format!("/bucket/up?partNumber=1&uploadId={id}"), "")
+            .header("x-amz-copy-source", "bucket/key")
+    };
+    let finish = async |id: &str, etag: &str| {
+        let list = part_element(1, etag);
+        world.send(complete("/bucket/up", id, &list)).await
+    };
+    let plain = id_of(&begin(&[]).await.is(200));
+    let etag = world.succeed(part(&plain)).await;
+    let etag = etag.header("etag").unwrap().to_owned();
+
+    let missing = statement(
+        "Deny",
+        "s3:PutObject",
+        &format!(r#""Null": {{"s3:{SSE}": "true"}}"#),
+    );
+    set_policy(&world, &missing).await;
+    begin(&[]).await.refused(403, "AccessDenied");
+    let encrypted = id_of(&begin(&[(SSE, "AES256")]).await.is(200));
+    world.succeed(part_copy(&encrypted)).await;
+    let written = world.succeed(part(&encrypted)).await;
+    let encrypted_etag = written.header("etag").unwrap().to_owned();
+    finish(&encrypted, &encrypted_etag).await.is(200);
+    // What a part says of it is nothing to an upload in plain.
+    for call in [
+        part(&plain),
+        part_copy(&plain),
+        part(&plain).header(SSE, "AES256"),
+    ] {
+        world.send(call).await.refused(403, "AccessDenied");
+    }
+    finish(&plain, &etag).await.refused(403, "AccessDenied");
+
+    let other = format!(r#""StringNotEquals": {{"s3:{KEY_ID}": ["key-1", "alias/one"]}}"#);
+    set_policy(&world, &statement("Deny", "s3:PutObject", &other)).await;
+    for (key, expected) in [("key-1", 200), ("alias/one", 200), ("key-2", 403)] {
+        let begun = begin(&[(SSE, "aws:kms"), (KEY_ID, key)]).await.is(expected);
+        if expected == 200 {
+            let id = id_of(&begun);
+            let written = world.succeed(part(&id)).await;
+            let etag = written.header("etag").unwrap().to_owned();
+            finish(&id, &etag).await.is(200);
+        }
+    }
+
+    let with_key = |call: Call| {
+        call.header("x-amz-server-side-encryption-customer-algorithm", "AES256")
+            .header(
+                "x-amz-server-side-encryption-customer-key",
+                "pO3upElrwuEXSoFwCfnZPdSsmt/xWeFa0N9KgDijwVs=",
+            )
+            .header(
+                "x-amz-server-side-encryption-customer-key-md5",
+                "DWygnHRtgiJ77HCm+1rvHw==",
+            )
+    };
+    let none = r#""Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "true"}"#;
+    set_policy(&world, &statement("Deny", "s3:PutObject", none)).await;
+    let begun = world
+        .succeed(with_key(post("/bucket/up?uploads", "")))
+        .await;
+    world.succeed(with_key(part(&id_of(&begun)))).await;
+    let refused = world.send(with_key(part(&plain))).await;
+    refused.refused(403, "AccessDenied");
 }

@@ -12,6 +12,7 @@ mod s3_support;
 
 use oncilla_hash::{Checksum, ChecksumAlgorithm};
 use oncilla_iam::Role;
+use oncilla_keys::NewKmsKey;
 use oncilla_wire::operation::{Level, Operation};
 use s3_support::{Call, Reply, User, World, complete, delete, get, head, part_element, post, put};
 
@@ -45,6 +46,9 @@ const SECRET: &str = "/bucket/secret";
 const LOCKED: &str = "/bucket/secret-locked";
 /// Is archived.
 const COLD: &str = "/bucket/secret-cold";
+/// Is encrypted by the server.
+const SEALED: &str = "/bucket/secret-sealed";
+const KMS_KEY: &str = "key-1";
 const WEBSITE: &str = "website";
 const WEBSITE_CONFIGURATION: &str = "<WebsiteConfiguration><IndexDocument><Suffix>index.html</Suffix></IndexDocument></WebsiteConfiguration>";
 const SELECT: &str = "<SelectObjectContentRequest><Expression>SELECT * FROM S3Object</Expression>\
@@ -214,6 +218,12 @@ fn paths() -> Vec<Path> {
                 ),
             )
         }),
+        path(O::UpdateObjectEncryption, "put under another key", |_| {
+            let document = format!(
+                "<ObjectEncryption><SSE-KMS><KMSKeyArn>{KMS_KEY}</KMSKeyArn></SSE-KMS></ObjectEncryption>"
+            );
+            put(&format!("{SEALED}?encryption"), document)
+        }),
         path(O::SelectObjectContent, "select", |_| {
             post("/bucket/secret?select&select-type=2", SELECT)
         }),
@@ -297,6 +307,13 @@ impl Scene {
         }
         let cold = put(COLD, "cold").header("x-amz-storage-class", "GLACIER");
         world.succeed(cold).await;
+        let key = NewKmsKey {
+            id: Some(KMS_KEY.to_owned()),
+            aliases: Vec::new(),
+        };
+        world.store.keys().unwrap().create(key).await.unwrap();
+        let sealed = put(SEALED, "sealed").header("x-amz-server-side-encryption", "AES256");
+        world.succeed(sealed).await;
         let mut uploads = [const { String::new() }; 2];
         let mut etag = String::new();
         for (upload, key) in uploads.iter_mut().zip(["open", "secret"]) {

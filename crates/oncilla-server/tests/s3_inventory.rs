@@ -12,6 +12,7 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 use oncilla_hash::{Md5, hex};
+use oncilla_iam::Role;
 use oncilla_server::inventories::{Inventories, InventoryOptions};
 use s3_support::{World, delete, get, put};
 use serde_json::Value;
@@ -339,4 +340,105 @@ async fn an_inventory_that_cannot_be_delivered_is_tried_again() {
     making.make_due().await.unwrap();
     let list = world.succeed(get("/later?list-type=2")).await;
     assert_eq!(list.elements("Key").len(), 3);
+}
+
+/// Another account's bucket takes inventories if its policy allows that to the service.
+#[tokio::test]
+async fn another_account_can_allow_inventories() {
+    let world = world().await;
+    let stranger = world.stranger().await;
+    let create = world.send_by(Some(&stranger), put("/theirs", "")).await;
+    create.is(200);
+    let document = configuration("i", "").replace("arn:aws:s3:::dest", "arn:aws:s3:::theirs");
+    configure(&world, "i", &document).await;
+    let making = inventories(&world, 1 << 20);
+    let list = async || {
+        let list = world.send_by(Some(&stranger), get("/theirs?list-type=2"));
+        list.await.is(200).elements("Key").len()
+    };
+    making.make_due().await.unwrap();
+    assert_eq!(list().await, 0);
+    let allow = |source: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow",
+            "Principal":{{"Service":"s3.amazonaws.com"}},"Action":"s3:PutObject",
+            "Resource":"arn:aws:s3:::theirs/*",
+            "Condition":{{"ArnLike":{{"aws:SourceArn":"arn:aws:s3:::{source}"}}}}}}]}}"#
+        )
+    };
+    for (source, count) in [("another", 0), ("bkt", 3)] {
+        let set = world.send_by(Some(&stranger), put("/theirs?policy", allow(source)));
+        set.await.is(204);
+        making.make_due().await.unwrap();
+        assert_eq!(list().await, count, "{source}");
+    }
+}
+
+#[tokio::test]
+async fn an_inventory_tells_how_objects_are_encrypted() {
+    let world = world().await;
+    world.succeed(put("/bkt/a", "plain")).await;
+    let encrypted = put("/bkt/b", "by S3").header("x-amz-server-side-encryption", "AES256");
+    world.succeed(encrypted).await;
+    let encrypted = put("/bkt/c", "by a KMS key")
+        .header("x-amz-server-side-encryption", "aws:kms")
+        .header("x-amz-server-side-encryption-bucket-key-enabled", "true");
+    world.succeed(encrypted).await;
+    let fields = "<OptionalFields><Field>EncryptionStatus</Field><Field>BucketKeyStatus</Field>\
+        </OptionalFields>";
+    configure(&world, "i", &configuration("i", fields)).await;
+    inventories(&world, 1 << 20).make_due().await.unwrap();
+    let (_, lines) = read(&world, "inv/bkt/i/2023-11-14T22-13Z/").await;
+    assert_eq!(
+        lines,
+        [
+            r#""bkt","a","NOT-SSE","DISABLED""#,
+            r#""bkt","b","SSE-S3","DISABLED""#,
+            r#""bkt","c","SSE-KMS","ENABLED""#,
+        ]
+    );
+}
+
+/// Inventories go only where whoever sends them there could write too, or where the policy lets them in.
+#[tokio::test]
+async fn who_may_not_write_into_a_bucket_sends_no_inventories_there() {
+    let world = world().await;
+    let clerk = world.key("bkt", Role::Editor).await;
+    let set = async |bucket: &str, prefix: &str| {
+        let document = configuration("i", "")
+            .replace("s3:::dest", &format!("s3:::{bucket}"))
+            .replace("<Prefix>inv<", &format!("<Prefix>{prefix}<"));
+        world
+            .send_by(Some(&clerk), put("/bkt?inventory&id=i", document))
+            .await
+    };
+    // Also where there is no bucket yet: it may be made later.
+    for bucket in ["dest", "absent"] {
+        set(bucket, "inv").await.refused(403, "AccessDenied");
+    }
+    let none = world.send(get("/bkt?inventory&id=i")).await;
+    none.refused(404, "NoSuchConfiguration");
+    set("bkt", "inv").await.is(200);
+    let allow = async |principal: &str, resource: &str| {
+        let policy = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{{principal}}},
+            "Action":"s3:PutObject","Resource":"arn:aws:s3:::dest/{resource}"}}]}}"#
+        );
+        world.send(put("/dest?policy", policy)).await.is(204);
+    };
+    let (account, key) = (&clerk.account_id, &clerk.key.access_key_id);
+    let user = format!(r#""AWS":"arn:aws:iam::{account}:user/{key}""#);
+    allow(&user, "inv/*").await;
+    set("dest", "inv").await.is(200);
+    set("dest", "other").await.refused(403, "AccessDenied");
+    allow(r#""Service":"s3.amazonaws.com""#, "other/*").await;
+    set("dest", "other").await.is(200);
+    set("dest", "inv").await.refused(403, "AccessDenied");
+    inventories(&world, 1 << 20).make_due().await.unwrap();
+    assert_eq!(keys(&world, "other/").await.len(), 3);
+    // The policy of another account's bucket is asked when the inventory is made.
+    let stranger = world.stranger().await;
+    let create = world.send_by(Some(&stranger), put("/theirs", "")).await;
+    create.is(200);
+    set("theirs", "inv").await.is(200);
 }

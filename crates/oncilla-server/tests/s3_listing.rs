@@ -28,8 +28,17 @@ async fn buckets_are_created_found_and_deleted() {
         .await
         .has("location", "/bucket")
         .body_is(b"");
-    let again = world.send(put("/bucket", "")).await;
+    world.succeed(put("/bucket", "")).await;
+    let located = "<CreateBucketConfiguration><LocationConstraint>eu-west-3</LocationConstraint>\
+                   </CreateBucketConfiguration>";
+    let again = world.send(put("/bucket", located)).await;
     again.refused(409, "BucketAlreadyOwnedByYou");
+    let locked = put("/bucket", "").header("x-amz-bucket-object-lock-enabled", "true");
+    let again = world.send(locked).await;
+    again.refused(409, "BucketAlreadyOwnedByYou");
+    let opened = put("/bucket", "").header("x-amz-acl", "public-read");
+    let again = world.send(opened).await;
+    again.refused(409, "BucketAlreadyExists");
     let foreign = world.send_by(Some(&stranger), put("/bucket", "")).await;
     foreign.refused(409, "BucketAlreadyExists");
     for name in ["ab", "Upper", "under_score", "192.168.0.1", "-dash"] {

@@ -15,6 +15,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
+use oncilla_iam::Role;
+use oncilla_keys::NewKmsKey;
 use oncilla_server::Peer;
 use oncilla_server::bucket_logs::{BucketLogs, LogOptions};
 use oncilla_server::connection::{self, ConnectionTimeouts};
@@ -23,6 +25,7 @@ use oncilla_server::in_flight::InFlightRequests;
 use oncilla_server::jobs::Jobs;
 use oncilla_server::metrics::Metrics;
 use oncilla_server::s3::S3Service;
+use oncilla_store::{DocumentKind, NewDocument};
 use s3_support::{Call, Reply, User, World, delete, get, head, post, put};
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +51,26 @@ impl Served {
             served.world.succeed(put(bucket, "")).await;
         }
         served
+    }
+
+    /// Delivers what is due, in the background.
+    fn deliver(&self) -> Jobs {
+        let mut jobs = Jobs::default();
+        let logs = self.logs.clone();
+        jobs.spawn("bucket logs", move || {
+            let logs = logs.clone();
+            async move { logs.run().await }
+        });
+        jobs
+    }
+
+    /// Waits until so many log objects were delivered.
+    async fn until_delivered(&self, count: usize) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while self.delivered().await.len() < count {
+            assert!(tokio::time::Instant::now() < deadline);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Logs of `/bkt` go to `/logs`.
@@ -228,7 +251,7 @@ async fn every_answered_request_has_its_line() {
     served.send(delete("/bkt/a%20b")).await.is(204);
     let two = "<Delete><Object><Key>x</Key></Object><Object><Key>y</Key><VersionId>bad</VersionId>\
                </Object></Delete>";
-    served.send(post("/bkt?delete", two)).await.is(200);
+    served.send(agent(post("/bkt?delete", two))).await.is(200);
     served.send(get("/other?location")).await.is(200);
     assert!(served.delivered().await.is_empty());
     served.logs.deliver_rest().await;
@@ -287,6 +310,14 @@ async fn every_answered_request_has_its_line() {
     assert_eq!(lines[4][4], "-", "an anonymous requester");
     assert_eq!([&lines[4][19], &lines[4][21]], ["-", "-"]);
     assert_eq!(lines[6][8], "GET /bkt?list-type=2&prefix=a HTTP/1.1");
+    // What the line of the whole request has is not repeated for each key.
+    assert_eq!(lines[8][15..17], ["http://r/", "tester/1 %22x%22"]);
+    for (line, version) in lines[9..].iter().zip(["-", "bad"]) {
+        assert_eq!(line[5], lines[8][5]);
+        assert_eq!([&line[8], &line[13], &line[14]], ["-"; 3]);
+        assert_eq!(line[15..18], ["-", "-", version]);
+        assert_eq!(line[18..], lines[8][18..]);
+    }
 }
 
 #[tokio::test]
@@ -298,28 +329,16 @@ async fn lines_are_delivered_when_they_are_old_or_many() {
     };
     let served = Served::new(options).await;
     served.log("").await;
-    let mut jobs = Jobs::default();
-    let logs = served.logs.clone();
-    jobs.spawn("bucket logs", move || {
-        let logs = logs.clone();
-        async move { logs.run().await }
-    });
-    let objects = async |count: usize| {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-        while served.delivered().await.len() < count {
-            assert!(tokio::time::Instant::now() < deadline);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
+    let mut jobs = served.deliver();
     served.send(head("/bkt")).await.is(200);
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert!(served.delivered().await.is_empty());
     served.world.advance_ms(301_000);
-    objects(1).await;
+    served.until_delivered(1).await;
     for _ in 0..4 {
         served.send(head("/bkt")).await.is(200);
     }
-    objects(2).await;
+    served.until_delivered(2).await;
     // What is left goes out with the server.
     served.send(head("/bkt")).await.is(200);
     let last = served.logs.clone();
@@ -380,4 +399,179 @@ async fn a_target_that_is_gone_loses_its_lines_and_nothing_else() {
     let lines = served.lines().await;
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0][6], "REST.PUT.OBJECT");
+}
+
+/// What a bucket's policy says of the service counts, and its default encryption is that of the logs.
+#[tokio::test]
+async fn the_targets_own_rules_hold_for_logs() {
+    let served = Served::new(LogOptions::default()).await;
+    let encrypted = "<ServerSideEncryptionConfiguration><Rule>\
+         <ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm>\
+         </ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>";
+    served
+        .world
+        .succeed(put("/logs?encryption", encrypted))
+        .await;
+    served.log("").await;
+    served.send(head("/bkt")).await.is(200);
+    served.logs.deliver_rest().await;
+    let delivered = served.delivered().await;
+    assert_eq!(delivered.len(), 1);
+    let object = served
+        .world
+        .succeed(head(&format!("/logs/{}", delivered[0].0)));
+    object.await.has("x-amz-server-side-encryption", "AES256");
+
+    let deny = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*",
+        "Action":"s3:PutObject","Resource":"arn:aws:s3:::logs/*",
+        "Condition":{"StringEquals":{"aws:SourceArn":"arn:aws:s3:::bkt"}}}]}"#;
+    let set = served.world.send(put("/logs?policy", deny)).await;
+    set.is(204);
+    served.send(head("/bkt")).await.is(200);
+    served.logs.deliver_rest().await;
+    assert_eq!(served.delivered().await.len(), 1);
+    let refused = put("/bkt?logging", configuration("logs", ""));
+    served
+        .world
+        .send(refused)
+        .await
+        .refused(400, "InvalidTargetBucketForLogging");
+    let other = put("/other?logging", configuration("logs", ""));
+    served.world.succeed(other).await;
+}
+
+/// However much one owner's buckets are asked for, there is room for the lines of others.
+#[tokio::test]
+async fn one_owners_lines_leave_room_for_those_of_others() {
+    let options = LogOptions {
+        memory_bytes_max: 100_000,
+        ..LogOptions::default()
+    };
+    let served = Served::new(options).await;
+    served.log("").await;
+    let stranger = served.world.stranger().await;
+    let own = async |call: Call| served.send_by(Some(&stranger), call).await.is(200);
+    own(put("/theirs", "")).await;
+    own(put("/theirs?logging", configuration("theirs", ""))).await;
+    let keys: String = (0..1_000)
+        .map(|key| format!("<Object><Key>{key}</Key></Object>"))
+        .collect();
+    own(post("/theirs?delete", format!("<Delete>{keys}</Delete>"))).await;
+    served.send(head("/bkt")).await.is(200);
+    served.logs.deliver_rest().await;
+    assert_eq!(served.lines().await.len(), 1);
+    let list = own(get("/theirs?list-type=2")).await;
+    assert_eq!(list.elements("Key").len(), 1);
+}
+
+/// Logs go only where whoever sends them there could write too, or where the policy lets them in.
+#[tokio::test]
+async fn who_may_not_write_into_a_bucket_sends_no_logs_there() {
+    let served = Served::new(LogOptions::default()).await;
+    let world = &served.world;
+    let clerk = world.key("bkt", Role::Editor).await;
+    let set = async |prefix: &str| {
+        let document = configuration("logs", "").replace("log/", prefix);
+        world
+            .send_by(Some(&clerk), put("/bkt?logging", document))
+            .await
+    };
+    set("log/").await.refused(403, "AccessDenied");
+    let none = world.succeed(get("/bkt?logging")).await;
+    assert_eq!(none.element("LoggingEnabled"), None);
+    let allow = async |principal: &str, resource: &str| {
+        let policy = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{{principal}}},
+            "Action":"s3:PutObject","Resource":"arn:aws:s3:::logs/{resource}"}}]}}"#
+        );
+        world.send(put("/logs?policy", policy)).await.is(204);
+    };
+    let (account, key) = (&clerk.account_id, &clerk.key.access_key_id);
+    let user = format!(r#""AWS":"arn:aws:iam::{account}:user/{key}""#);
+    allow(&user, "log/*").await;
+    set("log/").await.is(200);
+    for prefix in ["log", "other/", ""] {
+        set(prefix).await.refused(403, "AccessDenied");
+    }
+    // The right to write one object is none to write all whose keys begin with its key.
+    allow(&user, "other").await;
+    set("other").await.refused(403, "AccessDenied");
+    allow(r#""Service":"logging.s3.amazonaws.com""#, "other/*").await;
+    set("other/").await.is(200);
+    set("log/").await.refused(403, "AccessDenied");
+    let kept = world.succeed(get("/bkt?logging")).await;
+    assert_eq!(kept.element("TargetPrefix").as_deref(), Some("other/"));
+    // To stop them takes no right on the target.
+    let off = put("/bkt?logging", "<BucketLoggingStatus/>");
+    world.send_by(Some(&clerk), off).await.is(200);
+}
+
+/// A key that cannot be used is like a closed bucket: the lines are dropped.
+#[tokio::test]
+async fn a_target_whose_kms_key_is_disabled_loses_its_lines() {
+    let served = Served::new(LogOptions::default()).await;
+    let new = NewKmsKey {
+        id: Some("key-1".to_owned()),
+        aliases: Vec::new(),
+    };
+    let keys = served.world.store.keys().unwrap();
+    keys.create(new).await.unwrap();
+    let by_key = "<ServerSideEncryptionConfiguration><Rule>\
+         <ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms</SSEAlgorithm>\
+         <KMSMasterKeyID>key-1</KMSMasterKeyID></ApplyServerSideEncryptionByDefault></Rule>\
+         </ServerSideEncryptionConfiguration>";
+    served.world.succeed(put("/logs?encryption", by_key)).await;
+    served.log("").await;
+    served.send(head("/bkt")).await.is(200);
+    served.logs.deliver_rest().await;
+    assert_eq!(served.lines().await.len(), 1);
+    keys.set_disabled("key-1", true).await.unwrap();
+    served.send(head("/bkt")).await.is(200);
+    served.logs.deliver_rest().await;
+    keys.set_disabled("key-1", false).await.unwrap();
+    served.logs.deliver_rest().await;
+    assert_eq!(served.lines().await.len(), 1);
+}
+
+/// Lines that cannot be written now wait, and those for other buckets do not wait for them.
+#[tokio::test]
+async fn a_target_that_fails_holds_up_nothing_else() {
+    let options = LogOptions {
+        interval: Duration::ZERO,
+        ..LogOptions::default()
+    };
+    let served = Served::new(options).await;
+    let world = &served.world;
+    served.log("").await;
+    world.succeed(put("/broken", "")).await;
+    for number in 0..9 {
+        let bucket = format!("/source{number}");
+        world.succeed(put(&bucket, "")).await;
+        let set = put(&format!("{bucket}?logging"), configuration("broken", ""));
+        world.succeed(set).await;
+        served.send(head(&bucket)).await.is(200);
+    }
+    let broken = world.store.bucket("broken").await.unwrap();
+    let set = async |text: Option<&'static str>| {
+        let new = text.map(NewDocument::of_text);
+        let kind = DocumentKind::Encryption;
+        let set = world.store.put_document(&broken, kind, "", new);
+        set.await.unwrap();
+    };
+    set(Some("<Unreadable/>")).await;
+    served.send(head("/bkt")).await.is(200);
+    let _jobs = served.deliver();
+    served.until_delivered(1).await;
+    // What failed has kept its lines and is tried again after a while.
+    set(None).await;
+    world.advance_ms(60_000);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let list = async || {
+        let list = world.succeed(get("/broken?list-type=2")).await;
+        list.elements("Key").len()
+    };
+    while list().await < 9 {
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

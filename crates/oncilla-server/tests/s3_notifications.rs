@@ -10,14 +10,14 @@
 mod receiver;
 mod s3_support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oncilla_hash::{Checksum, ChecksumAlgorithm};
 use oncilla_server::jobs::Jobs;
 use oncilla_server::notifications::{Deliverer, DeliveryOptions, MessageFormat, Target, Targets};
 use oncilla_store::lifecycle::Calendar;
 use receiver::{Behaviour, Receiver};
-use s3_support::{World, delete, get, post, put};
+use s3_support::{Call, World, delete, get, post, put};
 use serde_json::Value;
 
 const ARN: &str = "arn:oncilla:sqs::hook:webhook";
@@ -70,6 +70,36 @@ fn queue(arn: &str, events: &[&str], filter: &str) -> String {
 
 fn configuration(content: &str) -> String {
     format!("<NotificationConfiguration>{content}</NotificationConfiguration>")
+}
+
+/// Sets a configuration whose destinations are not looked at.
+fn skipping(bucket: &str, document: &str) -> Call {
+    let call = put(&format!("{bucket}?notification"), document.to_owned());
+    call.header("x-amz-skip-destination-validation", "true")
+}
+
+/// Destinations that each get the new objects whose keys begin with their number.
+fn by_number(count: usize, arn: impl Fn(usize) -> String) -> String {
+    let destination = |number: usize| {
+        let filter = format!(
+            "<Filter><S3Key><FilterRule><Name>prefix</Name><Value>{number:03}</Value></FilterRule>\
+             </S3Key></Filter>"
+        );
+        queue(&arn(number), &["s3:ObjectCreated:*"], &filter).replace("<Id>c</Id>", "")
+    };
+    (0..count).map(destination).collect()
+}
+
+/// Waits until so many events wait for a target, and no fewer or more for a while.
+async fn waiting_are(world: &World, arn: &str, expected: u64) {
+    let begun = Instant::now();
+    let mut times = 0;
+    while times < 10 {
+        let count = world.store.count_events(arn, None).await.unwrap().events;
+        times = if count == expected { times + 1 } else { 0 };
+        assert!(begun.elapsed() < Duration::from_secs(20), "{arn}: {count}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 async fn configure(world: &World, events: &[&str], filter: &str) {
@@ -170,11 +200,22 @@ async fn what_s3_refuses_is_refused_and_changes_nothing() {
     let kept = world.succeed(get("/bkt?notification")).await;
     assert_eq!(kept.element("Event").as_deref(), Some("s3:ObjectRemoved:*"));
 
-    let skipping =
-        put("/bkt?notification", unreached).header("x-amz-skip-destination-validation", "true");
-    world.succeed(skipping).await;
+    world.succeed(skipping("/bkt", &unreached)).await;
     let stored = world.succeed(get("/bkt?notification")).await;
     assert_eq!(stored.element("Queue").as_deref(), Some(unknown));
+    // What no server could ever deliver to is refused in any case.
+    for never in [
+        "other",
+        "arn:aws:s3:::other",
+        "arn:oncilla:sqs::other:kafka",
+        "arn:aws:sqs:us-east-1:123456789012:a/b",
+    ] {
+        let document = configuration(&queue(never, created, ""));
+        let refused = world.send(skipping("/bkt", &document)).await;
+        refused.refused(400, "InvalidArgument");
+    }
+    let kept = world.succeed(get("/bkt?notification")).await;
+    assert_eq!(kept.element("Queue").as_deref(), Some(unknown));
 
     let stranger = world.stranger().await;
     for call in [
@@ -509,7 +550,7 @@ async fn what_was_not_acknowledged_is_sent_again_by_the_next_process() {
     receiver
         .until(|receiver| receiver.records().len() == 3)
         .await;
-    let waiting = world.store.event_targets(10).await.unwrap();
+    let waiting = world.store.event_targets(None, 10).await.unwrap();
     assert!(waiting.is_empty() || waiting == [ARN], "{waiting:?}");
 }
 
@@ -598,4 +639,137 @@ async fn urls_are_targets_only_where_the_operator_allows_them() {
     receiver
         .until(|receiver| receiver.records().len() == 1)
         .await;
+}
+
+/// Whoever makes up targets keeps nobody's events from theirs.
+#[tokio::test]
+async fn unknown_targets_keep_no_other_waiting() {
+    let receiver = Receiver::start().await;
+    let world = world_with(&receiver).await;
+    for bucket in ["/many0", "/many1", "/many2"] {
+        world.succeed(put(bucket, "")).await;
+        // They come before that of the target.
+        let arn = |number: usize| {
+            format!(
+                "arn:aws:sqs:us-east-1:123456789012:{}-{number}",
+                &bucket[1..]
+            )
+        };
+        let document = configuration(&by_number(100, arn));
+        world.succeed(skipping(bucket, &document)).await;
+        for number in 0..100 {
+            world
+                .succeed(put(&format!("{bucket}/{number:03}"), ""))
+                .await;
+        }
+    }
+    assert_eq!(
+        world.store.event_targets(None, 1_000).await.unwrap().len(),
+        300
+    );
+    configure(&world, &["s3:ObjectCreated:*"], "").await;
+    world.succeed(put("/bkt/k", "")).await;
+    let _jobs = deliver(&world, targets(&receiver, |_| {}), fast());
+    receiver
+        .until(|receiver| receiver.records().len() == 1)
+        .await;
+}
+
+/// A target has more ARNs than can be served at a time. While it does not answer, others are served.
+#[tokio::test]
+async fn a_target_that_does_not_answer_gives_way_to_others() {
+    let (receiver, slow) = (Receiver::start().await, Receiver::start().await);
+    slow.behave(Behaviour::Hang);
+    let mut both = targets(&receiver, |_| {});
+    let hanging = targets(&slow, |_| {}).by_name.remove("hook").unwrap();
+    both.by_name.insert("slow".to_owned(), hanging);
+    let mut world = World::new().await;
+    world.service = world.service.with_targets(both.clone());
+    for bucket in ["/slow", "/bkt"] {
+        world.succeed(put(bucket, "")).await;
+    }
+    let arn = |number: usize| format!("arn:aws:sqs:us-east-1:{number:012}:slow");
+    // Each gets the test event.
+    let document = configuration(&by_number(100, arn));
+    world.succeed(put("/slow?notification", document)).await;
+    configure(&world, &["s3:ObjectCreated:*"], "").await;
+    world.succeed(put("/bkt/k", "")).await;
+    let options = DeliveryOptions {
+        turn: Duration::from_millis(50),
+        ..fast()
+    };
+    let _jobs = deliver(&world, both, options);
+    receiver
+        .until(|receiver| receiver.records().len() == 1)
+        .await;
+    slow.behave(Behaviour::Take);
+    slow.until(|slow| slow.taken().len() >= 100).await;
+}
+
+#[tokio::test]
+async fn of_what_waits_for_unknown_targets_little_is_kept() {
+    let receiver = Receiver::start().await;
+    receiver.behave(Behaviour::Refuse(503));
+    let world = world_with(&receiver).await;
+    let arns = [
+        "arn:aws:sqs:us-east-1:123456789012:other",
+        "arn:aws:sqs:us-east-1:123456789012:another",
+        ARN,
+    ];
+    let document = configuration(&by_number(3, |number| arns[number].to_owned()));
+    world.succeed(skipping("/bkt", &document)).await;
+    let write = async |target: usize, names: std::ops::Range<usize>| {
+        for name in names {
+            let key = format!("/bkt/{target:03}{name}");
+            world.succeed(put(&key, "")).await;
+        }
+    };
+    let options = DeliveryOptions {
+        keep_max: 8,
+        keep_max_unknown: 3,
+        keep_max_unknown_in_all: 5,
+        ..fast()
+    };
+    for target in [0, 1] {
+        write(target, 0..5).await;
+    }
+    let jobs = deliver(&world, targets(&receiver, |_| {}), options.clone());
+    // Each has its bound, and together they have theirs.
+    for arn in &arns[..2] {
+        waiting_are(&world, arn, 2).await;
+    }
+    // The newest are kept, also of what comes later.
+    write(0, 5..9).await;
+    waiting_are(&world, arns[0], 3).await;
+    waiting_are(&world, arns[1], 2).await;
+    let page = world.store.events_waiting(arns[0], None, 10).await.unwrap();
+    let keys: Vec<_> = page
+        .events
+        .iter()
+        .map(|event| &event.record.key[..])
+        .collect();
+    assert_eq!(keys, [&b"0006"[..], b"0007", b"0008"]);
+
+    // Those of a target have their own bound, also while they are added and taken.
+    write(2, 0..6).await;
+    waiting_are(&world, ARN, 6).await;
+    receiver.behave(Behaviour::RefuseKey("0020".to_owned()));
+    receiver
+        .until(|receiver| receiver.records().len() == 5)
+        .await;
+    waiting_are(&world, ARN, 1).await;
+    receiver.behave(Behaviour::Refuse(503));
+    write(2, 6..13).await;
+    waiting_are(&world, ARN, 8).await;
+    write(2, 13..15).await;
+    waiting_are(&world, ARN, 8).await;
+    jobs.stop().await;
+
+    // The sum of all is bounded too.
+    let options = DeliveryOptions {
+        keep_max_in_all: 3,
+        ..options
+    };
+    let _jobs = deliver(&world, targets(&receiver, |_| {}), options);
+    waiting_are(&world, ARN, 3).await;
 }

@@ -429,3 +429,47 @@ async fn who_may_lock_and_unlock() {
     answer.is(200).lacks("x-amz-object-lock-legal-hold");
     world.succeed(bypassing(delete(&target))).await;
 }
+
+/// Policies see a lock wherever a request brings it: in a header, or in the body.
+/// Source: S3 User Guide, "Managing Object Lock", "Setting limits on retention periods".
+#[tokio::test]
+async fn a_policy_limits_how_long_anything_is_locked() {
+    let world = World::new().await;
+    locked_bucket(&world, "lock").await;
+    world.succeed(put("/lock/k", "body")).await;
+    let policy = r#"{"Version":"2012-10-17","Statement":[
+        {"Effect":"Deny","Principal":"*","Action":["s3:PutObject","s3:PutObjectRetention"],
+        "Resource":"arn:aws:s3:::lock/*",
+        "Condition":{"NumericGreaterThan":{"s3:object-lock-remaining-retention-days":"10"}}},
+        {"Effect":"Deny","Principal":"*","Action":"s3:PutObjectRetention",
+        "Resource":"arn:aws:s3:::lock/*",
+        "Condition":{"StringEquals":{"s3:object-lock-mode":"COMPLIANCE"}}},
+        {"Effect":"Deny","Principal":"*","Action":"s3:PutObjectLegalHold",
+        "Resource":"arn:aws:s3:::lock/*",
+        "Condition":{"StringEquals":{"s3:object-lock-legal-hold":"ON"}}}]}"#;
+    world.send(put("/lock?policy", policy)).await.is(204);
+    let soon = "2023-11-20T00:00:00.000Z";
+    let locked = |until: &str| {
+        put_body("/lock/new", "body")
+            .header("x-amz-object-lock-mode", "GOVERNANCE")
+            .header("x-amz-object-lock-retain-until-date", until)
+    };
+    world.send(locked(UNTIL)).await.refused(403, "AccessDenied");
+    world.succeed(locked(soon)).await;
+    for (mode, until) in [("GOVERNANCE", UNTIL), ("COMPLIANCE", soon)] {
+        let set = put_document("/lock/k?retention", &retention(mode, until));
+        world.send(set).await.refused(403, "AccessDenied");
+    }
+    // What a header says is not what is set.
+    let set = put_document("/lock/k?retention", &retention("GOVERNANCE", UNTIL))
+        .header("x-amz-object-lock-retain-until-date", soon);
+    world.send(set).await.refused(403, "AccessDenied");
+    let answer = world.send(get("/lock/k?retention")).await;
+    answer.refused(404, "NoSuchObjectLockConfiguration");
+    let set = put_document("/lock/k?retention", &retention("GOVERNANCE", soon));
+    world.succeed(set).await;
+    let set = put_document("/lock/k?legal-hold", &legal_hold("ON"));
+    world.send(set).await.refused(403, "AccessDenied");
+    let set = put_document("/lock/k?legal-hold", &legal_hold("OFF"));
+    world.succeed(set).await;
+}

@@ -461,3 +461,51 @@ async fn what_is_no_form() {
     world.send(get("/bucket/key")).await.is(404);
     send(form.to("/bucket")).await.is(204);
 }
+
+#[tokio::test]
+async fn policies_see_that_it_is_a_form() {
+    let world = World::with_sigv2().await;
+    world.succeed(put("/bucket", "")).await;
+    let stranger = world.stranger().await;
+    let form = || Form::of(&[("key", "user/1")], b"body");
+    let by_v4 = || {
+        form()
+            .signed(&stranger, CONDITIONS)
+            .to("/bucket?X-Amz-Signature=x")
+    };
+    let by_v2 = || form().signed_v2(&stranger, CONDITIONS).to("/bucket");
+    let anonymous = || form().to("/bucket");
+    for (condition, v4, v2, nobody) in [
+        (r#""StringEquals": {"s3:authType": "POST"}"#, 204, 204, 403),
+        (r#""Null": {"s3:authType": "true"}"#, 403, 403, 204),
+        (
+            r#""StringEquals": {"s3:signatureversion": "AWS4-HMAC-SHA256"}"#,
+            204,
+            403,
+            403,
+        ),
+        (
+            r#""StringEquals": {"s3:signatureversion": "AWS"}"#,
+            403,
+            204,
+            403,
+        ),
+        (
+            r#""NumericLessThan": {"s3:signatureAge": "1000"}"#,
+            204,
+            403,
+            403,
+        ),
+    ] {
+        let policy = format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Principal": "*",
+                "Action": "s3:PutObject", "Resource": "arn:aws:s3:::bucket/*",
+                "Condition": {{{condition}}}}}}}"#
+        );
+        world.send(put("/bucket?policy", policy)).await.is(204);
+        for (call, expected) in [(by_v4(), v4), (by_v2(), v2), (anonymous(), nobody)] {
+            let reply = world.send_by(None, call).await;
+            assert_eq!(reply.status.as_u16(), expected, "{condition}");
+        }
+    }
+}

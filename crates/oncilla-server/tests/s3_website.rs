@@ -214,3 +214,22 @@ async fn the_forms_of_the_host() {
     let rest = get("/").header("host", "site.localhost");
     world.send_by(None, rest).await.refused(403, "AccessDenied");
 }
+
+#[tokio::test]
+async fn visitors_are_anonymous_whatever_they_send() {
+    let world = site(WEBSITE).await;
+    world.succeed(put("/site/page", "page")).await;
+    let policy = |is_missing: bool| {
+        format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Principal": "*",
+                "Action": "s3:GetObject", "Resource": "arn:aws:s3:::site/*",
+                "Condition": {{"Null": {{"s3:signatureversion": "{is_missing}"}}}}}}}}"#
+        )
+    };
+    for (is_missing, expected) in [(true, 200), (false, 403)] {
+        let set = put("/site?policy", policy(is_missing));
+        world.send(set).await.is(204);
+        let call = get("/page").header("authorization", "x");
+        visit_with(&world, call).await.is(expected);
+    }
+}

@@ -131,15 +131,13 @@ pub struct QueuePage {
     pub next: Option<Bytes>,
 }
 
-/// What [`Store::trim_events`] found and dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Trimmed {
-    /// Events left.
-    pub waiting: u64,
-    /// Events dropped because they were too old.
-    pub expired: u64,
-    /// Events dropped because there were too many: the oldest ones.
-    pub surplus: u64,
+/// A count of the events that wait for a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventCount {
+    /// How many there are.
+    pub events: u64,
+    /// The row key of the last one, behind which the next count goes on; `None` if there are none.
+    pub last: Option<Bytes>,
 }
 
 impl Store {
@@ -247,9 +245,17 @@ impl Store {
         Ok(())
     }
 
-    /// The targets for which events wait, at most `limit`.
-    pub async fn event_targets(&self, limit: usize) -> Result<Vec<String>, Fault> {
+    /// The targets for which events wait, at most `limit`, in the order of their names from the one
+    /// behind `after`.
+    pub async fn event_targets(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, Fault> {
         let (mut start, end) = all_events();
+        if let Some(after) = after {
+            start = events_of_target(after).1;
+        }
         let mut targets = Vec::new();
         while targets.len() < limit {
             let page = self.inner.engine.scan(scan(start, end.clone(), 1)).await?;
@@ -300,53 +306,76 @@ impl Store {
         Ok(())
     }
 
-    /// Drops the events of a target that happened before `before_ms`, and the oldest of those that
-    /// are more than `keep_max`.
-    pub async fn trim_events(
+    /// Counts the events of a target, or those behind the last one of an earlier count.
+    pub async fn count_events(
         &self,
         target: &str,
-        before_ms: u64,
-        keep_max: u64,
-    ) -> Result<Trimmed, Fault> {
-        let mut trimmed = Trimmed::default();
-        let mut drop_expired = true;
-        let mut count = 0;
+        behind: Option<&Bytes>,
+    ) -> Result<EventCount, Fault> {
         let (mut start, end) = events_of_target(target);
+        if let Some(last) = behind {
+            start = next_key(last);
+        }
+        let mut count = EventCount::default();
         loop {
             let page = scan(start, end.clone(), ROWS_PER_STEP);
             let page = self.inner.engine.scan(page).await?;
-            let mut expired = Vec::new();
-            let last = page.rows.last().map(|row| row.key.clone());
+            let Some(last) = page.rows.last() else { break };
+            count.events += page.rows.len() as u64;
+            start = next_key(&last.key);
+            count.last = Some(last.key.clone());
+            if !page.more {
+                break;
+            }
+            // An engine in memory is ready at once, and whoever else runs in this task waits.
+            tokio::task::yield_now().await;
+        }
+        Ok(count)
+    }
+
+    /// Drops the events of a target that happened before `before_ms`; says how many. Costs a look at
+    /// the oldest one where there are none.
+    pub async fn drop_events_before(&self, target: &str, before_ms: u64) -> Result<u64, Fault> {
+        let (start, end) = events_of_target(target);
+        let (mut dropped, mut limit) = (0, 1);
+        loop {
+            let page = scan(start.clone(), end.clone(), limit);
+            let page = self.inner.engine.scan(page).await?;
+            let found = page.rows.len();
+            let mut old = Vec::with_capacity(found);
             for row in page.rows {
                 let (_, time) = split_event_key(&row.key)?;
-                drop_expired &= milliseconds(time) < before_ms;
-                match drop_expired {
-                    true => expired.push(row.key),
-                    false => count += 1,
+                if milliseconds(time) >= before_ms {
+                    break;
                 }
+                old.push(row.key);
             }
-            trimmed.expired += expired.len() as u64;
-            self.forget_events(expired).await?;
-            match last.filter(|_| page.more) {
-                Some(last) => start = next_key(&last),
-                None => break,
+            let is_last = old.len() < found || !page.more;
+            dropped += old.len() as u64;
+            self.forget_events(old).await?;
+            if is_last {
+                return Ok(dropped);
             }
+            limit = ROWS_PER_STEP;
         }
-        while count > keep_max {
-            let surplus = usize::try_from(count - keep_max).unwrap_or(usize::MAX);
-            let (start, end) = events_of_target(target);
-            let page = scan(start, end, surplus.min(ROWS_PER_STEP));
+    }
+
+    /// Drops the oldest events of a target, as many as are wanted or there are; says how many.
+    pub async fn drop_oldest_events(&self, target: &str, wanted: u64) -> Result<u64, Fault> {
+        let (start, end) = events_of_target(target);
+        let mut dropped = 0;
+        while dropped < wanted {
+            let limit = usize::try_from(wanted - dropped).unwrap_or(usize::MAX);
+            let page = scan(start.clone(), end.clone(), limit.min(ROWS_PER_STEP));
             let rows = self.inner.engine.scan(page).await?.rows;
             if rows.is_empty() {
                 break;
             }
-            count -= rows.len() as u64;
-            trimmed.surplus += rows.len() as u64;
+            dropped += rows.len() as u64;
             self.forget_events(rows.into_iter().map(|row| row.key).collect())
                 .await?;
         }
-        trimmed.waiting = count;
-        Ok(trimmed)
+        Ok(dropped)
     }
 }
 

@@ -7,7 +7,8 @@
 //!
 //! [`Store`] is the door. Its methods are grouped as the S3 API groups its operations:
 //! [`bucket`] (with its configuration [`documents`]), [`object`], [`multipart`], [`list`]; what becomes of superseded versions is in
-//! [`history`], and which of them may not go away in [`object_lock`]. [`check`] verifies a store as a whole.
+//! [`history`], and which of them may not go away in [`object_lock`]; how bodies are encrypted in
+//! [`encryption`]. [`check`] verifies a store as a whole.
 
 pub mod bucket;
 pub mod check;
@@ -15,6 +16,7 @@ pub mod clock;
 pub mod collector;
 pub mod content;
 pub mod documents;
+pub mod encryption;
 pub mod etag;
 pub mod events;
 mod fault;
@@ -37,11 +39,13 @@ pub use content::{
     WrittenContent,
 };
 pub use documents::{Document, Documents, NewDocument};
+pub use encryption::{EncryptionChoice, NewEncryption, UnlockError};
 pub use etag::ETag;
 pub use events::{Cause, Origin};
 pub use fault::Fault;
 pub use object_lock::LockOverride;
 pub use rows::document::DocumentKind;
+pub use rows::encryption::{Encryption, Scheme};
 pub use rows::history::DeleteMarker;
 pub use rows::key::UniqueId;
 pub use rows::object::{ObjectRecord, ObjectSummary, StoredChecksum};

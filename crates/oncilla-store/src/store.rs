@@ -7,6 +7,7 @@ use bytes::Bytes;
 use oncilla_blob::{GroupId, Volumes};
 use oncilla_hash::ChecksumAlgorithm;
 use oncilla_hash::md5_lanes::Md5Kernel;
+use oncilla_keys::Keys;
 use oncilla_meta::{
     CommitOutcome, Engine, LookupCache, Mutation, Precondition, Reader, Scan, Space,
 };
@@ -15,7 +16,10 @@ use oncilla_wire::storage_class::StorageClass;
 use crate::bucket::{BUCKET_CACHED_FOR, BUCKETS_CACHED_MAX, Bucket};
 use crate::clock::{Clock, WallClock};
 use crate::collector::CollectorState;
-use crate::content::{BodySource, ContentLimits, ContentWriter, HashThreads, hash_threads_default};
+use crate::content::{
+    BodySource, ContentLimits, ContentWriter, HashThreads, NewBody, hash_threads_default,
+};
+use crate::encryption::{EncryptionChoice, NewEncryption};
 use crate::events::Origin;
 use crate::fault::Fault;
 use crate::lifecycle::worker::LifecycleState;
@@ -48,6 +52,13 @@ pub struct StoreOptions {
     /// Threads that compute the MD5 of uploads, several uploads at a time. With 0, each upload is
     /// hashed by the thread that receives it. The default is for this processor.
     pub hash_threads: usize,
+    /// The key service. Without one, what is encrypted can be neither written nor read.
+    pub keys: Option<Keys>,
+    /// Encrypts every new object as SSE-S3 does, whatever was asked for.
+    pub encrypt_at_rest: bool,
+    /// Whether `aws:kms` without a key takes the key `alias/aws/s3`, which is made when it is first
+    /// needed, as S3 does; otherwise a key has to be named.
+    pub default_kms_key: bool,
 }
 
 impl Default for StoreOptions {
@@ -62,6 +73,9 @@ impl Default for StoreOptions {
                 Md5Kernel::detect(),
                 std::thread::available_parallelism().map_or(1, usize::from),
             ),
+            keys: None,
+            encrypt_at_rest: false,
+            default_kms_key: true,
         }
     }
 }
@@ -157,42 +171,52 @@ impl Store {
         &self.inner.clock
     }
 
-    /// Takes the bytes of an object or a part of exactly `size` bytes, summed by `algorithm`, and
-    /// by SHA-256 if the client's signature covers that.
+    /// Takes the bytes of an object of exactly `size` bytes, summed by `algorithm`, and
+    /// by SHA-256 if the client's signature covers that. They are encrypted only if everything is.
     pub async fn begin_content(
         &self,
         size: u64,
         algorithm: ChecksumAlgorithm,
         with_sha256: bool,
     ) -> Result<ContentWriter, Fault> {
-        self.begin_content_of_class("", size, algorithm, with_sha256)
+        let encryption = match self.inner.options.encrypt_at_rest {
+            true => Some(self.new_encryption(&EncryptionChoice::S3).await?),
+            false => None,
+        };
+        self.begin_content_as("", size, algorithm, with_sha256, encryption.as_ref())
             .await
     }
 
-    /// As [`Store::begin_content`], where bytes of a storage class lie; empty for `STANDARD`.
-    pub async fn begin_content_of_class(
+    /// As [`Store::begin_content`], of an object or a part, where bytes of a storage class lie (empty
+    /// for `STANDARD`), encrypted as said and not otherwise: what an object's bytes are to be is told
+    /// by [`Store::new_encryption`], and a part's by [`Store::upload_encryption`].
+    pub async fn begin_content_as(
         &self,
         class: &str,
         size: u64,
         algorithm: ChecksumAlgorithm,
         with_sha256: bool,
+        encryption: Option<&NewEncryption>,
     ) -> Result<ContentWriter, Fault> {
         let limits = ContentLimits {
             group: self.group_of_class(class),
             inline_bytes_max: self.inner.options.inline_bytes_max,
             extent_bytes_max: self.inner.options.extent_bytes_max,
         };
-        let id = self.inner.clock.unique_id()?;
-        ContentWriter::begin(
-            &self.inner.volumes,
-            id,
-            size,
-            limits,
+        let body = NewBody {
+            id: self.inner.clock.unique_id()?,
+            announced: size,
             algorithm,
             with_sha256,
-            &self.inner.hash_threads,
-        )
-        .await
+            encryption,
+        };
+        let (volumes, hash_threads) = (&self.inner.volumes, &self.inner.hash_threads);
+        ContentWriter::begin(volumes, limits, hash_threads, body).await
+    }
+
+    /// Whether a body of this length is kept in a row.
+    pub fn keeps_inline(&self, length: u64) -> bool {
+        length <= self.inner.options.inline_bytes_max
     }
 
     /// Where bytes of a storage class lie.

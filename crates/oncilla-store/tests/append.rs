@@ -71,7 +71,7 @@ fn assert_sums(record: &ObjectRecord, body: &[u8]) {
 
 #[tokio::test]
 async fn bytes_come_behind_those_that_are_there() {
-    for world in World::every_kind().await {
+    for world in [World::memory().await, World::embedded().await] {
         let bucket = world.bucket("b").await;
         let store = &world.store;
         // Small, large, and empty beginnings.
@@ -131,6 +131,25 @@ async fn what_does_not_fit_changes_nothing() {
         // The description is from before.
         let refused = append(store, &bucket, "k", 6, b"x").await;
         assert!(matches!(refused, Err(AppendError::KeepsVersions)));
+    }
+    world.collect().await;
+    world.assert_sound().await;
+}
+
+#[tokio::test]
+async fn an_encrypted_object_takes_nothing() {
+    let world = World::memory_with(Setup::ENCRYPTED).await;
+    let bucket = world.bucket("b").await;
+    let store = &world.store;
+    for (key, begin) in [("small", 100), ("large", 200_000)] {
+        let body = bytes_of(1, begin);
+        let record = append(store, &bucket, key, 0, &body).await.unwrap();
+        let refused = append(store, &bucket, key, begin as u64, b"more").await;
+        assert!(matches!(refused, Err(AppendError::Encrypted)));
+        let kept = store.object(&bucket, key.as_bytes()).await.unwrap();
+        assert_eq!(kept, record);
+        let read = support::get(store, &bucket, key).await.unwrap();
+        assert_eq!(read.as_ref(), Some(&body));
     }
     world.collect().await;
     world.assert_sound().await;

@@ -4,8 +4,18 @@ use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 
+/// The name on the wire, where it cannot be an identifier.
+macro_rules! code_name {
+    ($code:ident) => {
+        stringify!($code)
+    };
+    ($code:ident $name:literal) => {
+        $name
+    };
+}
+
 macro_rules! error_codes {
-    ($($code:ident, $status:literal, $message:literal;)*) => {
+    ($($code:ident $(= $name:literal)?, $status:literal, $message:literal;)*) => {
         /// An error code of the S3 API. `as_str` is the name on the wire.
         /// Source: S3 API reference, "Error responses", and observed answers where it is silent.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,7 +28,7 @@ macro_rules! error_codes {
 
             /// The code as it stands in the `<Code>` element.
             pub fn as_str(self) -> &'static str {
-                match self { $(S3ErrorCode::$code => stringify!($code),)* }
+                match self { $(S3ErrorCode::$code => code_name!($code $($name)?),)* }
             }
 
             /// The HTTP status that goes with the code.
@@ -63,6 +73,7 @@ error_codes! {
     InvalidBucketState, 409, "The request is not valid for the current state of the bucket.";
     InvalidConfigurationId, 400, "The specified configuration id is invalid.";
     InvalidDigest, 400, "The Content-MD5 or checksum value that you specified is not valid.";
+    InvalidEncryptionAlgorithmError, 400, "The encryption request that you specified is not valid. The valid value is AES256.";
     InvalidLocationConstraint, 400, "The specified location constraint is not valid.";
     InvalidObjectState, 403, "The operation is not valid for the current state of the object.";
     InvalidPart, 400, "One or more of the specified parts could not be found. The part might not have been uploaded, or the specified entity tag might not have matched the part's entity tag.";
@@ -80,6 +91,8 @@ error_codes! {
     InvalidToken, 400, "The provided token is malformed or otherwise not valid.";
     InvalidURI, 400, "The specified URI could not be parsed.";
     InvalidWriteOffset, 400, "The write offset value that you specified does not match the current object size.";
+    KmsDisabled = "KMS.DisabledException", 400, "The request was rejected because the specified KMS key is not enabled.";
+    KmsNotFound = "KMS.NotFoundException", 400, "The request was rejected because the specified KMS key could not be found.";
     KeyTooLongError, 400, "Your key is too long.";
     MalformedACLError, 400, "The ACL that you provided was not well formed or did not validate against our published schema.";
     MalformedPolicy, 400, "This policy contains invalid Json";
@@ -114,6 +127,7 @@ error_codes! {
     RequestTimeTooSkewed, 403, "The difference between the request time and the server's time is too large.";
     RequestTimeout, 400, "Your socket connection to the server was not read from or written to within the timeout period.";
     RestoreAlreadyInProgress, 409, "Object restore is already in progress.";
+    ServerSideEncryptionConfigurationNotFoundError, 404, "The server side encryption configuration was not found";
     ServiceUnavailable, 503, "Service is unable to handle request.";
     SignatureDoesNotMatch, 403, "The request signature that the server calculated does not match the signature that you provided. Check your secret access key and signing method.";
     SlowDown, 503, "Please reduce your request rate.";

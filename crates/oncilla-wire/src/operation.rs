@@ -133,9 +133,9 @@ operations! {
     GetBucketCors: GET Bucket ["cors"] => "s3:GetBucketCORS", implemented;
     PutBucketCors: PUT Bucket ["cors"] => "s3:PutBucketCORS", implemented;
     DeleteBucketCors: DELETE Bucket ["cors"] => "s3:PutBucketCORS", implemented;
-    GetBucketEncryption: GET Bucket ["encryption"] => "s3:GetEncryptionConfiguration", planned;
-    PutBucketEncryption: PUT Bucket ["encryption"] => "s3:PutEncryptionConfiguration", planned;
-    DeleteBucketEncryption: DELETE Bucket ["encryption"] => "s3:PutEncryptionConfiguration", planned;
+    GetBucketEncryption: GET Bucket ["encryption"] => "s3:GetEncryptionConfiguration", implemented;
+    PutBucketEncryption: PUT Bucket ["encryption"] => "s3:PutEncryptionConfiguration", implemented;
+    DeleteBucketEncryption: DELETE Bucket ["encryption"] => "s3:PutEncryptionConfiguration", implemented;
     GetBucketLifecycleConfiguration: GET Bucket ["lifecycle"] => "s3:GetLifecycleConfiguration", implemented;
     PutBucketLifecycleConfiguration: PUT Bucket ["lifecycle"] => "s3:PutLifecycleConfiguration", implemented;
     DeleteBucketLifecycle: DELETE Bucket ["lifecycle"] => "s3:PutLifecycleConfiguration", implemented;
@@ -185,7 +185,7 @@ operations! {
     GetObjectAcl: GET Object ["acl"] => "s3:GetObjectAcl", implemented;
     PutObjectAcl: PUT Object ["acl"] => "s3:PutObjectAcl", implemented;
     GetObjectAttributes: GET Object ["attributes"] => "s3:GetObjectAttributes", implemented;
-    UpdateObjectEncryption: PUT Object ["encryption"] => "s3:UpdateObjectEncryption", planned;
+    UpdateObjectEncryption: PUT Object ["encryption"] => "s3:UpdateObjectEncryption", implemented;
     GetObjectLegalHold: GET Object ["legal-hold"] => "s3:GetObjectLegalHold", implemented;
     PutObjectLegalHold: PUT Object ["legal-hold"] => "s3:PutObjectLegalHold", implemented;
     RenameObject: PUT Object ["renameObject"] => "s3:PutObject", implemented;

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use oncilla_hash::hmac_sha1;
 use subtle::ConstantTimeEq as _;
 
@@ -19,7 +19,8 @@ use crate::error::{S3Error, S3ErrorCode};
 use crate::header::X_AMZ_SECURITY_TOKEN;
 use crate::operation::is_subresource_name;
 use crate::sigv4::{
-    AmzDate, RequestView, VerifyLimits, check_skew, header_timestamp, iso8601, spaced_hex,
+    AmzDate, RequestView, SignatureLocation, TIGRIS_PREFIX, VerifyLimits, check_skew,
+    header_timestamp, hoist, iso8601, spaced_hex,
 };
 use crate::uri::{decode_path, decode_query, raw_parameters};
 
@@ -135,26 +136,11 @@ pub fn is_presigned(raw_query: &str) -> bool {
 /// # Errors
 /// `InvalidURI`, `InvalidArgument` for what cannot be a header.
 pub fn hoist_headers(raw_query: &str, headers: &mut HeaderMap) -> Result<(), S3Error> {
-    for (name, value) in raw_parameters(raw_query) {
-        let name = decode_query(name)?.to_ascii_lowercase();
-        let is_header = name.starts_with(AMZ_PREFIX)
+    hoist(raw_query, headers, |name| {
+        name.starts_with(AMZ_PREFIX)
             || name == CONTENT_MD5.as_str()
-            || name == CONTENT_TYPE.as_str();
-        if !is_header {
-            continue;
-        }
-        let value = decode_query(value.unwrap_or_default())?;
-        let header = HeaderName::try_from(name.as_str()).ok();
-        let header = header.zip(HeaderValue::try_from(value.as_ref()).ok());
-        let Some((header, value_of_header)) = header else {
-            let message = "The parameter cannot be a header.";
-            return Err(S3Error::invalid_argument(&name, &value, message));
-        };
-        if !headers.contains_key(&header) {
-            headers.insert(header, value_of_header);
-        }
-    }
-    Ok(())
+            || name == CONTENT_TYPE.as_str()
+    })
 }
 
 impl<'r> SignedRequest<'r> {
@@ -229,12 +215,28 @@ impl<'r> SignedRequest<'r> {
         })
     }
 
+    /// Where it stood.
+    pub fn location(&self) -> SignatureLocation {
+        match self.validity {
+            Validity::Signed(_) => SignatureLocation::Header,
+            Validity::Until(_) => SignatureLocation::Query,
+        }
+    }
+
+    /// When it was signed. A presigned URL does not say.
+    pub fn timestamp(&self) -> Option<AmzDate> {
+        match self.validity {
+            Validity::Signed(timestamp) => Some(timestamp),
+            Validity::Until(_) => None,
+        }
+    }
+
     /// Decides whether `request`, from which this was parsed, was signed with the secret, at a time
     /// that holds at `now_s` (Unix seconds). `host_bucket` is the bucket that its host names.
     ///
     /// # Errors
-    /// `RequestTimeTooSkewed`, `AccessDenied` (expired), `InvalidRequest` for a sub-resource that
-    /// this version does not sign, `SignatureDoesNotMatch` with what was signed, never with the
+    /// `RequestTimeTooSkewed`, `AccessDenied` (expired), `InvalidRequest` for a sub-resource or a
+    /// header that this version does not sign, `SignatureDoesNotMatch` with what was signed, never with the
     /// secret.
     pub fn verify(
         &self,
@@ -248,14 +250,20 @@ impl<'r> SignedRequest<'r> {
             Validity::Signed(timestamp) => check_skew(&timestamp, now_s, limits)?,
             Validity::Until(until_s) => check_expiry(until_s, now_s, limits)?,
         }
+        refuse_unsigned_headers(request.headers)?;
         let to_sign = self.string_to_sign(request, host_bucket)?;
         let tag = hmac_sha1(secret_access_key.as_bytes(), &to_sign);
         let expected = BASE64.encode(tag);
         if expected.as_bytes().ct_eq(self.signature.as_bytes()).into() {
             return Ok(());
         }
-        Err(S3Error::new(S3ErrorCode::SignatureDoesNotMatch)
-            .detail("AWSAccessKeyId", self.access_key_id.as_ref())
+        let error = S3Error::new(S3ErrorCode::SignatureDoesNotMatch)
+            .detail("AWSAccessKeyId", self.access_key_id.as_ref());
+        // The headers stand in the string to sign as they are.
+        if request.has_customer_key() {
+            return Err(error.detail("SignatureProvided", self.signature.as_ref()));
+        }
+        Err(error
             .detail("StringToSign", String::from_utf8_lossy(&to_sign))
             .detail("SignatureProvided", self.signature.as_ref())
             .detail("StringToSignBytes", spaced_hex(&to_sign)))
@@ -314,6 +322,19 @@ fn check_expiry(until_s: i64, now_s: i64, limits: &VerifyLimits) -> Result<(), S
     Err(S3Error::with_message(S3ErrorCode::AccessDenied, message)
         .detail("Expires", iso8601(until_s))
         .detail("ServerTime", iso8601(now_s)))
+}
+
+/// Refuses the headers of Tigris's, which this version does not sign: anybody could have added them to
+/// what someone else signed.
+fn refuse_unsigned_headers(headers: &HeaderMap) -> Result<(), S3Error> {
+    let mut names = headers.keys().map(HeaderName::as_str);
+    let Some(name) = names.find(|name| name.starts_with(TIGRIS_PREFIX)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "Signature Version 2 does not sign the header {name}. Please use AWS4-HMAC-SHA256."
+    );
+    Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message))
 }
 
 /// All `x-amz-*` headers by name, each on a line, their values joined with commas and on one line.
@@ -640,6 +661,40 @@ mod tests {
         );
         let twice = parse("/?AWSAccessKeyId=a&AWSAccessKeyId=c&Signature=b", &[]);
         assert_eq!(twice, Err(S3ErrorCode::InvalidRequest));
+    }
+
+    fn verified(headers: &mut HeaderMap) -> Result<(), S3Error> {
+        let date = "Tue, 27 Mar 2007 19:36:42 +0000";
+        headers.insert("date", date.parse().unwrap());
+        headers.insert(AUTHORIZATION, "AWS a:b".parse().unwrap());
+        let view = view("GET", "/b/k", headers);
+        let signed = SignedRequest::parse(&view).unwrap().unwrap();
+        let now_s = signed.timestamp().unwrap().unix_s();
+        assert_eq!(signed.location(), SignatureLocation::Header);
+        signed.verify(&view, None, SECRET, now_s, &VerifyLimits::default())
+    }
+
+    #[test]
+    fn no_error_tells_a_key_of_the_clients() {
+        let key = "x-amz-server-side-encryption-customer-key";
+        let copied = "x-amz-copy-source-server-side-encryption-customer-key";
+        for (name, is_told) in [("x-amz-meta-a", true), (key, false), (copied, false)] {
+            let error = verified(&mut header_map(&[(name, "wombat")])).unwrap_err();
+            assert_eq!(error.code, S3ErrorCode::SignatureDoesNotMatch);
+            assert_eq!(format!("{error:?}").contains("wombat"), is_told, "{name}");
+            let told = error
+                .details
+                .iter()
+                .any(|(name, _)| *name == "StringToSignBytes");
+            assert_eq!(told, is_told, "{name}");
+        }
+    }
+
+    #[test]
+    fn headers_that_are_not_signed_are_refused() {
+        let error = verified(&mut header_map(&[("x-tigris-rename", "true")])).unwrap_err();
+        assert_eq!(error.code, S3ErrorCode::InvalidRequest);
+        assert!(error.message.contains("x-tigris-rename"));
     }
 
     /// The policy and signature were computed with Python's hmac.

@@ -406,6 +406,37 @@ fn unsigned_amz_headers_and_host_are_refused() {
 }
 
 #[test]
+fn headers_of_tigris_are_signed_too() {
+    let rename = HeaderValue::from_static("true");
+    let mut added = signed_get();
+    added.insert("x-tigris-rename", rename.clone());
+    let url_with_it = headers(&[("host", HOST), ("x-tigris-rename", "true")]);
+    for (target, query, headers) in [
+        ("/k", "", &added),
+        ("/test.txt", PRESIGNED_QUERY, &url_with_it),
+    ] {
+        let error = verify_at(&view("GET", target, query, headers), NOW_S).unwrap_err();
+        assert_eq!(error.code, S3ErrorCode::AccessDenied);
+        let not_signed = [("HeadersNotSigned", "x-tigris-rename".to_owned())];
+        assert_eq!(error.details, not_signed);
+    }
+
+    let mut signed = headers(&[("host", HOST), ("x-tigris-rename", "true")]);
+    let request = UnsignedRequest {
+        method: "GET",
+        raw_path: "/k",
+        raw_query: "",
+    };
+    let payload = PayloadDeclaration::UnsignedPayload;
+    signer()
+        .sign(&request, &mut signed, payload, &now())
+        .unwrap();
+    verify_at(&view("GET", "/k", "", &signed), NOW_S).unwrap();
+    signed.append("x-tigris-rename", rename);
+    assert!(verify_at(&view("GET", "/k", "", &signed), NOW_S).is_err());
+}
+
+#[test]
 fn a_signed_value_cannot_be_sent_in_two_pieces() {
     let answer = |name: &str, pieces: &[&str]| {
         let mut headers = headers(&[("host", HOST), (name, &pieces.join(","))]);
@@ -443,6 +474,46 @@ fn presigned_body_may_declare_its_digest() {
     verify_at(&request, NOW_S).unwrap();
     let signed = SignedRequest::parse(&request).unwrap().unwrap();
     assert_eq!(signed.payload, PayloadDeclaration::Sha256(Sha256::OF_EMPTY));
+    // Which was not signed with the URL.
+    let key = SigningKey::derive(SECRET, &signed.scope);
+    let verified = signed.verify_payload(&request, &key, NOW_S, &VerifyLimits::default());
+    assert_eq!(verified.unwrap(), PayloadDeclaration::UnsignedPayload);
+
+    let headers = signed_get();
+    let request = view("GET", "/k", "", &headers);
+    let signed = SignedRequest::parse(&request).unwrap().unwrap();
+    let verified = signed.verify_payload(&request, &key, NOW_S, &VerifyLimits::default());
+    assert_eq!(verified.unwrap(), signed.payload);
+}
+
+#[test]
+fn mismatch_tells_no_key_of_the_clients() {
+    const NAME: &str = "x-amz-server-side-encryption-customer-key";
+    let mut in_header = headers(&[("host", HOST), (NAME, "wombat")]);
+    let request = UnsignedRequest {
+        method: "GET",
+        raw_path: "/k",
+        raw_query: "",
+    };
+    let payload = PayloadDeclaration::UnsignedPayload;
+    signer()
+        .sign(&request, &mut in_header, payload, &now())
+        .unwrap();
+    let plain = headers(&[("host", HOST)]);
+    let in_query = format!("{PRESIGNED_QUERY}&X-Amz-Server-Side-Encryption-Customer-Key=wombat");
+    for (query, headers) in [("", &in_header), (&in_query[..], &plain)] {
+        let error = verify_at(&view("GET", "/other", query, headers), NOW_S).unwrap_err();
+        assert_eq!(error.code, S3ErrorCode::SignatureDoesNotMatch);
+        let names: Vec<_> = error.details.iter().map(|(name, _)| *name).collect();
+        let kept = [
+            "AWSAccessKeyId",
+            "StringToSign",
+            "SignatureProvided",
+            "StringToSignBytes",
+        ];
+        assert_eq!(names, kept, "{query}");
+        assert!(!format!("{error:?}").contains("wombat"), "{query}");
+    }
 }
 
 #[test]

@@ -19,6 +19,8 @@
 //! | `GET`, `DELETE /keys/{id}` | [`Key`], nothing |
 //! | `POST /keys/{id}/disable`, `…/enable`, `…/rotate` | [`Key`]; with secret after `rotate` |
 //! | `PUT /keys/{id}/grants` (list of [`Grant`]) | [`Key`] |
+//! | `GET /kms/keys`, `POST /kms/keys` ([`NewKmsKey`]) | [`Page`] of [`KmsKey`], [`KmsKey`] |
+//! | `POST /kms/keys/{id}/rotate`, `…/disable`, `…/enable` | [`KmsKey`] |
 //! | `GET /buckets?account=…&after=NAME&limit=N`, `GET /buckets/{name}` | [`Page`] of [`Bucket`], [`Bucket`] |
 //! | `POST /storage` ([`NewStorage`]), `DELETE /storage/{name}?force=true` | [`Storage`], nothing: a bucket with the keys for it alone |
 //!
@@ -36,8 +38,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
+use crate::server::{MasterKeyArgs, master_key_kept_in};
 use direct::DirectDoor;
 use http_door::HttpDoor;
+use oncilla_keys::MasterKeySource;
 
 /// Rows per page: what the engine hands out at once.
 const PAGE_ITEMS: usize = 1000;
@@ -152,6 +156,36 @@ impl std::fmt::Debug for ImportedSecret {
     }
 }
 
+/// A KMS key: never with its secret.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KmsKey {
+    /// Its id.
+    pub id: String,
+    /// Further names, without `alias/`.
+    pub aliases: Vec<String>,
+    /// Creation in Unix milliseconds.
+    pub created_ms: u64,
+    /// The version that encrypts what is new.
+    pub version: u32,
+    /// When that was made, in Unix milliseconds.
+    pub rotated_ms: u64,
+    /// Whether it cannot be used.
+    pub disabled: bool,
+    /// Whether the server made it for its own use.
+    pub managed: bool,
+}
+
+/// What a KMS key is made of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NewKmsKey {
+    /// Its id; the server makes one up when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Further names, without `alias/`.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+}
+
 /// A bucket with its owner.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bucket {
@@ -232,6 +266,21 @@ macro_rules! through {
 impl Door {
     /// Opens the first door that there is; see the module's documentation.
     pub async fn open(args: &AdminArgs) -> Result<Self, Failure> {
+        Self::open_with(args, |data| Ok(master_key_kept_in(data))).await
+    }
+
+    /// As [`Door::open`], for what needs the master key if no server runs.
+    pub async fn open_with_keys(args: &AdminArgs, master: &MasterKeyArgs) -> Result<Self, Failure> {
+        Self::open_with(args, |data| {
+            master.source_of_tool(data).map_err(Failure::usage)
+        })
+        .await
+    }
+
+    async fn open_with(
+        args: &AdminArgs,
+        master_key: impl FnOnce(&Path) -> Result<MasterKeySource, Failure>,
+    ) -> Result<Self, Failure> {
         if args.common.endpoint_url.is_some() {
             return Ok(Door::Http(HttpDoor::remote(args.common.client()?)));
         }
@@ -240,7 +289,9 @@ impl Door {
             return Ok(Door::Http(HttpDoor::socket(socket)));
         }
         if is_data_directory(&args.data) {
-            return Ok(Door::Direct(Box::new(DirectDoor::open(&args.data).await?)));
+            let master_key = master_key(&args.data)?;
+            let door = DirectDoor::open(&args.data, master_key).await?;
+            return Ok(Door::Direct(Box::new(door)));
         }
         match args.common.client() {
             Ok(client) => Ok(Door::Http(HttpDoor::remote(client))),
@@ -336,6 +387,30 @@ impl Door {
         through!(self, delete_key(id))
     }
 
+    /// All KMS keys.
+    pub async fn kms_keys(&self) -> Result<Vec<KmsKey>, Failure> {
+        through!(self, kms_keys())
+    }
+
+    /// Makes a KMS key.
+    pub async fn create_kms_key(&self, new: NewKmsKey) -> Result<KmsKey, Failure> {
+        through!(self, create_kms_key(new))
+    }
+
+    /// Gives a KMS key a new version.
+    pub async fn rotate_kms_key(&self, name: &str) -> Result<KmsKey, Failure> {
+        through!(self, rotate_kms_key(name))
+    }
+
+    /// Disables or enables a KMS key.
+    pub async fn set_kms_key_disabled(
+        &self,
+        name: &str,
+        disabled: bool,
+    ) -> Result<KmsKey, Failure> {
+        through!(self, set_kms_key_disabled(name, disabled))
+    }
+
     /// Makes a bucket and an Editor key for it alone.
     pub async fn create_storage(&self, new: NewStorage) -> Result<Storage, Failure> {
         through!(self, create_storage(new))
@@ -389,7 +464,9 @@ fn is_data_directory(path: &Path) -> bool {
 /// The exit status that goes with an error code of the administration.
 fn exit_code_of(code: &str) -> u8 {
     match code {
-        "NoSuchAccount" | "NoSuchKey" | "NoSuchBucket" | "NotFound" => exit_code::NOT_FOUND,
+        "NoSuchAccount" | "NoSuchKey" | "NoSuchKmsKey" | "NoSuchBucket" | "NotFound" => {
+            exit_code::NOT_FOUND
+        }
         "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" => exit_code::AUTH,
         _ => exit_code::GENERAL,
     }

@@ -22,8 +22,8 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::commands::{
-    account, bench, cat, check, completions, cp, key, ls, mb, presign, rb, reference, rm, stat,
-    storage, sync,
+    account, bench, cat, check, completions, cp, key, kms, ls, mb, presign, rb, reference, rm,
+    stat, storage, sync,
 };
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
@@ -52,6 +52,7 @@ enum Command {
     Storage(storage::StorageArgs),
     Account(account::AccountArgs),
     Key(key::KeyArgs),
+    Kms(kms::KmsArgs),
     Ls(ls::LsArgs),
     Cp(cp::CpArgs),
     Mv(cp::MvArgs),
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
         Command::Storage(args) => client(&args.admin().common.clone(), storage::run(args)),
         Command::Account(args) => client(&args.admin().common.clone(), account::run(args)),
         Command::Key(args) => client(&args.admin().common.clone(), key::run(args)),
+        Command::Kms(args) => client(&args.admin().common.clone(), kms::run(args)),
         Command::Scrub(args) => local(check::scrub(args)),
         Command::Fsck(args) => local(check::fsck(args)),
         Command::Completions(args) => completions::run(&args),

@@ -46,10 +46,11 @@ pub(super) async fn read_principal(
         user_id: user.id,
         policies,
         session: None,
+        token_issued_ms: None,
     })
 }
 
-/// Who a session of a role acts as, but for its own policies.
+/// Who a session of a role acts as, but for what its token says.
 pub(super) async fn read_role_session(
     reader: &dyn Reader,
     account_id: &str,
@@ -69,6 +70,7 @@ pub(super) async fn read_role_session(
         user_id: format!("{}:{session_name}", role.id),
         policies: policies_of(reader, account_id, role).await?,
         session: None,
+        token_issued_ms: None,
     })
 }
 

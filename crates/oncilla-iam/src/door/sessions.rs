@@ -204,6 +204,7 @@ impl Iam {
             }
         };
         access_key_id.clone_into(&mut principal.key_id);
+        principal.token_issued_ms = Some(claims.issued_ms);
         limit(reader, &mut principal, &claims).await?;
         let parent_expires_ms = parent.info.expires_ms.unwrap_or(u64::MAX);
         let info = AccessKeyInfo {

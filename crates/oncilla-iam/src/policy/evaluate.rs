@@ -582,6 +582,9 @@ impl Context for Scene<'_> {
             KnownKey::PrincipalArn => ContextValue::optional(caller.principal_arn()),
             KnownKey::PrincipalAccount => ContextValue::optional(caller.account()),
             KnownKey::PrincipalType => ContextValue::optional(caller.principal_type()),
+            KnownKey::PrincipalIsAwsService => ContextValue::optional(caller.is_service()),
+            // No service acts here in the place of somebody else.
+            KnownKey::ViaAwsService => ContextValue::one("false"),
             KnownKey::S3ResourceAccount | KnownKey::ResourceAccount => {
                 ContextValue::optional(self.owner)
             }
@@ -619,6 +622,16 @@ impl<'a> Caller<'a> {
 
     fn account(&self) -> Option<&'a str> {
         Some(self.identity()?.account)
+    }
+
+    /// Only requests that somebody signed have it. Source: IAM user guide, "AWS global condition
+    /// context keys", `aws:PrincipalIsAWSService`.
+    fn is_service(&self) -> Option<&'static str> {
+        match self {
+            Self::Anonymous => None,
+            Self::Identity(_) => Some("false"),
+            Self::Service(_) => Some("true"),
+        }
     }
 
     fn principal_type(&self) -> Option<&'a str> {

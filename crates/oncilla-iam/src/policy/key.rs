@@ -39,6 +39,7 @@ pub enum KnownKey {
     MultiFactorAuthPresent,
     PrincipalAccount,
     PrincipalArn,
+    PrincipalIsAwsService,
     PrincipalType,
     Referer,
     RequestedRegion,
@@ -51,6 +52,7 @@ pub enum KnownKey {
     UserAgent,
     UserId,
     Username,
+    ViaAwsService,
     AuthType,
     Delimiter,
     IfMatch,
@@ -94,6 +96,7 @@ const NAMES: &[(&str, KnownKey)] = &[
     ("aws:MultiFactorAuthPresent", KnownKey::MultiFactorAuthPresent),
     ("aws:PrincipalAccount", KnownKey::PrincipalAccount),
     ("aws:PrincipalArn", KnownKey::PrincipalArn),
+    ("aws:PrincipalIsAWSService", KnownKey::PrincipalIsAwsService),
     ("aws:PrincipalType", KnownKey::PrincipalType),
     ("aws:Referer", KnownKey::Referer),
     ("aws:RequestedRegion", KnownKey::RequestedRegion),
@@ -106,6 +109,7 @@ const NAMES: &[(&str, KnownKey)] = &[
     ("aws:UserAgent", KnownKey::UserAgent),
     ("aws:userid", KnownKey::UserId),
     ("aws:username", KnownKey::Username),
+    ("aws:ViaAWSService", KnownKey::ViaAwsService),
     ("s3:authType", KnownKey::AuthType),
     ("s3:delimiter", KnownKey::Delimiter),
     ("s3:if-match", KnownKey::IfMatch),
@@ -151,7 +155,6 @@ const WITHOUT_VALUE: &[&str] = &[
     "aws:ec2instancesourceprivateipv4",
     "aws:ec2instancesourcevpc",
     "aws:federatedprovider",
-    "aws:principalisawsservice",
     "aws:principalorgid",
     "aws:principalorgpaths",
     "aws:principalservicename",
@@ -166,7 +169,6 @@ const WITHOUT_VALUE: &[&str] = &[
     "aws:sourcevpcarn",
     "aws:sourcevpce",
     "aws:tagkeys",
-    "aws:viaawsservice",
     "aws:vpceaccount",
     "aws:vpceorgid",
     "aws:vpceorgpaths",
@@ -319,10 +321,11 @@ impl<'a> ContextValue<'a> {
 ///
 /// The evaluator asks only for keys that a statement names once principal, action and resource
 /// already match, and can ask for a key several times. What it says of the sender
-/// (`aws:username`, `aws:userid`, `aws:PrincipalArn`, `aws:PrincipalAccount`, `aws:PrincipalType`)
-/// and of the owner (`s3:ResourceAccount`, `aws:ResourceAccount`) it knows itself. Values that cost
-/// a read, the tags of the object, are fetched before where
-/// [`Policy::needs_existing_tags`](super::Policy::needs_existing_tags).
+/// (`aws:username`, `aws:userid`, `aws:PrincipalArn`, `aws:PrincipalAccount`, `aws:PrincipalType`,
+/// `aws:PrincipalIsAWSService`, `aws:ViaAWSService`) and of the owner (`s3:ResourceAccount`,
+/// `aws:ResourceAccount`) it knows itself. Values that cost a read, such as the tags of the object,
+/// are fetched before where [`Policy::needs_existing_tags`](super::Policy::needs_existing_tags) and
+/// its like say so.
 ///
 /// Forms of values: times in ISO 8601 (`aws:EpochTime` in seconds), booleans `true` or `false`,
 /// `s3:signatureAge` in milliseconds.

@@ -121,30 +121,53 @@ pub struct Policy {
     statements: Vec<Statement>,
     /// Whether any statement denies: most policies of identities have none to look through.
     denies: bool,
-    needs_existing_tags: bool,
-    needs_request_tags: bool,
+    asks: Asks,
+}
+
+/// What the keys of a policy ask for that is not in the head of every request, so that it has to be
+/// read before the policy is evaluated.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asks {
+    existing_tags: bool,
+    request_tags: bool,
+    locks: bool,
+    encryption: bool,
+}
+
+impl Asks {
+    fn note(&mut self, key: &ConditionKey) {
+        match key {
+            ConditionKey::ExistingObjectTag(_) => self.existing_tags = true,
+            ConditionKey::RequestObjectTag(_)
+            | ConditionKey::Known(KnownKey::RequestObjectTagKeys) => self.request_tags = true,
+            ConditionKey::Known(
+                KnownKey::ObjectLockLegalHold
+                | KnownKey::ObjectLockMode
+                | KnownKey::ObjectLockRemainingRetentionDays
+                | KnownKey::ObjectLockRetainUntilDate,
+            ) => self.locks = true,
+            ConditionKey::Known(
+                KnownKey::XAmzServerSideEncryption
+                | KnownKey::XAmzServerSideEncryptionAwsKmsKeyId
+                | KnownKey::XAmzServerSideEncryptionCustomerAlgorithm,
+            ) => self.encryption = true,
+            ConditionKey::Known(_) | ConditionKey::Other(_) => {}
+        }
+    }
 }
 
 impl Policy {
     fn new(text: Box<str>, statements: Vec<Statement>) -> Self {
-        let keys = || statements.iter().flat_map(Statement::keys);
-        let is_existing = |key: &ConditionKey| matches!(key, ConditionKey::ExistingObjectTag(_));
-        let is_brought = |key: &ConditionKey| {
-            matches!(
-                key,
-                ConditionKey::RequestObjectTag(_)
-                    | ConditionKey::Known(KnownKey::RequestObjectTagKeys)
-            )
-        };
+        let mut asks = Asks::default();
+        for key in statements.iter().flat_map(Statement::keys) {
+            asks.note(key);
+        }
         let denies = statements.iter().any(|statement| !statement.allows);
-        let needs_existing_tags = keys().any(is_existing);
-        let needs_request_tags = keys().any(is_brought);
         Self {
             text,
             statements,
             denies,
-            needs_existing_tags,
-            needs_request_tags,
+            asks,
         }
     }
 
@@ -167,13 +190,25 @@ impl Policy {
     /// Whether a condition or variable asks for tags that the object already has, so that they
     /// have to be read before the policy is evaluated.
     pub fn needs_existing_tags(&self) -> bool {
-        self.needs_existing_tags
+        self.asks.existing_tags
     }
 
-    /// Whether a condition or variable asks for tags that the request brings, so that a body which
-    /// brings them has to be read before the policy is evaluated.
+    /// Whether a condition or variable asks for tags that the request brings. Those of a copy that
+    /// keeps the tags of its source have to be read there.
     pub fn needs_request_tags(&self) -> bool {
-        self.needs_request_tags
+        self.asks.request_tags
+    }
+
+    /// Whether a condition or variable asks how the request wants its object encrypted. What goes on
+    /// with an upload is encrypted as that, which has to be looked up.
+    pub fn needs_encryption(&self) -> bool {
+        self.asks.encryption
+    }
+
+    /// Whether a condition or variable asks for what some requests bring in their bodies: tags, locks
+    /// and encryption keys. Such a body has to be read before the policy is evaluated.
+    pub fn needs_request_body(&self) -> bool {
+        self.asks.request_tags || self.asks.locks || self.asks.encryption
     }
 
     /// Whether S3 calls the policy public (`IsPublic` of `GetBucketPolicyStatus`): what

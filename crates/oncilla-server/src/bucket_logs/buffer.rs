@@ -62,15 +62,43 @@ struct Lines {
     count: u64,
     /// When the first of them came, in Unix milliseconds.
     since_ms: u64,
+    /// They could not be delivered, and are not tried again before this time.
+    again_ms: u64,
 }
 
 #[derive(Debug, Default)]
 struct State {
     groups: HashMap<Arc<Group>, Lines>,
     bytes: usize,
+    /// Bytes by the owners of the buckets.
+    bytes_of: HashMap<String, usize>,
 }
 
-/// All lines that wait.
+impl State {
+    fn add(&mut self, owner: &str, bytes: usize) {
+        self.bytes += bytes;
+        match self.bytes_of.get_mut(owner) {
+            Some(of_owner) => *of_owner += bytes,
+            None => {
+                self.bytes_of.insert(owner.to_owned(), bytes);
+            }
+        }
+    }
+
+    fn remove(&mut self, owner: &str, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+        let Some(of_owner) = self.bytes_of.get_mut(owner) else {
+            return;
+        };
+        *of_owner = of_owner.saturating_sub(bytes);
+        if *of_owner == 0 {
+            self.bytes_of.remove(owner);
+        }
+    }
+}
+
+/// All lines that wait. Whose buckets are asked for much fills no more than is left to all others: one
+/// owner alone half of the room, two a third each. So there is some for everybody.
 #[derive(Debug)]
 pub struct Buffers {
     state: Mutex<State>,
@@ -95,10 +123,12 @@ impl Buffers {
         let mut state = self.state.lock();
         let is_new = !state.groups.contains_key(&group);
         let bytes = line.len() + if is_new { GROUP_BYTES } else { 0 };
-        if state.bytes + bytes > self.bytes_max {
+        let of_owner = state.bytes_of.get(&group.owner).copied();
+        let left = self.bytes_max.saturating_sub(state.bytes + bytes);
+        if of_owner.unwrap_or_default() + bytes > left {
             return false;
         }
-        state.bytes += bytes;
+        state.add(&group.owner, bytes);
         let lines = state.groups.entry(Arc::new(group)).or_default();
         if lines.count == 0 {
             lines.since_ms = now_ms;
@@ -108,14 +138,31 @@ impl Buffers {
         true
     }
 
-    /// Takes a group whose first line came before `before_ms`, or which has more than `bytes`.
-    pub fn take(&self, before_ms: u64, bytes: usize) -> Option<Batch<'_>> {
+    /// The groups whose first line came before `before_ms`, or which have more than `bytes`, but for
+    /// those that failed and wait.
+    pub fn due(&self, now_ms: u64, before_ms: u64, bytes: usize) -> Vec<Arc<Group>> {
+        self.groups(|lines| {
+            let is_due = lines.since_ms <= before_ms || lines.text.len() >= bytes;
+            is_due && lines.again_ms <= now_ms
+        })
+    }
+
+    /// All groups.
+    pub fn all(&self) -> Vec<Arc<Group>> {
+        self.groups(|_| true)
+    }
+
+    fn groups(&self, is_wanted: impl Fn(&Lines) -> bool) -> Vec<Arc<Group>> {
+        let state = self.state.lock();
+        let wanted = state.groups.iter().filter(|(_, lines)| is_wanted(lines));
+        wanted.map(|(group, _)| Arc::clone(group)).collect()
+    }
+
+    /// Takes what waits of a group.
+    pub fn take(&self, group: Arc<Group>) -> Option<Batch<'_>> {
         let mut state = self.state.lock();
-        let is_due = |lines: &Lines| lines.since_ms <= before_ms || lines.text.len() >= bytes;
-        let due = state.groups.iter().find(|(_, lines)| is_due(lines));
-        let group = due.map(|(group, _)| Arc::clone(group))?;
         let lines = state.groups.remove(&group)?;
-        state.bytes = state.bytes.saturating_sub(lines.text.len() + GROUP_BYTES);
+        state.remove(&group.owner, lines.text.len() + GROUP_BYTES);
         Some(Batch {
             buffers: self,
             group,
@@ -125,7 +172,7 @@ impl Buffers {
 
     fn put_back(&self, group: Arc<Group>, mut before: Lines) {
         let mut state = self.state.lock();
-        state.bytes += before.text.len();
+        state.add(&group.owner, before.text.len());
         match state.groups.get_mut(&group) {
             Some(lines) => {
                 before.text.append(&mut lines.text);
@@ -133,7 +180,7 @@ impl Buffers {
                 *lines = before;
             }
             None => {
-                state.bytes += GROUP_BYTES;
+                state.add(&group.owner, GROUP_BYTES);
                 state.groups.insert(group, before);
             }
         }
@@ -160,6 +207,11 @@ impl Batch<'_> {
     /// How many there are.
     pub fn lines(&self) -> u64 {
         self.lines.count
+    }
+
+    /// They could not be delivered, and wait until then.
+    pub fn try_again_at(mut self, ms: u64) {
+        self.lines.again_ms = ms;
     }
 
     /// They have arrived, or are given up.
@@ -195,26 +247,83 @@ mod tests {
         }
     }
 
+    fn group_of(owner: &str, bucket: &str) -> Group {
+        Group {
+            owner: owner.to_owned(),
+            ..group(bucket)
+        }
+    }
+
+    fn due(buffers: &Buffers, now_ms: u64, before_ms: u64, bytes: usize) -> Vec<String> {
+        let due = buffers.due(now_ms, before_ms, bytes);
+        let mut due: Vec<_> = due.iter().map(|group| group.bucket.clone()).collect();
+        due.sort();
+        due
+    }
+
+    fn take<'a>(buffers: &'a Buffers, bucket: &str) -> Batch<'a> {
+        buffers.take(Arc::new(group(bucket))).unwrap()
+    }
+
     #[test]
     fn lines_wait_until_they_are_old_or_many_and_never_exceed_the_limit() {
-        let buffers = Buffers::new(2 * GROUP_BYTES + 100);
+        let buffers = Buffers::new(2 * (2 * GROUP_BYTES + 100));
         assert!(buffers.push(group("a"), &[b'1'; 40], 1_000));
         assert!(buffers.push(group("a"), &[b'2'; 40], 2_000));
         assert!(buffers.push(group("b"), &[b'3'; 20], 3_000));
         assert!(!buffers.push(group("b"), b"4", 3_000));
         assert!(!buffers.push(group("c"), b"", 3_000));
-        assert!(buffers.take(999, 1_000).is_none());
-        let old = buffers.take(1_000, 1_000).unwrap();
+        assert!(due(&buffers, 9_000, 999, 1_000).is_empty());
+        assert_eq!(due(&buffers, 9_000, 1_000, 1_000), ["a"]);
+        assert_eq!(due(&buffers, 9_000, 3_000, 1_000), ["a", "b"]);
+        let old = take(&buffers, "a");
         assert_eq!((old.group().bucket.as_str(), old.lines()), ("a", 2));
         assert!(buffers.push(group("a"), &[b'5'; 5], 4_000));
         drop(old);
-        let again = buffers.take(0, 81).unwrap();
+        assert_eq!(due(&buffers, 9_000, 0, 81), ["a"]);
+        let again = take(&buffers, "a");
         assert_eq!(
             again.text(),
             [&[b'1'; 40][..], &[b'2'; 40], &[b'5'; 5]].concat()
         );
         again.done();
-        buffers.take(0, 0).unwrap().done();
+        take(&buffers, "b").done();
         assert_eq!(buffers.bytes(), 0);
+        assert!(buffers.state.lock().bytes_of.is_empty());
+    }
+
+    #[test]
+    fn what_failed_waits_and_keeps_its_lines() {
+        let buffers = Buffers::new(10_000);
+        for bucket in ["a", "b"] {
+            assert!(buffers.push(group(bucket), b"1", 1_000));
+        }
+        take(&buffers, "a").try_again_at(5_000);
+        assert!(buffers.push(group("a"), b"2", 2_000));
+        assert_eq!(due(&buffers, 4_999, 4_999, 1), ["b"]);
+        assert_eq!(due(&buffers, 5_000, 4_999, 1), ["a", "b"]);
+        assert_eq!(buffers.all().len(), 2);
+        assert_eq!(take(&buffers, "a").text(), b"12");
+    }
+
+    #[test]
+    fn one_owner_leaves_room_for_others() {
+        let buffers = Buffers::new(32_000);
+        let fill = |owner: &str| {
+            let before = buffers.bytes();
+            let mut bucket = 0;
+            while buffers.push(group_of(owner, &bucket.to_string()), &[b'x'; 100], 0) {
+                bucket += 1;
+            }
+            buffers.bytes() - before
+        };
+        assert!((15_000..=16_000).contains(&fill("a")));
+        assert!((7_000..=8_000).contains(&fill("b")));
+        assert!(buffers.push(group_of("c", "c"), &[b'x'; 1_000], 0));
+        // What was delivered makes room again.
+        for group in buffers.all() {
+            buffers.take(group).unwrap().done();
+        }
+        assert!((15_000..=16_000).contains(&fill("b")));
     }
 }

@@ -205,7 +205,13 @@ impl Draft {
                 version_id: deletion.version_id.as_deref(),
                 status: Some(deletion.status),
                 error_code: deletion.error_code,
+                // What the request's own line has. S3's lines of these have `-` here too (observed).
+                request_uri: None,
                 sent_bytes: 0,
+                total_ms: None,
+                turn_around_ms: None,
+                referer: None,
+                user_agent: None,
                 ..line.clone()
             };
             self.logs.push(self.group.clone(), &line);

@@ -5,6 +5,11 @@ use std::fmt::{self, Write};
 
 use oncilla_wire::uri::encode_path;
 
+/// The longest text from outside in a field without quotes, before it is encoded: keys are at most as
+/// long, and so are the ids of versions. What a request names may be longer, and then it is refused. The
+/// fields in quotes are as short as the head of a request.
+const PLAIN_BYTES_MAX: usize = 1_024;
+
 /// The fields of a line, in their order. What is unknown or does not apply is `-`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogLine<'a> {
@@ -63,7 +68,7 @@ pub struct LogLine<'a> {
 impl LogLine<'_> {
     /// Appends the line with its end.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let key = self.key.map(encode_path);
+        let key = self.key.map(|key| encode_path(cut(key)));
         let sent_bytes = Some(self.sent_bytes).filter(|bytes| *bytes > 0);
         let mut line = String::with_capacity(512);
         plain(&mut line, Some(self.bucket_owner));
@@ -84,12 +89,12 @@ impl LogLine<'_> {
         number(&mut line, self.turn_around_ms);
         quoted(&mut line, self.referer);
         quoted(&mut line, self.user_agent);
-        plain(&mut line, self.version_id);
+        plain(&mut line, self.version_id.map(cut));
         plain(&mut line, Some(self.host_id));
         plain(&mut line, self.signature_version);
         plain(&mut line, self.cipher_suite);
         plain(&mut line, self.authentication);
-        plain(&mut line, self.host);
+        plain(&mut line, self.host.map(cut));
         plain(&mut line, self.tls_version);
         // The ARN of an access point, which there are none of here.
         plain(&mut line, None);
@@ -98,6 +103,10 @@ impl LogLine<'_> {
         line.push('\n');
         out.extend_from_slice(line.as_bytes());
     }
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(PLAIN_BYTES_MAX)]
 }
 
 /// A field without spaces.
@@ -224,6 +233,21 @@ mod tests {
             "- - [01/Jan/1970:00:00:00 +0000] - - - - - \"-\" - - - - - - \"-\" \"-\" - - - - - - - - -\n"
         );
         assert_eq!(fields(&empty).len(), 26);
+    }
+
+    #[test]
+    fn fields_that_are_too_long_are_cut() {
+        let long = "é".repeat(PLAIN_BYTES_MAX);
+        let line = LogLine {
+            key: Some(&long),
+            version_id: Some(&long),
+            host: Some(&long),
+            ..LogLine::default()
+        };
+        let fields = fields(&written(&line));
+        for field in [7, 17, 22] {
+            assert_eq!(fields[field], "%C3%A9".repeat(PLAIN_BYTES_MAX / 2));
+        }
     }
 
     proptest! {

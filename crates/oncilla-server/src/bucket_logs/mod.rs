@@ -3,8 +3,8 @@
 //!
 //! Lines gather in memory and are delivered when they are old or many enough, and at the end of the
 //! server. As with S3 they are best effort: what a crash finds in memory is lost, and lines are dropped,
-//! and counted, when more than [`LogOptions::memory_bytes_max`] wait or when the target bucket is gone
-//! or closed to them.
+//! and counted, when more wait than there is room for or when the target bucket is gone or closed to
+//! them. What could not be written for another reason waits by itself.
 
 mod buffer;
 mod draft;
@@ -30,7 +30,7 @@ use oncilla_wire::xml::logging::{BucketLoggingStatus, LoggingEnabled};
 
 use crate::metrics::Collectors;
 use crate::metrics_collectors::{counter, gauge};
-use crate::service_write::{ServiceWrite, WriteRefused};
+use crate::service_write::{AllowedBy, ServiceWrite, WriteRefused};
 use buffer::{Batch, Buffers, Group};
 
 /// Who writes log objects, as policies and events name it.
@@ -38,6 +38,9 @@ pub const LOG_DELIVERY: &str = "logging.s3.amazonaws.com";
 
 /// How often a delivery looks for lines that are old or many enough.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long lines that could not be written wait for the next attempt.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// How long the end of the server may take for the last delivery.
 const LAST_DELIVERY_TIME_MAX: Duration = Duration::from_secs(20);
@@ -54,7 +57,8 @@ pub struct LogOptions {
     pub interval: Duration,
     /// As many bytes of lines of one bucket are delivered at once.
     pub object_bytes: usize,
-    /// Bytes of lines in memory, of all buckets; what is more is dropped.
+    /// Bytes of lines in memory, of all buckets; what is more is dropped. The buckets of one owner
+    /// never fill more than half of it.
     pub memory_bytes_max: usize,
 }
 
@@ -143,27 +147,16 @@ impl BucketLogs {
     /// Delivers for as long as it is polled. Drop it to stop, then call [`BucketLogs::deliver_rest`].
     pub async fn run(&self) {
         let inner = &*self.inner;
-        let interval_ms = u64::try_from(inner.options.interval.as_millis()).unwrap_or(u64::MAX);
         loop {
             tokio::time::sleep(LOOK_INTERVAL).await;
-            let before_ms = inner.store.clock().now_ms().saturating_sub(interval_ms);
-            while let Some(batch) = inner.buffers.take(before_ms, inner.options.object_bytes) {
-                if !inner.deliver(batch).await {
-                    break;
-                }
-            }
+            // What came in the meantime may be as much again.
+            while inner.deliver_due().await {}
         }
     }
 
     /// Delivers everything that is left, at the end of the server or when a test asks for it.
     pub async fn deliver_rest(&self) {
-        let deliver = async {
-            while let Some(batch) = self.inner.buffers.take(u64::MAX, 0) {
-                if !self.inner.deliver(batch).await {
-                    break;
-                }
-            }
-        };
+        let deliver = self.inner.deliver_groups(self.inner.buffers.all());
         if tokio::time::timeout(LAST_DELIVERY_TIME_MAX, deliver)
             .await
             .is_err()
@@ -205,28 +198,48 @@ impl BucketLogs {
 }
 
 impl Inner {
-    /// Delivers a batch as one object. Says whether it is done with it: what could not be written
-    /// now is put back.
-    async fn deliver(&self, batch: Batch<'_>) -> bool {
+    /// Delivers what is old or many enough, and is not waiting after a failure. Says whether there was
+    /// any.
+    async fn deliver_due(&self) -> bool {
+        let now_ms = self.store.clock().now_ms();
+        let before_ms = now_ms.saturating_sub(milliseconds(self.options.interval));
+        let object_bytes = self.options.object_bytes;
+        let due = self.buffers.due(now_ms, before_ms, object_bytes);
+        let any = !due.is_empty();
+        self.deliver_groups(due).await;
+        any
+    }
+
+    async fn deliver_groups(&self, groups: Vec<Arc<Group>>) {
+        for group in groups {
+            if let Some(batch) = self.buffers.take(group) {
+                self.deliver(batch).await;
+            }
+        }
+    }
+
+    /// Delivers a batch as one object. What could not be written now is put back.
+    async fn deliver(&self, batch: Batch<'_>) {
         let lines = batch.lines();
+        let target = &batch.group().destination().target_bucket;
         match self.write(&batch).await {
             Ok(()) => {
                 self.stats.delivered.fetch_add(lines, Ordering::Relaxed);
                 batch.done();
-                true
             }
             Err(WriteRefused::Failed(error)) => {
-                tracing::warn!(%error, "access logs wait: they cannot be written");
+                tracing::warn!(
+                    target_bucket = target, %error,
+                    "access logs wait: they cannot be written"
+                );
                 self.stats.failed.fetch_add(1, Ordering::Relaxed);
-                // Put back as it is dropped.
-                false
+                let now_ms = self.store.clock().now_ms();
+                batch.try_again_at(now_ms.saturating_add(milliseconds(RETRY_AFTER)));
             }
             Err(refused) => {
-                let target = &batch.group().destination().target_bucket;
                 tracing::warn!(target_bucket = target, lines, %refused, "access logs were dropped");
                 self.stats.dropped.fetch_add(lines, Ordering::Relaxed);
                 batch.done();
-                true
             }
         }
     }
@@ -252,6 +265,7 @@ impl Inner {
             source_bucket: &group.bucket,
             source_account: &group.owner,
             target: &destination.target_bucket,
+            may_cross_accounts: false,
         };
         let target = write.target().await?;
         let new = NewObject {
@@ -268,27 +282,56 @@ impl Inner {
     }
 }
 
-/// Refuses a target that log objects could not be delivered to.
+/// A bucket that takes log objects.
+pub struct LogTarget {
+    /// The bucket.
+    pub bucket: Arc<Bucket>,
+    /// Such a key as log objects get.
+    pub key: String,
+    /// Whether its policy allows them. If not, whoever sends logs there has to be allowed to write there.
+    pub is_open: bool,
+}
+
+/// The target bucket of a configuration.
 ///
 /// # Errors
-/// `InvalidTargetBucketForLogging`.
-pub async fn check_target(
+/// `InvalidTargetBucketForLogging` for one that log objects could not be delivered to.
+pub async fn log_target(
     store: &Store,
+    region: &str,
     bucket: &Bucket,
     enabled: &LoggingEnabled,
-) -> Result<(), S3Error> {
+) -> Result<LogTarget, S3Error> {
     let write = ServiceWrite {
         store,
         service: LOG_DELIVERY,
         source_bucket: &bucket.name,
         source_account: &bucket.record.owner,
         target: &enabled.target_bucket,
+        may_cross_accounts: false,
     };
-    let target = write
-        .target()
-        .await
-        .map_err(WriteRefused::into_logging_error)?;
-    write
-        .check(&target, &enabled.target_prefix)
-        .map_err(WriteRefused::into_logging_error)
+    let now_ms = i64::try_from(store.clock().now_ms()).unwrap_or(i64::MAX);
+    let object = LogObject {
+        destination: enabled,
+        source_account: &bucket.record.owner,
+        source_region: region,
+        source_bucket: &bucket.name,
+        event_ms: now_ms,
+        delivery_ms: now_ms,
+        unique: &"0".repeat(2 * UNIQUE_BYTES),
+    };
+    let key = object.key();
+    let target = write.target().await;
+    let target = target.map_err(WriteRefused::into_logging_error)?;
+    let allowed = write.check(&target, &key);
+    let allowed = allowed.map_err(WriteRefused::into_logging_error)?;
+    Ok(LogTarget {
+        bucket: target,
+        key,
+        is_open: allowed == AllowedBy::Policy,
+    })
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

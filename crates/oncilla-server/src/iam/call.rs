@@ -120,6 +120,16 @@ impl<'s> Call<'s> {
 
     /// As [`Call::authorize`], with further values for conditions.
     pub fn authorize_with(&self, resource: &str, more: &[(&str, &str)]) -> Result<(), QueryError> {
+        self.authorize_as(resource, resource, more)
+    }
+
+    /// As [`Call::authorize_with`]; a refusal calls the resource `asked`.
+    fn authorize_as(
+        &self,
+        resource: &str,
+        asked: &str,
+        more: &[(&str, &str)],
+    ) -> Result<(), QueryError> {
         let principal = Principal::Key(Arc::clone(&self.caller));
         let facts = self.facts(more);
         let request = Request {
@@ -139,7 +149,7 @@ impl<'s> Call<'s> {
         let decision = evaluate(&request, &policies);
         match decision.is_allowed() {
             true => Ok(()),
-            false => Err(self.denied(resource, &decision)),
+            false => Err(self.denied(asked, &decision)),
         }
     }
 
@@ -176,21 +186,22 @@ impl<'s> Call<'s> {
         self.entity_named(kind, name, &[]).await
     }
 
-    /// As [`Call::entity`], for a name.
+    /// As [`Call::entity`], for a name. A refusal repeats no more than the name: the path of an
+    /// entity would tell that there is one.
     pub async fn entity_named(
         &self,
         kind: EntityKind,
         name: &str,
         more: &[(&str, &str)],
     ) -> Result<Entity, QueryError> {
+        let asked = oncilla_iam::arn::entity_arn(self.account(), kind, "/", name);
         match self.iam.entity(self.account(), kind, name).await {
             Ok(entity) => {
-                self.authorize_with(&entity.arn(self.account()), more)?;
+                self.authorize_as(&entity.arn(self.account()), &asked, more)?;
                 Ok(entity)
             }
             Err(error @ IamError::NoSuchEntity { .. }) => {
-                let arn = oncilla_iam::arn::entity_arn(self.account(), kind, "/", name);
-                self.authorize_with(&arn, more)?;
+                self.authorize_with(&asked, more)?;
                 Err(of_iam(error))
             }
             Err(error) => Err(of_iam(error)),

@@ -19,10 +19,14 @@ mod roles;
 mod route;
 mod sts;
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response};
 use oncilla_hash::{Sha256, hex};
+use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::query_api::{
     FORM_BYTES_MAX, FORM_CONTENT_TYPE, Form, QueryAnswer, QueryError, QueryErrorCode, QueryService,
 };
@@ -32,10 +36,19 @@ pub use self::route::{IAM_ACTIONS, STS_ACTIONS};
 
 use self::call::Call;
 use crate::s3::S3Service;
-use crate::{RequestBody, RequestContext, ResponseBody};
+use crate::s3::body::DOCUMENT_TIME_MAX;
+use crate::{BodyError, MemoryBudget, MemoryPermit, RequestBody, RequestContext, ResponseBody};
 
 /// What is counted and logged of a request whose action is not known.
 const UNKNOWN_OPERATION: &str = "QueryApi";
+
+/// Memory for all forms together: some twenty of the longest, thousands of usual ones.
+const FORMS_MEMORY_BYTES: usize = 20 << 20;
+
+/// A form is read before it is known who sends it, so its memory is not that of other requests:
+/// whoever has no key cannot take that away.
+static FORMS_MEMORY: LazyLock<MemoryBudget> =
+    LazyLock::new(|| MemoryBudget::new(FORMS_MEMORY_BYTES));
 
 /// Whether a request to `/` is one to IAM or STS. S3 has none that posts to the service.
 pub(crate) fn is_query_request(head: &Parts) -> bool {
@@ -85,26 +98,12 @@ async fn handle(
     context: &RequestContext,
     asked: &mut QueryService,
 ) -> Result<QueryAnswer, QueryError> {
-    let too_large = || {
-        let message = format!("The request is longer than {FORM_BYTES_MAX} bytes.");
-        QueryError::new(QueryErrorCode::RequestEntityTooLarge, message)
-    };
-    let announced = body.length_bytes();
-    if announced.is_some_and(|length| length > FORM_BYTES_MAX as u64) {
-        return Err(too_large());
-    }
-    let length = announced.map_or(FORM_BYTES_MAX, |length| length as usize);
-    // The form, and its values once more.
-    let _memory = context
-        .memory
-        .reserve(length.saturating_mul(2))
-        .await
-        .map_err(|_| errors::overloaded())?;
-    let body = body.collect(FORM_BYTES_MAX as u64).await;
-    let body = body.map_err(|error| match error {
-        crate::request_body::BodyError::TooLarge { .. } => too_large(),
-        other => errors::of_s3(&crate::s3::errors::body(other)),
+    let read = tokio::time::timeout(DOCUMENT_TIME_MAX, read_form(&mut body, &FORMS_MEMORY));
+    let read = read.await.map_err(|_elapsed| {
+        let timeout = S3Error::new(S3ErrorCode::RequestTimeout);
+        errors::of_s3(&timeout)
     })?;
+    let (body, _memory) = read?;
     let query = head.uri.query().unwrap_or_default();
     let form = Form::parse(query, &body)?;
     let action = form.get("Action").filter(|action| !action.is_empty());
@@ -170,6 +169,39 @@ async fn handle(
     Ok(answer)
 }
 
+/// Reads a form whose sender is not known yet. What it takes is reserved as it comes, so that a client
+/// holds no more than it sent.
+async fn read_form(
+    body: &mut RequestBody,
+    memory: &MemoryBudget,
+) -> Result<(Bytes, MemoryPermit), QueryError> {
+    let too_large = || {
+        let message = format!("The request is longer than {FORM_BYTES_MAX} bytes.");
+        QueryError::new(QueryErrorCode::RequestEntityTooLarge, message)
+    };
+    let announced = body.length_bytes();
+    if announced.is_some_and(|length| length > FORM_BYTES_MAX as u64) {
+        return Err(too_large());
+    }
+    let reserve = |bytes| memory.try_reserve(bytes).map_err(|_| errors::overloaded());
+    let mut reserved = reserve(0)?;
+    let mut form = Vec::new();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|error| match error {
+            BodyError::TooLarge { .. } => too_large(),
+            other => errors::of_s3(&crate::s3::errors::body(other)),
+        })?;
+        let length = form.len() + piece.len();
+        if length > FORM_BYTES_MAX {
+            return Err(too_large());
+        }
+        // The form, and its values once more.
+        reserved.merge(reserve((2 * length).saturating_sub(reserved.bytes()))?);
+        form.extend_from_slice(&piece);
+    }
+    Ok((form.into(), reserved))
+}
+
 fn unknown_action(action: &str, version: Option<&str>) -> QueryError {
     if route::is_missing(action) {
         let message = format!("{action} is not implemented. Nothing was changed.");
@@ -179,4 +211,29 @@ fn unknown_action(action: &str, version: Option<&str>) -> QueryError {
     let version: String = version.unwrap_or_default().chars().take(16).collect();
     let message = format!("Could not find operation {shown} for version {version}");
     QueryError::new(QueryErrorCode::InvalidAction, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn forms_share_memory_of_their_own() {
+        let memory = MemoryBudget::new(10 << 10);
+        let read = async |bytes: usize| {
+            let mut body = RequestBody::from_bytes(vec![b'x'; bytes]);
+            read_form(&mut body, &memory).await
+        };
+        let (form, first) = read(3 << 10).await.unwrap();
+        assert_eq!((form.len(), first.bytes()), (3 << 10, 6 << 10));
+        let refused = read(3 << 10).await.unwrap_err();
+        assert_eq!(refused.code, QueryErrorCode::ServiceUnavailable);
+        let (_, second) = read(2 << 10).await.unwrap();
+        assert_eq!(memory.reserved_bytes(), 10 << 10);
+        drop((first, second));
+        assert_eq!(memory.reserved_bytes(), 0);
+        assert!(read(0).await.is_ok());
+        let refused = read(FORM_BYTES_MAX + 1).await.unwrap_err();
+        assert_eq!(refused.code, QueryErrorCode::RequestEntityTooLarge);
+    }
 }

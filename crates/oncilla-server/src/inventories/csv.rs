@@ -1,9 +1,9 @@
 //! The lines of an inventory.
 //! Source: S3 User Guide, "Amazon S3 Inventory list": every value in quotes, keys URL-encoded.
 
-use oncilla_store::ObjectRecord;
 use oncilla_store::inventory::InventoryEntry;
 use oncilla_store::rows::history::Past;
+use oncilla_store::{ObjectRecord, Scheme};
 use oncilla_wire::object_lock::LegalHold;
 use oncilla_wire::time::iso8601;
 use oncilla_wire::uri::encode_path;
@@ -54,6 +54,27 @@ pub fn write_line(
     out.push(b'\n');
 }
 
+/// Source: S3 User Guide, "Amazon S3 Inventory list", "Encryption status" and "Bucket Key status".
+fn encryption_status(record: &ObjectRecord) -> &'static str {
+    match record.encryption.as_ref().map(|kept| kept.scheme) {
+        None => "NOT-SSE",
+        Some(Scheme::S3) => "SSE-S3",
+        Some(Scheme::Kms) => "SSE-KMS",
+        Some(Scheme::Customer) => "SSE-C",
+    }
+}
+
+fn bucket_key_status(record: &ObjectRecord) -> &'static str {
+    match record
+        .encryption
+        .as_ref()
+        .is_some_and(|kept| kept.bucket_key)
+    {
+        true => "ENABLED",
+        false => "DISABLED",
+    }
+}
+
 struct Line<'a> {
     out: &'a mut Vec<u8>,
     is_first: bool,
@@ -92,8 +113,8 @@ impl Line<'_> {
             InventoryField::ETag => self.value(&record.etag.to_string()),
             InventoryField::StorageClass => self.value(record.storage_class()),
             InventoryField::IsMultipartUploaded => self.flag(record.etag.parts > 0),
-            InventoryField::EncryptionStatus => self.value("NOT-SSE"),
-            InventoryField::BucketKeyStatus => self.value("DISABLED"),
+            InventoryField::EncryptionStatus => self.value(encryption_status(record)),
+            InventoryField::BucketKeyStatus => self.value(bucket_key_status(record)),
             InventoryField::ChecksumAlgorithm => match &record.checksum {
                 Some(stored) => self.value(&stored.checksum.algorithm().to_string()),
                 None => self.value(""),

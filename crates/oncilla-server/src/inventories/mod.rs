@@ -254,20 +254,14 @@ impl Making<'_> {
     /// Writes the files and then the manifest; says how many versions are in them.
     async fn make(&self) -> Result<u64, MakeError> {
         let configuration = self.configuration;
-        let write = ServiceWrite {
-            store: &self.inner.store,
-            service: INVENTORY_DELIVERY,
-            source_bucket: &self.bucket.name,
-            source_account: &self.bucket.record.owner,
-            target: &configuration.destination.bucket,
-        };
+        let write = delivery(&self.inner.store, self.bucket, configuration);
         let target = write.target().await?;
         if let Some(account) = &configuration.destination.account
             && *account != target.record.owner
         {
             return Err(MakeError::OtherAccount);
         }
-        let folder = self.folder();
+        let folder = folder(self.bucket, configuration);
         let mut files = Vec::new();
         let mut entries = 0;
         let mut last = None;
@@ -357,15 +351,6 @@ impl Making<'_> {
         Ok(())
     }
 
-    /// `PREFIX/SOURCE/ID/`.
-    fn folder(&self) -> String {
-        let prefix = self.configuration.destination.prefix.as_deref();
-        let prefix = prefix.unwrap_or_default().trim_end_matches('/');
-        let slash = if prefix.is_empty() { "" } else { "/" };
-        let (source, id) = (&self.bucket.name, &self.configuration.id);
-        format!("{prefix}{slash}{source}/{id}/")
-    }
-
     /// The name of a file, in the form of a UUID: the same in every attempt of a day.
     fn file_name(&self, number: usize) -> String {
         let bucket = self.bucket.id().0;
@@ -376,6 +361,31 @@ impl Making<'_> {
         let (a, b, c) = (part(0..8), part(8..12), part(12..16));
         format!("{a}-{b}-{c}-{}-{}", part(16..20), part(20..32))
     }
+}
+
+/// The write of an inventory into its destination.
+pub(crate) fn delivery<'a>(
+    store: &'a Store,
+    bucket: &'a Bucket,
+    configuration: &'a InventoryConfiguration,
+) -> ServiceWrite<'a> {
+    ServiceWrite {
+        store,
+        service: INVENTORY_DELIVERY,
+        source_bucket: &bucket.name,
+        source_account: &bucket.record.owner,
+        target: &configuration.destination.bucket,
+        may_cross_accounts: true,
+    }
+}
+
+/// What the keys of an inventory begin with: `PREFIX/SOURCE/ID/`.
+pub(crate) fn folder(bucket: &Bucket, configuration: &InventoryConfiguration) -> String {
+    let prefix = configuration.destination.prefix.as_deref();
+    let prefix = prefix.unwrap_or_default().trim_end_matches('/');
+    let slash = if prefix.is_empty() { "" } else { "/" };
+    let (source, id) = (&bucket.name, &configuration.id);
+    format!("{prefix}{slash}{source}/{id}/")
 }
 
 fn new_file() -> GzEncoder<Vec<u8>> {

@@ -5,30 +5,39 @@
 //! as long as [`DeliveryOptions::keep_for`] and while no more than [`DeliveryOptions::keep_max`] wait
 //! for the target; then the oldest are dropped, counted and logged. The events of one key go one after
 //! the other, those of other keys do not wait for them.
+//!
+//! Whoever configures a bucket makes up as many ARNs as they like, such that mean no target and such
+//! that mean one that does not answer. So the look for targets goes round, of what waits for unknown
+//! ones little is kept, and a worker gives way when others wait for its place.
 
 mod message;
+mod queues;
 mod sender;
 mod target;
 mod worker;
 
-pub use target::{MessageFormat, Target, TargetError, Targets, is_target_name};
+pub use target::{MessageFormat, Target, TargetError, Targets, can_mean_target, is_target_name};
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use oncilla_store::Store;
-use tokio::time::Instant;
+use oncilla_store::{Fault, Store};
 
 use crate::metrics::Collectors;
 use crate::metrics_collectors::{counter, gauge};
+use queues::Queues;
 use sender::Sender;
 use worker::Worker;
 
-/// Targets served at a time. More wait until one has nothing left.
+/// Targets served at a time. More wait until one has nothing left, or its turn is over.
 const TARGETS_MAX: usize = 64;
+
+/// Targets looked at in one look. The next one goes on behind them.
+const LOOK_TARGETS_MAX: usize = 256;
 
 /// How often the queue is looked at for targets with new events.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -43,6 +52,15 @@ pub struct DeliveryOptions {
     /// How many events are kept for a target. The bound is looked at every
     /// [`DeliveryOptions::trim_interval`], so that writes need not count.
     pub keep_max: u64,
+    /// How many are kept for an ARN that means no target of this server, and may mean one of the next
+    /// start.
+    pub keep_max_unknown: u64,
+    /// How many are kept for all targets together. The longest queues give theirs first.
+    pub keep_max_in_all: u64,
+    /// How many are kept for all ARNs together that mean no target.
+    pub keep_max_unknown_in_all: u64,
+    /// How long a target is served while others wait for its place.
+    pub turn: Duration,
     /// How often old and surplus events are dropped.
     pub trim_interval: Duration,
     /// Pause after the first failure; it doubles with each further one.
@@ -57,6 +75,10 @@ impl Default for DeliveryOptions {
             region: "auto".to_owned(),
             keep_for: Duration::from_secs(24 * 3_600),
             keep_max: 100_000,
+            keep_max_unknown: 1_000,
+            keep_max_in_all: 1_000_000,
+            keep_max_unknown_in_all: 10_000,
+            turn: Duration::from_secs(30),
             trim_interval: Duration::from_secs(10),
             retry_first: Duration::from_secs(1),
             retry_max: Duration::from_secs(300),
@@ -86,6 +108,18 @@ struct Inner {
     sender: Sender,
     options: DeliveryOptions,
     stats: Stats,
+    queues: Queues,
+    /// Whether a target waits for the place of another.
+    is_crowded: AtomicBool,
+}
+
+/// The look for targets that have events.
+#[derive(Default)]
+struct Look {
+    /// The target that the last one ended with; `None` to begin with the first.
+    after: Option<String>,
+    /// Those that are served.
+    working: HashSet<String>,
 }
 
 impl Deliverer {
@@ -104,6 +138,8 @@ impl Deliverer {
             targets,
             options,
             stats: Stats::default(),
+            queues: Queues::default(),
+            is_crowded: AtomicBool::new(false),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -148,16 +184,16 @@ impl Deliverer {
     /// Delivers for as long as it is polled. Drop it to stop: what was not acknowledged waits in the
     /// store.
     pub async fn run(&self) {
-        let inner = &*self.inner;
-        let mut working = HashSet::new();
+        tokio::join!(self.inner.run_trim(), self.inner.run_workers());
+    }
+}
+
+impl Inner {
+    async fn run_workers(&self) {
+        let mut look = Look::default();
         let mut workers = FuturesUnordered::new();
-        let mut trim_at = Instant::now();
         loop {
-            if Instant::now() >= trim_at {
-                trim_at = Instant::now() + inner.options.trim_interval;
-                inner.trim().await;
-            }
-            for worker in inner.new_workers(&mut working).await {
+            for worker in self.new_workers(&mut look).await {
                 workers.push(worker.run());
             }
             let pause = tokio::time::sleep(POLL_INTERVAL);
@@ -165,78 +201,49 @@ impl Deliverer {
             loop {
                 tokio::select! {
                     () = &mut pause => break,
-                    Some(arn) = workers.next() => { working.remove(&arn); }
+                    Some(arn) = workers.next() => { look.working.remove(&arn); }
                 }
             }
         }
     }
-}
 
-impl Inner {
-    /// Workers for the targets that have events and no worker.
-    async fn new_workers(&self, working: &mut HashSet<String>) -> Vec<Worker<'_>> {
-        // Unknown targets are passed over, so more are looked at than served.
-        let waiting = match self.store.event_targets(4 * TARGETS_MAX).await {
+    /// Workers for targets that have events and no worker.
+    async fn new_workers(&self, look: &mut Look) -> Vec<Worker<'_>> {
+        let after = look.after.as_deref();
+        let waiting = match self.store.event_targets(after, LOOK_TARGETS_MAX).await {
             Ok(waiting) => waiting,
             Err(error) => {
                 tracing::error!(%error, "the queue of events cannot be read; trying again");
                 return Vec::new();
             }
         };
+        self.is_crowded.store(false, Ordering::Relaxed);
+        let is_end = waiting.len() < LOOK_TARGETS_MAX;
         let mut workers = Vec::new();
         for arn in waiting {
-            if working.len() == TARGETS_MAX || working.contains(&arn) {
-                continue;
+            if !look.working.contains(&arn)
+                && let Some(target) = self.targets.resolve(&arn)
+            {
+                if look.working.len() == TARGETS_MAX {
+                    // The next look begins with it.
+                    self.is_crowded.store(true, Ordering::Relaxed);
+                    return workers;
+                }
+                look.working.insert(arn.clone());
+                workers.push(Worker::new(self, arn.clone(), target));
             }
-            if let Some(target) = self.targets.resolve(&arn) {
-                working.insert(arn.clone());
-                workers.push(Worker::new(self, arn, target));
-            }
+            look.after = Some(arn);
+        }
+        if is_end {
+            look.after = None;
         }
         workers
     }
 
-    /// Drops what is too old or too much.
-    async fn trim(&self) {
-        let keep_for_ms = u64::try_from(self.options.keep_for.as_millis()).unwrap_or(u64::MAX);
-        let before_ms = self.store.clock().now_ms().saturating_sub(keep_for_ms);
-        let mut waiting = 0;
-        let targets = match self.store.event_targets(usize::MAX).await {
-            Ok(targets) => targets,
-            Err(error) => {
-                tracing::error!(%error, "the queue of events cannot be read; trying again");
-                return;
-            }
-        };
-        for arn in targets {
-            match self
-                .store
-                .trim_events(&arn, before_ms, self.options.keep_max)
-                .await
-            {
-                Ok(trimmed) => {
-                    waiting += trimmed.waiting;
-                    let dropped = trimmed.expired + trimmed.surplus;
-                    self.stats
-                        .expired
-                        .fetch_add(trimmed.expired, Ordering::Relaxed);
-                    self.stats
-                        .surplus
-                        .fetch_add(trimmed.surplus, Ordering::Relaxed);
-                    if dropped > 0 {
-                        tracing::warn!(
-                            target_arn = arn,
-                            expired = trimmed.expired,
-                            surplus = trimmed.surplus,
-                            "events were dropped: their target did not take them"
-                        );
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%error, target_arn = arn, "old events cannot be dropped");
-                }
-            }
-        }
-        self.stats.waiting.store(waiting, Ordering::Relaxed);
+    /// Removes events of a target that were delivered.
+    async fn forget(&self, arn: &str, row_keys: Vec<Bytes>) -> Result<(), Fault> {
+        self.store.forget_events(row_keys.clone()).await?;
+        self.queues.remove(arn, &row_keys);
+        Ok(())
     }
 }

@@ -92,11 +92,23 @@ impl Targets {
     /// a topic, a queue or a function at AWS the target that is named like it. `None` if there is
     /// none.
     pub fn resolve(&self, arn: &str) -> Option<Target> {
-        if arn.starts_with("http://") || arn.starts_with("https://") {
+        if is_url(arn) {
             return Target::new(arn).ok().filter(|_| self.urls_allowed);
         }
         self.by_name.get(target_name(arn)?).cloned()
     }
+}
+
+/// Whether an ARN can mean a target of any server: whatever the operator configures, others never do.
+pub fn can_mean_target(arn: &str) -> bool {
+    match is_url(arn) {
+        true => Target::new(arn).is_ok(),
+        false => target_name(arn).is_some_and(is_target_name),
+    }
+}
+
+fn is_url(arn: &str) -> bool {
+    arn.starts_with("http://") || arn.starts_with("https://")
 }
 
 /// The name of the target that an ARN means.
@@ -140,6 +152,7 @@ mod tests {
             "arn:aws:lambda:us-east-1:123456789012:function:a",
         ] {
             assert!(targets.resolve(arn).is_some(), "{arn}");
+            assert!(can_mean_target(arn), "{arn}");
         }
         for arn in [
             "arn:oncilla:sqs::b:webhook",
@@ -156,5 +169,33 @@ mod tests {
         targets.urls_allowed = true;
         assert!(targets.resolve("http://127.0.0.1:1/hook").is_some());
         assert!(targets.resolve("https://").is_none());
+    }
+
+    #[test]
+    fn some_arns_can_never_mean_a_target() {
+        for arn in [
+            "arn:oncilla:sqs::b:webhook",
+            "arn:aws:sqs:us-east-1:123456789012:b",
+            "https://example.com/hook",
+        ] {
+            assert!(can_mean_target(arn), "{arn}");
+        }
+        let long = format!(
+            "arn:oncilla:sqs::{}:webhook",
+            "a".repeat(NAME_BYTES_MAX + 1)
+        );
+        for arn in [
+            "a",
+            "arn:oncilla:sqs::a:kafka",
+            "arn:oncilla:sqs:::webhook",
+            "arn:oncilla:sqs::a b:webhook",
+            "arn:aws:s3:::a",
+            "arn:aws:sqs:us-east-1:123456789012:a/b",
+            "arn:aws:lambda:us-east-1:123456789012:a",
+            "https://",
+            &long,
+        ] {
+            assert!(!can_mean_target(arn), "{arn}");
+        }
     }
 }

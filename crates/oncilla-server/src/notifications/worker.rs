@@ -47,13 +47,15 @@ struct Waiting {
     until: Instant,
 }
 
-/// Delivers the events of one target until there are none left.
+/// Delivers the events of one target until there are none left, or its turn is over and another one
+/// waits for its place. The one after it knows nothing of what failed: that costs a first attempt.
 pub struct Worker<'a> {
     inner: &'a Inner,
     arn: String,
     target: Target,
     waiting: HashMap<ObjectName, Waiting>,
     unanswered_in_a_row: u32,
+    begun: Instant,
 }
 
 /// What is to be delivered next.
@@ -90,12 +92,16 @@ impl<'a> Worker<'a> {
             target,
             waiting: HashMap::new(),
             unanswered_in_a_row: 0,
+            begun: Instant::now(),
         }
     }
 
-    /// Works until the queue is empty; gives the target's ARN.
+    /// Works until the queue is empty or it has to give way; gives the target's ARN.
     pub async fn run(mut self) -> String {
         loop {
+            if self.gives_way() {
+                return self.arn;
+            }
             match self.round().await {
                 Ok(true) => return self.arn,
                 Ok(false) => {}
@@ -108,6 +114,18 @@ impl<'a> Worker<'a> {
         }
     }
 
+    fn gives_way(&self) -> bool {
+        let is_over = self.begun.elapsed() >= self.inner.options.turn;
+        is_over && self.inner.is_crowded.load(Ordering::Relaxed)
+    }
+
+    /// Pauses, but not for longer than it may stay.
+    async fn pause_until(&self, end: Instant) {
+        while Instant::now() < end && !self.gives_way() {
+            tokio::time::sleep_until(end.min(Instant::now() + IDLE_PAUSE_MAX)).await;
+        }
+    }
+
     /// Delivers a batch. Says whether the queue is empty.
     async fn round(&mut self) -> Result<bool, Fault> {
         let batch = self.next_batch().await?;
@@ -117,7 +135,8 @@ impl<'a> Worker<'a> {
         if batch.of_keys.is_empty() {
             let earliest = self.waiting.values().map(|waiting| waiting.until).min();
             let idle_until = Instant::now() + IDLE_PAUSE_MAX;
-            tokio::time::sleep_until(earliest.map_or(idle_until, |at| at.min(idle_until))).await;
+            let until = earliest.map_or(idle_until, |at| at.min(idle_until));
+            self.pause_until(until).await;
             return Ok(false);
         }
         let of_keys = batch.of_keys.into_iter();
@@ -145,13 +164,14 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        self.inner.store.forget_events(delivered).await?;
+        self.inner.forget(&self.arn, delivered).await?;
         match any_answered {
             true => self.unanswered_in_a_row = 0,
             false => self.unanswered_in_a_row = self.unanswered_in_a_row.saturating_add(unanswered),
         }
         if let Some(times) = self.unanswered_in_a_row.checked_sub(DOWN_AFTER) {
-            tokio::time::sleep(self.pause_after(times)).await;
+            self.pause_until(Instant::now() + self.pause_after(times))
+                .await;
         }
         Ok(false)
     }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use http::header::HOST;
+use http::request::Parts;
 use oncilla_iam::{KeyRefusal, KeyWithAccount, Principal, SessionRefusal};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::sigv2;
 use oncilla_wire::sigv4::{
-    PayloadDeclaration, RequestView, SERVICE_S3, SignedRequest, SigningKey, VerifyLimits,
+    ALGORITHM, AmzDate, PayloadDeclaration, RequestView, SERVICE_S3, SignatureLocation,
+    SignedRequest, SigningKey, VerifyLimits, hoist_encryption, refuse_repeated_headers,
 };
 use quick_cache::Equivalent;
 
@@ -71,12 +73,115 @@ impl Equivalent<SigningKeyName> for SigningKeyName<&str> {
     }
 }
 
+/// The ways in which a request says who sent it, as `s3:authType` has them.
+/// Source: Amazon S3 API reference, "Amazon S3 Signature Version 4 authentication specific policy
+/// keys".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthenticationKind {
+    /// By its header `Authorization`.
+    Header,
+    /// By its query: a presigned URL.
+    Query,
+    /// By the fields of a form.
+    Form,
+}
+
+impl AuthenticationKind {
+    /// The value of `s3:authType`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Header => "REST-HEADER",
+            Self::Query => "REST-QUERY-STRING",
+            Self::Form => "POST",
+        }
+    }
+}
+
+impl From<SignatureLocation> for AuthenticationKind {
+    fn from(location: SignatureLocation) -> Self {
+        match location {
+            SignatureLocation::Header => Self::Header,
+            SignatureLocation::Query => Self::Query,
+        }
+    }
+}
+
+/// The versions of signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignatureVersion {
+    /// Version 2.
+    V2,
+    /// Version 4.
+    V4,
+}
+
+impl SignatureVersion {
+    /// The value of `s3:signatureversion`. Source: as of [`AuthenticationKind`].
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V2 => "AWS",
+            Self::V4 => ALGORITHM,
+        }
+    }
+}
+
+/// How a request was authenticated: what verified its signature says so. Headers and parameters that
+/// look as if they had to do with a signature, and were not looked at for it, have no part in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authentication {
+    /// Where the signature stood.
+    pub kind: AuthenticationKind,
+    /// Its version.
+    pub version: SignatureVersion,
+    /// When it was made, in Unix milliseconds; `None` where it does not say.
+    pub signed_ms: Option<i64>,
+    /// What was signed of the body, as `x-amz-content-sha256` has it; `None` where nothing was said
+    /// of it.
+    pub payload: Option<PayloadDeclaration>,
+}
+
+impl Authentication {
+    /// Of a form, whose file no signature covers.
+    pub fn of_form(version: SignatureVersion, signed: Option<AmzDate>) -> Self {
+        Self {
+            kind: AuthenticationKind::Form,
+            version,
+            signed_ms: signed.map(unix_ms),
+            payload: None,
+        }
+    }
+}
+
+fn unix_ms(date: AmzDate) -> i64 {
+    date.unix_s().saturating_mul(1_000)
+}
+
 /// A request's sender and the form of its body.
 pub struct Authenticated {
     /// Who asks.
     pub principal: Principal,
     /// How the body is framed and what was signed of it.
     pub payload: PayloadForm,
+    /// How that is known; `None` of an anonymous request.
+    pub authentication: Option<Authentication>,
+}
+
+impl Authenticated {
+    /// Completes the headers of what came by a presigned URL with what that says in their place of
+    /// encryption. (Version 2 signs such parameters as headers, so there it was done before.)
+    ///
+    /// # Errors
+    /// Those of [`hoist_encryption`].
+    pub fn complete_headers(&self, head: &mut Parts) -> Result<(), S3Error> {
+        let is_presigned = self.authentication.is_some_and(|authentication| {
+            authentication.kind == AuthenticationKind::Query
+                && authentication.version == SignatureVersion::V4
+        });
+        match head.uri.query() {
+            Some(query) if is_presigned => hoist_encryption(query, &mut head.headers),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Who signed a request.
@@ -85,6 +190,8 @@ pub struct Identified {
     pub found: Arc<KeyWithAccount>,
     /// What the signature was made with.
     pub key: SigningKey,
+    /// What was signed of the body.
+    pub signed_payload: PayloadDeclaration,
 }
 
 impl S3Service {
@@ -100,12 +207,14 @@ impl S3Service {
             return Box::pin(self.authenticate_version_2(view, &signed, context)).await;
         }
         let Some(signed) = SignedRequest::parse(view)? else {
+            refuse_repeated_headers(view.headers)?;
             let declared = PayloadDeclaration::from_headers(view.headers)?;
             let declared = declared.unwrap_or(PayloadDeclaration::UnsignedPayload);
             let payload = PayloadForm::new(declared, || None)?;
             return Ok(Authenticated {
                 principal: Principal::Anonymous,
                 payload,
+                authentication: None,
             });
         };
         let identified = self.identify(view, &signed, SERVICE_S3, context).await?;
@@ -113,6 +222,12 @@ impl S3Service {
         Ok(Authenticated {
             principal: identified.found.principal().clone(),
             payload,
+            authentication: Some(Authentication {
+                kind: signed.location.into(),
+                version: SignatureVersion::V4,
+                signed_ms: Some(unix_ms(signed.timestamp)),
+                payload: Some(identified.signed_payload),
+            }),
         })
     }
 
@@ -133,12 +248,17 @@ impl S3Service {
         let is_new = known.is_none();
         let secret = found.key.secret.expose();
         let key = known.unwrap_or_else(|| SigningKey::derive(secret, &signed.scope));
-        signed.verify(view, &key, self.now_s(), &self.limits(service))?;
+        let limits = self.limits(service);
+        let signed_payload = signed.verify_payload(view, &key, self.now_s(), &limits)?;
         if is_kept && is_new && name.region.len() <= REGION_KEPT_BYTES_MAX {
             self.signing_keys.insert(name.to_owned(), key.clone());
         }
         self.usable(&found)?;
-        Ok(Identified { found, key })
+        Ok(Identified {
+            found,
+            key,
+            signed_payload,
+        })
     }
 
     /// Verifies a signature of Version 2, which says nothing of the body.
@@ -148,6 +268,7 @@ impl S3Service {
         signed: &sigv2::SignedRequest<'_>,
         context: &RequestContext,
     ) -> Result<Authenticated, S3Error> {
+        refuse_repeated_headers(view.headers)?;
         let id = &signed.access_key_id;
         let found = self.find_key(id, signed.security_token, context).await?;
         let host = view.headers.get(HOST).and_then(|host| host.to_str().ok());
@@ -161,10 +282,16 @@ impl S3Service {
             &self.limits(SERVICE_S3),
         )?;
         let declared = PayloadDeclaration::from_headers(view.headers)?;
-        let declared = declared.unwrap_or(PayloadDeclaration::UnsignedPayload);
+        let form = declared.unwrap_or(PayloadDeclaration::UnsignedPayload);
         Ok(Authenticated {
             principal: self.usable(&found)?,
-            payload: PayloadForm::new(declared, || None)?,
+            payload: PayloadForm::new(form, || None)?,
+            authentication: Some(Authentication {
+                kind: signed.location().into(),
+                version: SignatureVersion::V2,
+                signed_ms: signed.timestamp().map(unix_ms),
+                payload: declared,
+            }),
         })
     }
 

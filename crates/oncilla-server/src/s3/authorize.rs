@@ -15,7 +15,7 @@ use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{
     X_AMZ_ACL, X_AMZ_IF_MATCH_LAST_MODIFIED_TIME, X_AMZ_IF_MATCH_SIZE,
     X_AMZ_OBJECT_LOCK_LEGAL_HOLD, X_AMZ_OBJECT_LOCK_MODE, X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE,
-    X_AMZ_TAGGING,
+    X_AMZ_TAGGING, X_AMZ_WRITE_OFFSET_BYTES, X_TIGRIS_RENAME,
 };
 use oncilla_wire::object_lock::bypasses_governance;
 use oncilla_wire::operation::{Level, Operation};
@@ -70,6 +70,14 @@ struct Action<'a> {
     given: &'a [(KnownKey, &'a str)],
     /// What takes the place of the parameter `prefix`.
     prefix: Option<&'a str>,
+    /// Whether nothing is read but what a condition of a write depends on.
+    is_condition: bool,
+}
+
+impl Action<'_> {
+    fn reads_object(&self) -> bool {
+        matches!(self.name, "s3:GetObject" | "s3:GetObjectVersion")
+    }
 }
 
 /// What had to be looked at of the object.
@@ -77,7 +85,7 @@ struct Action<'a> {
 enum Looked {
     #[default]
     NotYet,
-    Absent,
+    Absent(GetObjectError),
     Found(Box<ObjectRecord>),
 }
 
@@ -85,7 +93,7 @@ impl Looked {
     fn record(&self) -> Option<&ObjectRecord> {
         match self {
             Self::Found(record) => Some(record),
-            Self::NotYet | Self::Absent => None,
+            Self::NotYet | Self::Absent(_) => None,
         }
     }
 }
@@ -96,7 +104,7 @@ impl S3Service {
     /// The source of a copy is judged where it is found, and the keys of DeleteObjects one by one.
     ///
     /// # Errors
-    /// `AccessDenied`.
+    /// `AccessDenied`; or that there is no object to read, if the sender may know that.
     pub(super) async fn authorize_request(
         &self,
         request: &S3Request,
@@ -112,6 +120,14 @@ impl S3Service {
         }
         let facts = facts_of(request, &access, version.is_some());
         let key = request.key.as_str();
+        let writes = matches!(
+            request.operation,
+            Operation::PutObject
+                | Operation::PostObject
+                | Operation::CopyObject
+                | Operation::CompleteMultipartUpload
+                | Operation::DeleteObject
+        );
         for requirement in requirements(request.operation, &facts).iter() {
             let target = match requirement.target {
                 Target::Service | Target::Bucket => ActionTarget::Bucket,
@@ -124,6 +140,7 @@ impl S3Service {
                 target,
                 given: &[],
                 prefix: None,
+                is_condition: writes,
             };
             self.require(request, bucket, &access, action).await?;
         }
@@ -135,7 +152,7 @@ impl S3Service {
     /// a version is named, it is the one with `Version` in it.
     ///
     /// # Errors
-    /// `AccessDenied`.
+    /// As [`S3Service::authorize_request`].
     pub(super) async fn authorize_action(
         &self,
         request: &S3Request,
@@ -149,6 +166,8 @@ impl S3Service {
             target,
             given: &[],
             prefix: None,
+            // Others read what they ask for.
+            is_condition: request.operation == Operation::DeleteObjects,
         };
         self.require(request, bucket, &access, action).await
     }
@@ -191,10 +210,10 @@ impl S3Service {
         error: GetObjectError,
     ) -> S3Error {
         if !is_absence(&error) {
-            return errors::get_object(key, error);
+            return absence(request.operation, key, error);
         }
         match self.may_know_absence(request, bucket, key).await {
-            Ok(true) => errors::get_object(key, error),
+            Ok(true) => absence(request.operation, key, error),
             Ok(false) => S3ErrorCode::AccessDenied.into(),
             Err(error) => error,
         }
@@ -216,6 +235,7 @@ impl S3Service {
             target: ActionTarget::Bucket,
             given: &[],
             prefix: Some(key),
+            is_condition: false,
         };
         let acl = self.bucket_acl_grant(request, bucket, &access, list, None);
         let acl = acl.await?;
@@ -253,7 +273,15 @@ impl S3Service {
         let side = access.resource_side(object_owner);
         let decision = self.decide(request, bucket, action, side, looked.record());
         if decision.is_allowed() {
-            return Ok(());
+            let key = action.target.key().unwrap_or_default();
+            let reads = action.reads_object() && !action.is_condition && !renames(request);
+            return match looked {
+                // What appears after this has an owner and tags that were not judged.
+                Looked::Absent(error) if reads => {
+                    Err(self.not_found(request, bucket, key, error).await)
+                }
+                _ => Ok(()),
+            };
         }
         if decision.effect == Effect::ExplicitDeny {
             return Err(denied(action.name, &bucket.name, &decision));
@@ -269,16 +297,12 @@ impl S3Service {
             if matches!(looked, Looked::NotYet) {
                 looked = self.look_at(bucket, action.target).await?;
             }
-            let Some(record) = looked.record() else {
-                let reads = matches!(action.name, "s3:GetObject" | "s3:GetObjectVersion");
-                let key = action.target.key().unwrap_or_default();
-                return match reads && self.may_know_absence(request, bucket, key).await? {
-                    // The handler says that there is none.
-                    true => Ok(()),
-                    false => Err(S3ErrorCode::AccessDenied.into()),
-                };
-            };
-            if !access.is_owner_enforced() {
+            if let Looked::Absent(error) = looked {
+                return self.judge_absent(request, bucket, action, error).await;
+            }
+            if let Some(record) = looked.record()
+                && !access.is_owner_enforced()
+            {
                 grant = acl_grant(
                     &record.acl,
                     &record.owner,
@@ -308,6 +332,26 @@ impl S3Service {
         }
         tracing::debug!(bucket = bucket.name, action = action.name, %reason, "denied");
         Err(S3ErrorCode::AccessDenied.into())
+    }
+
+    /// Judges an action on an object that is not there, of a sender who would need its ACL. Whoever
+    /// may list the bucket is told at once that there is none: what appears after that was not judged.
+    /// Conditions of writes are another matter, because a listing tells what they depend on.
+    async fn judge_absent(
+        &self,
+        request: &S3Request,
+        bucket: &Bucket,
+        action: Action<'_>,
+        error: GetObjectError,
+    ) -> Result<(), S3Error> {
+        let key = action.target.key().unwrap_or_default();
+        if !action.reads_object() || !self.may_know_absence(request, bucket, key).await? {
+            return Err(S3ErrorCode::AccessDenied.into());
+        }
+        match action.is_condition {
+            true => Ok(()),
+            false => Err(absence(request.operation, key, error)),
+        }
     }
 
     /// What the bucket's ACL gives of an action. Writing into a bucket does not extend to the
@@ -405,13 +449,7 @@ impl S3Service {
         {
             Ok(record) => Ok(Looked::Found(Box::new(record))),
             Err(GetObjectError::Fault(fault)) => Err(errors::fault(fault)),
-            Err(
-                GetObjectError::Archived(_)
-                | GetObjectError::NoSuchKey
-                | GetObjectError::Deleted(_)
-                | GetObjectError::NoSuchVersion(_)
-                | GetObjectError::IsDeleteMarker(_),
-            ) => Ok(Looked::Absent),
+            Err(error) => Ok(Looked::Absent(error)),
         }
     }
 
@@ -484,6 +522,14 @@ fn is_absence(error: &GetObjectError) -> bool {
     )
 }
 
+/// Why an object cannot be read, as an operation tells it.
+fn absence(operation: Operation, key: &str, error: GetObjectError) -> S3Error {
+    match operation {
+        Operation::CopyObject | Operation::UploadPartCopy => errors::copy_source(key, error),
+        _ => errors::get_object(key, error),
+    }
+}
+
 fn denied(action: &str, bucket: &str, decision: &Decision<'_>) -> S3Error {
     let sid = decision.statement.and_then(|statement| statement.sid);
     tracing::debug!(bucket, action, reason = %decision.reason, sid, "denied");
@@ -524,7 +570,7 @@ fn facts_of(request: &S3Request, access: &BucketAccess<'_>, version: bool) -> Re
             facts.retention =
                 has(&X_AMZ_OBJECT_LOCK_MODE) || has(&X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE);
             facts.legal_hold = has(&X_AMZ_OBJECT_LOCK_LEGAL_HOLD);
-            facts.if_match = has(&http::header::IF_MATCH);
+            facts.if_match = has(&http::header::IF_MATCH) || extends_object(request);
         }
         Operation::CompleteMultipartUpload => facts.if_match = has(&http::header::IF_MATCH),
         Operation::DeleteObject | Operation::PutObjectRetention => {
@@ -541,4 +587,27 @@ fn facts_of(request: &S3Request, access: &BucketAccess<'_>, version: bool) -> Re
         _ => {}
     }
     facts
+}
+
+/// Whether a request renames an object. One that was carried out before has no source any more, and is
+/// known by its token to the store alone.
+fn renames(request: &S3Request) -> bool {
+    let says_so = |value: &str| value.trim().eq_ignore_ascii_case("true");
+    match request.operation {
+        Operation::RenameObject => true,
+        Operation::CopyObject => request.header(&X_TIGRIS_RENAME).is_some_and(says_so),
+        _ => false,
+    }
+}
+
+/// Whether a request appends to an object that has to be there. Its answer depends on what is there,
+/// as that to `If-Match` does. At offset 0 it may make a new one; if there is one, that is judged where
+/// it is found.
+fn extends_object(request: &S3Request) -> bool {
+    let appends = matches!(
+        request.operation,
+        Operation::PutObject | Operation::PostObject
+    );
+    let offset = request.headers.get(X_AMZ_WRITE_OFFSET_BYTES);
+    appends && offset.is_some_and(|offset| offset.as_bytes().trim_ascii() != b"0")
 }

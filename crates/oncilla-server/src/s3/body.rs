@@ -1,9 +1,11 @@
 //! The body of a request: unframed, verified, and taken into the store or into memory.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use oncilla_hash::{Checksum, ChecksumAlgorithm, ChecksumHasher, Md5, Sha256};
-use oncilla_store::{Declared, WrittenContent};
+use oncilla_store::{Declared, NewEncryption, Store, WrittenContent};
 use oncilla_wire::checksum_headers::ChecksumHeaders;
 use oncilla_wire::chunked::{ChunkedDecoder, ChunkedMode, Trailer};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
@@ -12,6 +14,7 @@ use oncilla_wire::sigv4::{ChunkSeed, PayloadDeclaration};
 
 use crate::RequestBody;
 use crate::s3::S3Service;
+use crate::s3::encryption::SEALING_MEMORY_BYTES;
 use crate::s3::errors;
 use crate::s3::form_file::FormFile;
 use crate::s3::request::S3Request;
@@ -65,6 +68,24 @@ pub fn upload_memory_bytes(length: u64) -> usize {
     let everywhere = usize::try_from(length.saturating_mul(3)).unwrap_or(usize::MAX);
     everywhere.min(UPLOAD_MEMORY_BYTES_MAX)
 }
+
+/// Memory to reserve for encrypting an upload of this many bytes, beside what it takes itself: a step
+/// of frames, and all of a body that is kept in a row.
+pub fn sealing_memory_bytes(
+    store: &Store,
+    encryption: Option<&NewEncryption>,
+    length: u64,
+) -> usize {
+    match encryption {
+        None => 0,
+        Some(_) if store.keeps_inline(length) => SEALING_MEMORY_BYTES + length as usize,
+        Some(_) => SEALING_MEMORY_BYTES,
+    }
+}
+
+/// How long a document may take that is read into memory as a whole. A client that sends a byte now
+/// and then holds what was reserved for it no longer than that; 4 MiB come in time at 2 Mbit/s.
+pub const DOCUMENT_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// What the names of trailers that carry a checksum begin with.
 const CHECKSUM_HEADER_PREFIX: &str = "x-amz-checksum-";
@@ -156,16 +177,25 @@ pub fn announced_length(request: &S3Request) -> Result<u64, S3Error> {
     })
 }
 
+/// How the bytes of an upload are kept.
+#[derive(Clone, Copy)]
+pub struct NewContent<'a> {
+    /// The storage class, which says where they are put; empty for `STANDARD`.
+    pub class: &'a str,
+    /// What sums them when the client declares no checksum of its own.
+    pub algorithm: ChecksumAlgorithm,
+    /// What encrypts them; without, they are kept as they come.
+    pub encryption: Option<&'a NewEncryption>,
+}
+
 /// Takes the body of an upload into the store, verified against everything the client declared.
-/// `algorithm` sums the bytes when the client declares no checksum of its own; `class` says where they
-/// are put, empty for `STANDARD`.
+/// `new` says how its bytes are kept and summed.
 pub async fn receive(
     service: &S3Service,
     request: &mut S3Request,
-    class: &str,
-    algorithm: ChecksumAlgorithm,
+    new: NewContent<'_>,
 ) -> Result<WrittenContent, S3Error> {
-    let received = receive_summed(service, request, class, algorithm, None).await;
+    let received = receive_summed(service, request, new, None).await;
     received.map(|(content, _)| content)
 }
 
@@ -173,10 +203,14 @@ pub async fn receive(
 pub async fn receive_summed(
     service: &S3Service,
     request: &mut S3Request,
-    class: &str,
-    algorithm: ChecksumAlgorithm,
+    new: NewContent<'_>,
     also: Option<ChecksumAlgorithm>,
 ) -> Result<(WrittenContent, Option<Checksum>), S3Error> {
+    let NewContent {
+        class,
+        algorithm,
+        encryption,
+    } = new;
     let declared = ChecksumHeaders::parse(&request.headers)?;
     let length = announced_length(request)?;
     if length > PUT_BYTES_MAX {
@@ -188,7 +222,8 @@ pub async fn receive_summed(
     let mut also = also
         .filter(|also| *also != algorithm)
         .map(ChecksumHasher::new);
-    let memory = upload_memory_bytes(length);
+    let memory =
+        upload_memory_bytes(length) + sealing_memory_bytes(&service.store, encryption, length);
     let _memory = request
         .context
         .memory
@@ -202,7 +237,7 @@ pub async fn receive_summed(
     };
     let begun = service
         .store
-        .begin_content_of_class(class, length, algorithm, sha256.is_some())
+        .begin_content_as(class, length, algorithm, sha256.is_some(), encryption)
         .await;
     let mut writer = begun.map_err(errors::fault)?;
     let mut body = Unframed::new(&mut request.body, &request.payload, length);
@@ -287,6 +322,10 @@ fn trailing_checksum(
 
 /// Reads a document of at most `limit_bytes` into memory, verified against everything the client
 /// declared of it.
+///
+/// # Errors
+/// `MaxMessageLengthExceeded` for a longer one, `RequestTimeout` for one that takes longer than
+/// [`DOCUMENT_TIME_MAX`]; those of the framing and of what was declared.
 pub async fn read_document(request: &mut S3Request, limit_bytes: u64) -> Result<Bytes, S3Error> {
     if let Some(document) = request.document.take() {
         return Ok(document);
@@ -314,17 +353,35 @@ pub async fn read_document(request: &mut S3Request, limit_bytes: u64) -> Result<
         .await
         .map_err(errors::overloaded)?;
     let mut body = Unframed::new(&mut request.body, &request.payload, length);
-    let mut document = Vec::new();
-    while let Some(piece) = body.next().await? {
-        if document.len() as u64 + piece.len() as u64 > limit_bytes {
-            return Err(too_large());
-        }
-        document.extend_from_slice(&piece);
-    }
+    let document = in_time(collect(&mut body, limit_bytes)).await?;
+    let document = document.ok_or_else(too_large)?;
     let trailers = body.finish()?;
     let trailing = trailing_checksum(&declared, &trailers)?;
     verify_document(&document, &declared, trailing, &request.payload)?;
     Ok(Bytes::from(document))
+}
+
+/// Waits for a document that is read into memory.
+///
+/// # Errors
+/// `RequestTimeout` after [`DOCUMENT_TIME_MAX`]; those of the reading.
+pub async fn in_time<T>(reading: impl Future<Output = Result<T, S3Error>>) -> Result<T, S3Error> {
+    match tokio::time::timeout(DOCUMENT_TIME_MAX, reading).await {
+        Ok(read) => read,
+        Err(_elapsed) => Err(S3ErrorCode::RequestTimeout.into()),
+    }
+}
+
+/// Reads a body to its end; `None` if it is longer than `limit_bytes`.
+async fn collect(body: &mut Unframed<'_>, limit_bytes: u64) -> Result<Option<Vec<u8>>, S3Error> {
+    let mut document = Vec::new();
+    while let Some(piece) = body.next().await? {
+        if document.len() as u64 + piece.len() as u64 > limit_bytes {
+            return Ok(None);
+        }
+        document.extend_from_slice(&piece);
+    }
+    Ok(Some(document))
 }
 
 fn verify_document(

@@ -4,25 +4,35 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::header::AUTHORIZATION;
-use oncilla_iam::policy::{ConditionKey, Context, ContextValue, KnownKey};
+use http::HeaderValue;
+use oncilla_iam::policy::{ConditionKey, Context, ContextValue, KnownKey, Policy};
+use oncilla_store::bucket::BucketError;
+use oncilla_store::multipart::UploadError;
+use oncilla_store::object::GetObjectError;
+use oncilla_store::{Bucket, Encryption, Scheme, UniqueId};
 use oncilla_wire::copy_source::CopySource;
-use oncilla_wire::header::{X_AMZ_COPY_SOURCE, X_AMZ_TAGGING};
+use oncilla_wire::encryption::{AES256, AWS_KMS};
+use oncilla_wire::error::S3Error;
+use oncilla_wire::header::{
+    X_AMZ_COPY_SOURCE, X_AMZ_RENAME_SOURCE, X_AMZ_TAGGING, X_AMZ_TAGGING_DIRECTIVE,
+    X_AMZ_WRITE_OFFSET_BYTES, X_TIGRIS_RENAME,
+};
+use oncilla_wire::object_lock::{LegalHold, Retention};
 use oncilla_wire::operation::Operation;
-use oncilla_wire::sigv4::AmzDate;
+use oncilla_wire::rename_source::rename_source;
 use oncilla_wire::tagging::{TagSet, TagTarget};
 use oncilla_wire::time::{iso8601, parse_iso8601};
-use oncilla_wire::xml::tagging;
+use oncilla_wire::xml::encryption::{MAX_ENCRYPTION_BODY_BYTES, ObjectEncryption};
+use oncilla_wire::xml::object_lock::MAX_OBJECT_LOCK_BODY_BYTES;
+use oncilla_wire::xml::tagging::{self, MAX_TAGGING_BODY_BYTES};
 
 use crate::Peer;
-use crate::s3::S3Service;
-use crate::s3::request::S3Request;
-
-/// Where a presigned request says when it was signed, and where any other does.
-const DATE_PARAMETER: &str = "X-Amz-Date";
-const DATE_HEADER: &str = "x-amz-date";
-const SIGNATURE_PARAMETER: &str = "X-Amz-Signature";
-const CONTENT_SHA256_PARAMETER: &str = "X-Amz-Content-Sha256";
+use crate::s3::access::BucketAccess;
+use crate::s3::authorize::needs;
+use crate::s3::body::read_document;
+use crate::s3::request::{S3Request, refuse_tags, version_id};
+use crate::s3::tags::stored_tag_set;
+use crate::s3::{S3Service, errors};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
@@ -47,6 +57,147 @@ fn owned<'a>(value: Option<String>) -> ContextValue<'a> {
     value.map_or(ContextValue::Absent, ContextValue::one)
 }
 
+/// The text of a time in Unix milliseconds.
+fn time_text(unix_ms: i64) -> Option<String> {
+    String::from_utf8(iso8601(unix_ms).to_vec()).ok()
+}
+
+/// The longest body of an operation whose body brings what policies ask for: tags, locks and
+/// encryption keys.
+fn body_limit(operation: Operation) -> Option<u64> {
+    let limit_bytes = match operation {
+        Operation::PutObjectTagging => MAX_TAGGING_BODY_BYTES,
+        Operation::PutObjectRetention | Operation::PutObjectLegalHold => MAX_OBJECT_LOCK_BODY_BYTES,
+        Operation::UpdateObjectEncryption => MAX_ENCRYPTION_BODY_BYTES,
+        _ => return None,
+    };
+    Some(limit_bytes as u64)
+}
+
+/// Whether an operation goes on with an upload, by whose encryption what it writes is encrypted.
+fn goes_on_with_upload(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::UploadPart | Operation::UploadPartCopy | Operation::CompleteMultipartUpload
+    )
+}
+
+/// Whether what the request makes has the tags of its source, whatever `x-amz-tagging` says.
+/// Source: S3 API reference, CopyObject, `x-amz-tagging-directive`.
+fn keeps_tags_of_source(request: &S3Request) -> bool {
+    let header = |name| request.headers.get(name).map(HeaderValue::as_bytes);
+    match request.operation {
+        Operation::RenameObject => true,
+        Operation::CopyObject => {
+            let rename = header(X_TIGRIS_RENAME).unwrap_or_default();
+            let is_rename = rename.trim_ascii().eq_ignore_ascii_case(b"true");
+            is_rename || header(X_AMZ_TAGGING_DIRECTIVE) != Some(b"REPLACE")
+        }
+        _ => false,
+    }
+}
+
+/// Whether a request appends to an object that has to be there. At offset 0 it may make a new one.
+fn extends_object(request: &S3Request) -> bool {
+    let offset = request.headers.get(X_AMZ_WRITE_OFFSET_BYTES);
+    let offset = offset.and_then(|offset| offset.to_str().ok()?.trim().parse().ok());
+    request.operation == Operation::PutObject && offset.is_some_and(|offset: u64| offset > 0)
+}
+
+/// Reads what stands elsewhere than in the head of a request before that is judged, if any policy asks
+/// for it.
+///
+/// # Errors
+/// Those of [`read_document`]; `InvalidArgument` for tags that would be judged and not be set; those of
+/// the store.
+pub async fn read_what_policies_ask_for(
+    service: &S3Service,
+    request: &mut S3Request,
+    bucket: &Bucket,
+) -> Result<(), S3Error> {
+    if extends_object(request) {
+        refuse_tags(request)?;
+    }
+    let operation = request.operation;
+    let body_limit = body_limit(operation);
+    let keeps_tags = keeps_tags_of_source(request);
+    if body_limit.is_none() && !keeps_tags && !goes_on_with_upload(operation) {
+        return Ok(());
+    }
+    let access = BucketAccess::of(bucket)?;
+    let asks = |asks: fn(&Policy) -> bool| needs(&request.principal, &access, asks);
+    if let Some(limit_bytes) = body_limit {
+        if asks(Policy::needs_request_body) {
+            request.document = Some(read_document(request, limit_bytes).await?);
+        }
+    } else if keeps_tags {
+        if asks(Policy::needs_request_tags) {
+            request.inherited.tags = tags_of_source(service, request, bucket).await?;
+        }
+    } else if asks(Policy::needs_encryption) {
+        request.inherited.encryption = encryption_of_upload(service, request, bucket).await?;
+    }
+    Ok(())
+}
+
+/// The tags of what the request copies or renames. `None` if there is no such object, of which the
+/// handler tells whom it may.
+async fn tags_of_source(
+    service: &S3Service,
+    request: &S3Request,
+    bucket: &Bucket,
+) -> Result<Option<TagSet>, S3Error> {
+    let store = &service.store;
+    let found = if request.operation == Operation::RenameObject {
+        let source = request.headers.get(X_AMZ_RENAME_SOURCE);
+        let source = source.and_then(|value| rename_source(value.as_bytes(), &bucket.name).ok());
+        let Some(key) = source else {
+            return Ok(None);
+        };
+        store.object_version(bucket, key.as_bytes(), None).await
+    } else {
+        let source = request.headers.get(X_AMZ_COPY_SOURCE);
+        let source = source.and_then(|value| CopySource::parse(value.as_bytes()).ok());
+        let Some(source) = source else {
+            return Ok(None);
+        };
+        let Ok(version) = source.version_id.as_deref().map(version_id).transpose() else {
+            return Ok(None);
+        };
+        let of_source = match store.bucket(&source.bucket).await {
+            Ok(bucket) => bucket,
+            Err(BucketError::NoSuchBucket) => return Ok(None),
+            Err(BucketError::Fault(fault)) => return Err(errors::fault(fault)),
+        };
+        let key = source.key.as_bytes();
+        store.object_version(&of_source, key, version).await
+    };
+    match found {
+        Ok(record) => stored_tag_set(&record.tags, TagTarget::Object).map(Some),
+        Err(GetObjectError::Fault(fault)) => Err(errors::fault(fault)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// How the upload is encrypted that the request names. `None` also if there is none, of which the
+/// handler tells.
+async fn encryption_of_upload(
+    service: &S3Service,
+    request: &S3Request,
+    bucket: &Bucket,
+) -> Result<Option<Box<Encryption>>, S3Error> {
+    let text = request.query.get("uploadId").unwrap_or_default();
+    let Some(id) = UniqueId::from_hex(text) else {
+        return Ok(None);
+    };
+    let key = request.key.as_bytes();
+    match service.store.upload(bucket, key, id).await {
+        Ok(upload) => Ok(upload.record.encryption),
+        Err(UploadError::NoSuchUpload) => Ok(None),
+        Err(UploadError::Fault(fault)) => Err(errors::fault(fault)),
+    }
+}
+
 impl ConditionKeys<'_> {
     fn now_ms(&self) -> i64 {
         self.service.store.clock().now_ms() as i64
@@ -59,35 +210,31 @@ impl ConditionKeys<'_> {
         }
     }
 
-    fn is_presigned(&self) -> bool {
-        self.request.query.has(SIGNATURE_PARAMETER)
-    }
-
-    fn is_signed(&self) -> bool {
-        self.is_presigned() || self.request.headers.contains_key(AUTHORIZATION)
-    }
-
-    /// Source: Amazon S3 API reference, "Authenticating requests: S3 Signature Version 4
-    /// authentication-specific policy keys".
-    fn auth_type(&self) -> Option<&'static str> {
-        if self.request.operation == Operation::PostObject && !self.is_signed() {
-            return Some("POST");
-        }
-        if self.is_presigned() {
-            return Some("REST-QUERY-STRING");
-        }
-        self.is_signed().then_some("REST-HEADER")
+    /// The version of TLS as a number, such as `1.3`; without TLS there is none.
+    /// Source: S3 user guide, "Bucket policy examples using condition keys", `s3:TlsVersion`.
+    fn tls_version(&self) -> Option<&'static str> {
+        let session = self.request.context.tls_session?;
+        session.version.strip_prefix("TLSv")
     }
 
     /// Milliseconds since it was signed.
     fn signature_age_ms(&self) -> Option<i64> {
-        let headers = &self.request.headers;
-        let date = match self.request.query.get(DATE_PARAMETER) {
-            Some(date) => date,
-            None => headers.get(DATE_HEADER)?.to_str().ok()?,
-        };
-        let signed_ms = AmzDate::parse(date.as_bytes())?.unix_s() * 1_000;
-        Some(self.now_ms() - signed_ms)
+        let signed_ms = self.request.authentication?.signed_ms?;
+        Some(self.now_ms().saturating_sub(signed_ms))
+    }
+
+    /// What was signed of the body.
+    fn signed_payload(&self) -> ContextValue<'_> {
+        let authentication = self.request.authentication;
+        let payload = authentication.and_then(|authentication| authentication.payload);
+        payload.map_or(ContextValue::Absent, |payload| {
+            ContextValue::one(payload.to_text())
+        })
+    }
+
+    fn token_issue_time(&self) -> Option<String> {
+        let issued_ms = self.request.principal.token_issued_ms()?;
+        time_text(i64::try_from(issued_ms).ok()?)
     }
 
     /// A header; one that is there several times is one value, as HTTP has it.
@@ -103,6 +250,15 @@ impl ConditionKeys<'_> {
         ContextValue::One(text)
     }
 
+    /// What the head of the request has for a key that is a parameter or a header of it.
+    fn of_head(&self, key: KnownKey) -> ContextValue<'_> {
+        match (key.query_parameter(), key.header()) {
+            (Some(name), _) => ContextValue::optional(self.request.query.get(name)),
+            (None, Some(name)) => self.header(name),
+            (None, None) => ContextValue::Absent,
+        }
+    }
+
     /// `bucket/key`, however it was written.
     fn copy_source(&self) -> Option<String> {
         let value = self.request.headers.get(X_AMZ_COPY_SOURCE)?;
@@ -110,15 +266,107 @@ impl ConditionKeys<'_> {
         Some(format!("{}/{}", source.bucket, source.key))
     }
 
-    fn remaining_retention_days(&self) -> Option<String> {
+    /// The retention in the body of PutObjectRetention.
+    fn retention_of_body(&self) -> Option<Retention> {
+        let document = self.request.document.as_ref()?;
+        Retention::parse(document).ok()?
+    }
+
+    fn retain_until_ms(&self) -> Option<i64> {
+        if self.request.operation == Operation::PutObjectRetention {
+            return self.retention_of_body().map(|retention| retention.until_ms);
+        }
         let header = KnownKey::ObjectLockRetainUntilDate.header()?;
-        let until = self.request.headers.get(header)?.to_str().ok()?;
-        let left_ms = parse_iso8601(until)? - self.now_ms();
+        parse_iso8601(self.request.headers.get(header)?.to_str().ok()?)
+    }
+
+    fn remaining_retention_days(&self) -> Option<String> {
+        let left_ms = self.retain_until_ms()? - self.now_ms();
         Some((left_ms / DAY_MS).to_string())
     }
 
-    /// The tags that the request brings, in its head or in its body.
+    fn lock(&self, key: KnownKey) -> ContextValue<'_> {
+        match body_limit(self.request.operation) {
+            Some(_) => self.lock_of_body(key),
+            None => self.of_head(key),
+        }
+    }
+
+    /// A lock as the body of PutObjectRetention or PutObjectLegalHold says it.
+    fn lock_of_body(&self, key: KnownKey) -> ContextValue<'_> {
+        let retention = self.retention_of_body();
+        owned(match (self.request.operation, key) {
+            (Operation::PutObjectRetention, KnownKey::ObjectLockMode) => {
+                retention.map(|retention| retention.mode.as_str().to_owned())
+            }
+            (Operation::PutObjectRetention, KnownKey::ObjectLockRetainUntilDate) => {
+                retention.and_then(|retention| time_text(retention.until_ms))
+            }
+            (Operation::PutObjectLegalHold, KnownKey::ObjectLockLegalHold) => {
+                let hold = self.request.document.as_ref();
+                let hold = hold.and_then(|document| LegalHold::parse(document).ok());
+                hold.map(|hold| hold.as_str().to_owned())
+            }
+            _ => None,
+        })
+    }
+
+    fn encryption(&self, key: KnownKey) -> ContextValue<'_> {
+        match self.request.operation {
+            operation if goes_on_with_upload(operation) => self.encryption_of_upload(key),
+            Operation::UpdateObjectEncryption => owned(self.encryption_of_body(key)),
+            _ => self.of_head(key),
+        }
+    }
+
+    /// How the body of UpdateObjectEncryption wants the object encrypted: by a KMS key, always.
+    fn encryption_of_body(&self, key: KnownKey) -> Option<String> {
+        let document = self.request.document.as_ref()?;
+        let asked = ObjectEncryption::parse(document).ok()?;
+        match key {
+            KnownKey::XAmzServerSideEncryption => Some(AWS_KMS.to_owned()),
+            KnownKey::XAmzServerSideEncryptionAwsKmsKeyId => Some(asked.kms_key),
+            _ => None,
+        }
+    }
+
+    /// How the upload is encrypted that the request goes on with, as its parts will be: no client can
+    /// say so with a part. A policy that denies what is not encrypted is about the upload.
+    /// Source: S3 API reference, UploadPart, "Encryption".
+    fn encryption_of_upload(&self, key: KnownKey) -> ContextValue<'_> {
+        let Some(encryption) = self.request.inherited.encryption.as_deref() else {
+            return ContextValue::Absent;
+        };
+        match (encryption.scheme, key) {
+            (Scheme::S3, KnownKey::XAmzServerSideEncryption)
+            | (Scheme::Customer, KnownKey::XAmzServerSideEncryptionCustomerAlgorithm) => {
+                ContextValue::one(AES256)
+            }
+            (Scheme::Kms, KnownKey::XAmzServerSideEncryption) => ContextValue::one(AWS_KMS),
+            (Scheme::Kms, KnownKey::XAmzServerSideEncryptionAwsKmsKeyId) => {
+                self.names_of_key(&encryption.key_id)
+            }
+            _ => ContextValue::Absent,
+        }
+    }
+
+    /// A KMS key by its id and its aliases: by which of them it was asked for is not kept.
+    fn names_of_key<'k>(&self, id: &'k str) -> ContextValue<'k> {
+        let mut names = vec![Cow::Borrowed(id)];
+        let keys = self.service.store.keys();
+        if let Ok(key) = keys.and_then(|keys| keys.find(id)) {
+            let aliases = key.info().aliases.into_iter();
+            names.extend(aliases.map(|alias| Cow::Owned(format!("alias/{alias}"))));
+        }
+        ContextValue::Many(names)
+    }
+
+    /// The tags that the request brings, in its head or in its body; of what keeps those of its
+    /// source, these.
     fn request_tags(&self) -> Option<TagSet> {
+        if keeps_tags_of_source(self.request) {
+            return self.request.inherited.tags.clone();
+        }
         if self.request.operation == Operation::PutObjectTagging {
             let document = self.request.document.as_ref()?;
             return tagging::parse(document, TagTarget::Object).ok();
@@ -138,32 +386,32 @@ impl ConditionKeys<'_> {
             return ContextValue::one(*value);
         }
         let request = self.request;
+        let authentication = request.authentication;
         match key {
-            KnownKey::CurrentTime => {
-                let text = iso8601(self.now_ms());
-                owned(String::from_utf8(text.to_vec()).ok())
-            }
+            KnownKey::CurrentTime => owned(time_text(self.now_ms())),
             KnownKey::EpochTime => owned(Some((self.now_ms() / 1_000).to_string())),
             KnownKey::SourceIp => owned(self.source_ip().map(|address| address.to_string())),
             KnownKey::SecureTransport => {
                 ContextValue::one(if request.context.tls { "true" } else { "false" })
             }
+            KnownKey::TlsVersion => ContextValue::optional(self.tls_version()),
             KnownKey::RequestedRegion => ContextValue::one(self.service.options.region.as_str()),
-            KnownKey::AuthType => ContextValue::optional(self.auth_type()),
+            KnownKey::TokenIssueTime => owned(self.token_issue_time()),
+            KnownKey::AuthType => ContextValue::optional(authentication.map(|it| it.kind.as_str())),
             KnownKey::SignatureVersion => {
-                ContextValue::optional(self.is_signed().then_some("AWS4-HMAC-SHA256"))
+                ContextValue::optional(authentication.map(|it| it.version.as_str()))
             }
             KnownKey::SignatureAge => owned(self.signature_age_ms().map(|age| age.to_string())),
+            KnownKey::XAmzContentSha256 => self.signed_payload(),
             KnownKey::Prefix => {
                 ContextValue::optional(self.prefix.or_else(|| request.query.get("prefix")))
             }
             KnownKey::VersionId => ContextValue::optional(self.version.as_deref()),
             KnownKey::XAmzCopySource => owned(self.copy_source()),
-            KnownKey::XAmzContentSha256 => match request.query.get(CONTENT_SHA256_PARAMETER) {
-                Some(value) => ContextValue::one(value),
-                None => self.header("x-amz-content-sha256"),
-            },
             KnownKey::ObjectLockRemainingRetentionDays => owned(self.remaining_retention_days()),
+            KnownKey::ObjectLockMode
+            | KnownKey::ObjectLockRetainUntilDate
+            | KnownKey::ObjectLockLegalHold => self.lock(key),
             KnownKey::RequestObjectTagKeys => match self.request_tags() {
                 None => ContextValue::Absent,
                 Some(tags) => {
@@ -171,11 +419,42 @@ impl ConditionKeys<'_> {
                     ContextValue::Many(keys.collect())
                 }
             },
-            _ => match (key.query_parameter(), key.header()) {
-                (Some(name), _) => ContextValue::optional(request.query.get(name)),
-                (None, Some(name)) => self.header(name),
-                (None, None) => ContextValue::Absent,
-            },
+            KnownKey::XAmzServerSideEncryption
+            | KnownKey::XAmzServerSideEncryptionAwsKmsKeyId
+            | KnownKey::XAmzServerSideEncryptionCustomerAlgorithm => self.encryption(key),
+            // One by one, so that a new key cannot be forgotten here.
+            KnownKey::Delimiter
+            | KnownKey::IfMatch
+            | KnownKey::IfNoneMatch
+            | KnownKey::MaxKeys
+            | KnownKey::Referer
+            | KnownKey::UserAgent
+            | KnownKey::XAmzAcl
+            | KnownKey::XAmzGrantFullControl
+            | KnownKey::XAmzGrantRead
+            | KnownKey::XAmzGrantReadAcp
+            | KnownKey::XAmzGrantWrite
+            | KnownKey::XAmzGrantWriteAcp
+            | KnownKey::XAmzMetadataDirective
+            | KnownKey::XAmzObjectOwnership
+            | KnownKey::XAmzStorageClass
+            | KnownKey::XAmzWebsiteRedirectLocation => self.of_head(key),
+            // A region is in the body, and given; nobody has a device here; only services have a
+            // source, and send no requests; the others the evaluator knows.
+            KnownKey::LocationConstraint
+            | KnownKey::MultiFactorAuthAge
+            | KnownKey::MultiFactorAuthPresent
+            | KnownKey::SourceAccount
+            | KnownKey::SourceArn
+            | KnownKey::PrincipalAccount
+            | KnownKey::PrincipalArn
+            | KnownKey::PrincipalIsAwsService
+            | KnownKey::PrincipalType
+            | KnownKey::ResourceAccount
+            | KnownKey::S3ResourceAccount
+            | KnownKey::UserId
+            | KnownKey::Username
+            | KnownKey::ViaAwsService => ContextValue::Absent,
         }
     }
 }

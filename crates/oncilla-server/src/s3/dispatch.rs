@@ -1,5 +1,7 @@
 //! The way every S3 request takes.
 
+use std::sync::Arc;
+
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -13,14 +15,23 @@ use oncilla_wire::operation::{self, Operation};
 use oncilla_wire::query::Query;
 use oncilla_wire::sigv2;
 use oncilla_wire::sigv4::RequestView;
+use oncilla_wire::xml::acl::MAX_ACL_BODY_BYTES;
+use oncilla_wire::xml::delete::MAX_DELETE_BODY_BYTES;
+use oncilla_wire::xml::encryption::MAX_ENCRYPTION_BODY_BYTES;
 use oncilla_wire::xml::named_configuration::NamedKind;
+use oncilla_wire::xml::object_lock::MAX_OBJECT_LOCK_BODY_BYTES;
+use oncilla_wire::xml::restore::MAX_RESTORE_BODY_BYTES;
+use oncilla_wire::xml::select::MAX_SELECT_BODY_BYTES;
+use oncilla_wire::xml::tagging::MAX_TAGGING_BODY_BYTES;
 
 use crate::bucket_logs::Draft;
 use crate::s3::answer::Answer;
+use crate::s3::body::read_document;
+use crate::s3::condition_keys::read_what_policies_ask_for;
 use crate::s3::cors::PREFLIGHT;
 use crate::s3::errors::ACTUAL_OBJECT_SIZE;
 use crate::s3::payer::{check_payer, tell_charged};
-use crate::s3::request::S3Request;
+use crate::s3::request::{Inherited, S3Request};
 use crate::s3::{S3Service, bucket, errors, multipart, object, service};
 use crate::{RequestBody, RequestContext, ResponseBody, Service, iam};
 
@@ -112,6 +123,7 @@ impl S3Service {
                 return Err(error);
             }
         };
+        sender.complete_headers(&mut head)?;
         // What does not exist is told to whoever proved who they are, and to nobody before.
         let operation = operation?;
         let request = S3Request {
@@ -124,6 +136,8 @@ impl S3Service {
             document: None,
             payload: sender.payload,
             principal: sender.principal,
+            authentication: sender.authentication,
+            inherited: Inherited::default(),
             context,
         };
         self.route(request).await
@@ -150,22 +164,37 @@ impl S3Service {
         if !operation.implemented() {
             return Err(not_implemented(operation));
         }
-        let bucket = self.store.bucket(&request.bucket).await;
-        let bucket = bucket
-            .map_err(|error| errors::bucket(error).detail("BucketName", request.bucket.clone()))?;
+        let mut bucket = self.bucket_of(request).await?;
         self.log_request(&bucket, request);
-        if operation == Operation::PutObjectTagging {
-            object::read_tags_that_policies_ask_for(request, &bucket).await?;
+        read_what_policies_ask_for(self, request, &bucket).await?;
+        let mut charged = self.judge(request, &bucket).await?;
+        if let Some(limit_bytes) = document_limit(operation) {
+            // Nobody's document is read who may not do it now; and whoever may is judged again once
+            // it has come, because they say when that is.
+            request.document = Some(read_document(request, limit_bytes).await?);
+            bucket = self.bucket_of(request).await?;
+            charged = self.judge(request, &bucket).await?;
         }
-        self.authorize_request(request, &bucket).await?;
-        check_expected_owner(request, &X_AMZ_EXPECTED_BUCKET_OWNER, &bucket)?;
-        let charged = check_payer(request, &bucket)?;
         // Only then do events have to know who caused them.
         let answer = match bucket.documents.get(DocumentKind::Notification) {
             Some(_) => self.acting_for(request).perform(request, &bucket).await,
             None => self.perform(request, &bucket).await,
         };
         tell_charged(answer, charged)
+    }
+
+    async fn bucket_of(&self, request: &S3Request) -> Result<Arc<Bucket>, S3Error> {
+        let found = self.store.bucket(&request.bucket).await;
+        found.map_err(|error| errors::bucket(error).detail("BucketName", request.bucket.clone()))
+    }
+
+    /// Judges a request by its bucket as it is now; gives whether the sender pays for it. Only who
+    /// is let in otherwise can be told that there is no object.
+    async fn judge(&self, request: &S3Request, bucket: &Bucket) -> Result<bool, S3Error> {
+        check_expected_owner(request, &X_AMZ_EXPECTED_BUCKET_OWNER, bucket)?;
+        let charged = check_payer(request, bucket)?;
+        self.authorize_request(request, bucket).await?;
+        Ok(charged)
     }
 
     /// Begins the request's line in its bucket's log, if the bucket has one.
@@ -256,6 +285,9 @@ impl S3Service {
             Operation::DeleteBucketOwnershipControls => {
                 bucket::delete_ownership(self, bucket).await
             }
+            Operation::GetBucketEncryption => bucket::get_encryption(self, bucket),
+            Operation::PutBucketEncryption => bucket::put_encryption(self, request, bucket).await,
+            Operation::DeleteBucketEncryption => bucket::delete_encryption(self, bucket).await,
             Operation::GetBucketTagging => bucket::get_tagging(bucket),
             Operation::PutBucketTagging => bucket::put_tagging(self, request, bucket).await,
             Operation::DeleteBucketTagging => bucket::delete_tagging(self, bucket).await,
@@ -279,6 +311,9 @@ impl S3Service {
             Operation::GetObjectTagging => object::get_tagging(self, request, bucket).await,
             Operation::PutObjectTagging => object::put_tagging(self, request, bucket).await,
             Operation::DeleteObjectTagging => object::delete_tagging(self, request, bucket).await,
+            Operation::UpdateObjectEncryption => {
+                object::update_encryption(self, request, bucket).await
+            }
             Operation::GetObjectAcl => object::get_acl(self, request, bucket).await,
             Operation::PutObjectAcl => object::put_acl(self, request, bucket).await,
             Operation::SelectObjectContent => object::select(self, request, bucket).await,
@@ -379,6 +414,22 @@ pub fn check_expected_owner(
         }
         _ => Ok(()),
     }
+}
+
+/// The longest document of an operation that is about objects which are there already, and may be
+/// others by the time that the document has come.
+fn document_limit(operation: Operation) -> Option<u64> {
+    let limit_bytes = match operation {
+        Operation::DeleteObjects => MAX_DELETE_BODY_BYTES,
+        Operation::PutObjectAcl => MAX_ACL_BODY_BYTES,
+        Operation::PutObjectTagging => MAX_TAGGING_BODY_BYTES,
+        Operation::PutObjectRetention | Operation::PutObjectLegalHold => MAX_OBJECT_LOCK_BODY_BYTES,
+        Operation::RestoreObject => MAX_RESTORE_BODY_BYTES,
+        Operation::SelectObjectContent => MAX_SELECT_BODY_BYTES,
+        Operation::UpdateObjectEncryption => MAX_ENCRYPTION_BODY_BYTES,
+        _ => return None,
+    };
+    Some(limit_bytes as u64)
 }
 
 fn not_implemented(operation: Operation) -> S3Error {

@@ -4,7 +4,7 @@
 //! authorization, handler, error document. Handlers are grouped as the S3 API reference groups its
 //! operations: `service`, `bucket`, `object`, `multipart`.
 
-mod access;
+pub(crate) mod access;
 mod acl;
 mod answer;
 pub(crate) mod authenticate;
@@ -14,6 +14,7 @@ mod bucket;
 mod condition_keys;
 mod cors;
 mod dispatch;
+pub(crate) mod encryption;
 pub(crate) mod errors;
 mod form_file;
 mod lifecycle;
@@ -44,6 +45,8 @@ use crate::notifications::Targets;
 use authenticate::SigningKeyName;
 use request::S3Request;
 
+pub use encryption::CustomerKeysOverHttp;
+
 /// Settings of the S3 API.
 #[derive(Clone, Debug)]
 pub struct S3Options {
@@ -57,6 +60,8 @@ pub struct S3Options {
     pub website_domains: Vec<String>,
     /// Whether Signature Version 2 is taken.
     pub sigv2: bool,
+    /// Which connections without TLS may carry clients' keys (SSE-C).
+    pub customer_keys_over_http: CustomerKeysOverHttp,
 }
 
 impl Default for S3Options {
@@ -67,6 +72,7 @@ impl Default for S3Options {
             presign_expiry_max_s: VerifyLimits::default().presign_expiry_max_s,
             website_domains: vec![LOCALHOST_WEBSITES.to_owned()],
             sigv2: false,
+            customer_keys_over_http: CustomerKeysOverHttp::default(),
         }
     }
 }

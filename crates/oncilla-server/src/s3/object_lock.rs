@@ -108,7 +108,8 @@ pub async fn set_lock(
     Ok(())
 }
 
-async fn may_know(
+/// Whether an answer may tell what the sender would need `action` to ask for.
+pub async fn may_know(
     service: &S3Service,
     request: &S3Request,
     bucket: &Bucket,

@@ -28,11 +28,11 @@ use oncilla_wire::xml::post::PostResponse;
 use oncilla_wire::xml::tagging;
 
 use crate::s3::answer::{Answer, set};
-use crate::s3::authenticate::sigv2_not_enabled;
+use crate::s3::authenticate::{Authentication, SignatureVersion, sigv2_not_enabled};
 use crate::s3::body::PayloadForm;
 use crate::s3::form_file::FormFile;
 use crate::s3::payer::{check_payer, tell_charged};
-use crate::s3::request::S3Request;
+use crate::s3::request::{Inherited, S3Request};
 use crate::s3::{S3Service, errors, object};
 use crate::{RequestBody, RequestContext, ResponseBody};
 
@@ -97,7 +97,7 @@ impl S3Service {
         let mut form = read_fields(&mut body, content_type).await?;
         let key = expand_key(&mut form)?;
         context.facts.note_key(&key);
-        let principal = self.sender_of_form(&form.fields, &context).await?;
+        let (principal, authentication) = self.sender_of_form(&form.fields, &context).await?;
         let lengths = match form.fields.get("policy") {
             None => (0, u64::MAX),
             Some(policy) => {
@@ -120,6 +120,8 @@ impl S3Service {
             document: None,
             payload: PayloadForm::Form(Box::new(file)),
             principal,
+            authentication,
+            inherited: Inherited::default(),
             context,
         };
         let request = &mut request;
@@ -133,12 +135,13 @@ impl S3Service {
         tell_charged(self.posted(request, &form.fields, stored), charged)
     }
 
-    /// Who sends a form: whoever signed its policy. A form without one is anonymous.
+    /// Who sends a form: whoever signed its policy; and how that is known. A form without one is
+    /// anonymous.
     async fn sender_of_form(
         &self,
         fields: &FormFields,
         context: &RequestContext,
-    ) -> Result<Principal, S3Error> {
+    ) -> Result<(Principal, Option<Authentication>), S3Error> {
         const VERSION_2: [&str; 2] = ["awsaccesskeyid", "signature"];
         const VERSION_4: [&str; 4] = [
             "x-amz-algorithm",
@@ -149,7 +152,7 @@ impl S3Service {
         let has_any = |names: &[&str]| names.iter().any(|name| fields.get(name).is_some());
         let is_version_4 = has_any(&VERSION_4);
         if !is_version_4 && !has_any(&VERSION_2) && fields.get("policy").is_none() {
-            return Ok(Principal::Anonymous);
+            return Ok((Principal::Anonymous, None));
         }
         let required = |name| required(fields, name);
         let policy = required("policy")?;
@@ -160,7 +163,9 @@ impl S3Service {
             let found = self.find_key(&signed.access_key_id, token, context).await?;
             let key = SigningKey::derive(found.key.secret.expose(), &signed.scope);
             signed.verify(policy, &key)?;
-            return self.usable(&found);
+            let signed = Some(signed.timestamp);
+            let authentication = Authentication::of_form(SignatureVersion::V4, signed);
+            return Ok((self.usable(&found)?, Some(authentication)));
         }
         let [access_key_id, signature] = VERSION_2.map(required);
         let (access_key_id, signature) = (access_key_id?, signature?);
@@ -169,7 +174,8 @@ impl S3Service {
         }
         let found = self.find_key(access_key_id, token, context).await?;
         sigv2::verify_policy(policy, access_key_id, signature, found.key.secret.expose())?;
-        self.usable(&found)
+        let authentication = Authentication::of_form(SignatureVersion::V2, None);
+        Ok((self.usable(&found)?, Some(authentication)))
     }
 
     /// What the form asked to be answered. Source: "POST Object", `success_action_status` and

@@ -4,11 +4,14 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::HOST;
 use oncilla_iam::Principal;
-use oncilla_store::VersionId;
+use oncilla_store::{Encryption, VersionId};
 use oncilla_wire::error::S3Error;
+use oncilla_wire::header::X_AMZ_TAGGING;
 use oncilla_wire::operation::Operation;
 use oncilla_wire::query::Query;
+use oncilla_wire::tagging::TagSet;
 
+use crate::s3::authenticate::Authentication;
 use crate::s3::body::PayloadForm;
 use crate::{RequestBody, RequestContext};
 
@@ -32,8 +35,22 @@ pub struct S3Request {
     pub payload: PayloadForm,
     /// Who asks.
     pub principal: Principal,
+    /// How that is known; `None` of an anonymous request.
+    pub authentication: Option<Authentication>,
+    /// What it takes over from elsewhere.
+    pub inherited: Inherited,
     /// What the machinery knows of it.
     pub context: RequestContext,
+}
+
+/// What a request takes over from what is there already, whatever its own headers say. It is looked
+/// up before the request is judged, and only if a policy asks for it.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    /// The tags of what is copied or renamed.
+    pub tags: Option<TagSet>,
+    /// How the upload is encrypted that it goes on with.
+    pub encryption: Option<Box<Encryption>>,
 }
 
 impl S3Request {
@@ -64,6 +81,23 @@ impl S3Request {
     pub fn version_id(&self) -> Result<Option<VersionId>, S3Error> {
         self.query.get("versionId").map(version_id).transpose()
     }
+}
+
+/// Refuses tags of a request that goes on with an object which is there, and keeps its own: they would
+/// be judged and not be set.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub fn refuse_tags(request: &S3Request) -> Result<(), S3Error> {
+    let tags = request.headers.get(X_AMZ_TAGGING);
+    let Some(tags) = tags.filter(|tags| !tags.is_empty()) else {
+        return Ok(());
+    };
+    Err(S3Error::invalid_argument(
+        X_AMZ_TAGGING.as_str(),
+        &String::from_utf8_lossy(tags.as_bytes()),
+        "Tags cannot be set while data is appended to an object.",
+    ))
 }
 
 /// Reads a version id.

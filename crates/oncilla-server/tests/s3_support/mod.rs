@@ -19,6 +19,7 @@ use oncilla_blob::testing::FaultyFileSystem;
 use oncilla_blob::{VolumeOptions, Volumes};
 use oncilla_hash::Sha256;
 use oncilla_iam::{Grant, Iam, NewAccount, NewKey, Role};
+use oncilla_keys::{Keys, MasterKey, MasterKeySource};
 use oncilla_meta::memory::MemoryEngine;
 use oncilla_meta::{
     Change, CommitOutcome, Engine, EngineFuture, EngineStats, Limits, Mutation, Reader, Scan,
@@ -150,11 +151,18 @@ impl World {
         Self::set_up(engine, StoreOptions::default(), options).await
     }
 
-    async fn set_up(engine: Arc<dyn Engine>, options: StoreOptions, s3_options: S3Options) -> Self {
+    async fn set_up(
+        engine: Arc<dyn Engine>,
+        mut options: StoreOptions,
+        s3_options: S3Options,
+    ) -> Self {
         let fs = Arc::new(FaultyFileSystem::new());
         let volumes = Volumes::open(fs, "/volumes".into(), VolumeOptions::default()).unwrap();
         let clock = Arc::new(SteppedClock(AtomicU64::new(START_MS)));
         let wall = Arc::clone(&clock) as Arc<dyn WallClock>;
+        let master = MasterKeySource::Given(MasterKey::parse(&"5a".repeat(32)).unwrap());
+        let keys = Keys::open(Arc::clone(&engine), master, Arc::new(|| START_MS)).await;
+        options.keys = Some(keys.unwrap());
         let store = Store::open(Arc::clone(&engine), volumes, wall, options);
         let store = store.await.unwrap();
         let now = Arc::clone(&clock);

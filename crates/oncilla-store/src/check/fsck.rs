@@ -256,10 +256,11 @@ impl Fsck<'_> {
         match &record.placement {
             Placement::Empty if record.size == 0 => Ok(Vec::new()),
             Placement::Empty => Ok(vec![format!("{} bytes recorded, none kept", record.size)]),
-            Placement::Inline(id) => self.inline_problems(*id, record.size).await,
+            Placement::Inline(id) => self.inline_problems(*id, record.kept_bytes()).await,
             Placement::Extents(extents) => {
                 self.referrers.of_extents.insert(record.id);
-                self.extent_problems(extents, record.id, record.size).await
+                let bytes = record.kept_bytes();
+                self.extent_problems(extents, record.id, bytes).await
             }
             Placement::Upload(upload) => {
                 self.referrers.of_extents.insert(*upload);
@@ -342,6 +343,10 @@ impl Fsck<'_> {
                 .get(Space::Records, &part_key(upload, place.number))
                 .await?;
             match row.map(PartRecord::decode).transpose() {
+                Ok(Some(part)) if part.salt.is_some() != record.encryption.is_some() => {
+                    let detail = "is not encrypted as the object's record says";
+                    problems.push(format!("part {} {detail}", place.number));
+                }
                 Ok(Some(part)) if part.size == place.size => {}
                 Ok(Some(_)) => problems.push(format!("part {} has another size", place.number)),
                 Ok(None) => problems.push(format!("part {} is missing", place.number)),
@@ -389,9 +394,10 @@ impl Fsck<'_> {
                 }
             };
             let problems = match &part.placement {
-                Placement::Inline(id) => self.inline_problems(*id, part.size).await?,
+                Placement::Inline(id) => self.inline_problems(*id, part.kept_bytes()).await?,
                 Placement::Extents(extents) => {
-                    self.extent_problems(extents, upload, part.size).await?
+                    let bytes = part.kept_bytes();
+                    self.extent_problems(extents, upload, bytes).await?
                 }
                 Placement::Empty if part.size == 0 => Vec::new(),
                 Placement::Empty | Placement::Upload(_) => vec!["its bytes are missing".to_owned()],

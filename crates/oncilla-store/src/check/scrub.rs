@@ -2,15 +2,19 @@
 
 use bytes::Bytes;
 use oncilla_hash::{ChecksumHasher, Md5};
+use oncilla_keys::KeysError;
 use oncilla_meta::Reader;
 
 use super::{Finding, Rows};
 use crate::bucket::{Bucket, ListBuckets};
 use crate::content::{BodySource, ByteRange, PinnedExtents};
+use crate::encryption::UnlockError;
 use crate::fault::Fault;
 use crate::object::{GetObjectError, ObjectBody};
 use crate::rows::body;
 use crate::rows::history::{history_of_bucket, split_history_key};
+use crate::rows::key::UniqueId;
+use crate::rows::layout::layout_key;
 use crate::rows::object::{StoredChecksum, objects_of_bucket, split_object_key};
 use crate::rows::part::{PartRecord, all_parts, split_part_key};
 use crate::rows::placement::Placement;
@@ -32,6 +36,9 @@ pub struct ScrubSummary {
 
 /// Buckets looked up at a time.
 const BUCKETS_PER_STEP: usize = 1_000;
+
+/// Parts looked up at a time.
+const PARTS_PER_STEP: usize = 256;
 
 impl Store {
     /// Reads everything. Every damaged object is given to `report`; `progress` is called after
@@ -113,8 +120,9 @@ impl Store {
         summary: &mut ScrubSummary,
     ) -> Result<Option<String>, Fault> {
         let damage = match opened {
-            // The bytes of parts are read part by part, further below.
-            Ok(body) if matches!(body.record.placement, Placement::Upload(_)) => None,
+            // The bytes of parts are read part by part, further below. Encrypted ones are opened by
+            // the key of their object, so they are read with it.
+            Ok(body) if is_in_parts(&body) && body.record.encryption.is_none() => None,
             Ok(body) => self.scrub_object(body, summary).await?,
             // Deleted since, or without bytes; that something is archived is told to readers only.
             Err(
@@ -134,13 +142,48 @@ impl Store {
 
     async fn scrub_object(
         &self,
+        mut body: ObjectBody,
+        summary: &mut ScrubSummary,
+    ) -> Result<Option<String>, Fault> {
+        match body.unlock(None) {
+            Ok(()) => {}
+            Err(UnlockError::Keys(error @ (KeysError::OpenFailed(_) | KeysError::NotFound(_)))) => {
+                return Ok(Some(format!("its data key: {error}")));
+            }
+            // A client's own key, a disabled one, or no master key.
+            Err(_) => return self.scrub_kept(body, summary).await,
+        }
+        let (etag, stored) = (body.record.etag, body.record.checksum.clone());
+        let has_md5 = etag.parts == 0 && body.record.etag_is_md5();
+        let mut reader = body.read_all();
+        verify(&mut reader, has_md5.then_some(etag.md5), stored, summary).await
+    }
+
+    /// Reads a body without its key: what is kept is compared with its checksums, and what it would be
+    /// decrypted is not looked at.
+    async fn scrub_kept(
+        &self,
         body: ObjectBody,
         summary: &mut ScrubSummary,
     ) -> Result<Option<String>, Fault> {
-        let (etag, stored) = (body.record.etag, body.record.checksum.clone());
-        let mut reader = body.read_all();
-        let md5 = (etag.parts == 0).then_some(etag.md5);
-        verify(&mut reader, md5, stored, summary).await
+        if !is_in_parts(&body) {
+            let mut reader = body.read_kept();
+            return verify(&mut reader, None, None, summary).await;
+        }
+        let mut after = 0;
+        loop {
+            let page = self.list_object_parts(&body.record, after, PARTS_PER_STEP);
+            let page = page.await?;
+            for part in &page.parts {
+                after = part.number;
+                if let Some(detail) = self.scrub_part(&part.record, summary).await? {
+                    return Ok(Some(format!("part {after}: {detail}")));
+                }
+            }
+            if !page.truncated {
+                return Ok(None);
+            }
+        }
     }
 
     async fn scrub_parts(
@@ -157,7 +200,12 @@ impl Store {
             let Some(row_value) = self.get(&row.key).await? else {
                 continue;
             };
-            let damage = self.scrub_part(row_value.clone(), summary).await?;
+            let damage = match PartRecord::decode(row_value.clone()) {
+                // Read with its object.
+                Ok(part) if part.salt.is_some() && self.is_completed(upload).await? => continue,
+                Ok(part) => self.scrub_part(&part, summary).await?,
+                Err(error) => Some(error.to_string()),
+            };
             // A part of an open upload may have been replaced under the reader.
             if damage.is_some() && self.get(&row.key).await? != Some(row_value) {
                 continue;
@@ -178,24 +226,29 @@ impl Store {
     /// Reads a part; says what is wrong, if anything is.
     async fn scrub_part(
         &self,
-        row_value: Bytes,
+        part: &PartRecord,
         summary: &mut ScrubSummary,
     ) -> Result<Option<String>, Fault> {
-        let part = match PartRecord::decode(row_value) {
-            Ok(part) => part,
-            Err(error) => return Ok(Some(error.to_string())),
-        };
         let range = ByteRange {
             start: 0,
-            end: part.size,
+            end: part.kept_bytes(),
         };
-        match self.open_part(&part).await? {
+        let (md5, checksum) = match part.salt {
+            None => (Some(part.md5), part.checksum.clone()),
+            // What is kept has no digests but those of its frames.
+            Some(_) => (None, None),
+        };
+        match self.open_part(part).await? {
             Ok(source) => {
                 let mut reader = self.body_reader(source, range);
-                verify(&mut reader, Some(part.md5), part.checksum, summary).await
+                verify(&mut reader, md5, checksum, summary).await
             }
             Err(detail) => Ok(Some(detail)),
         }
+    }
+
+    async fn is_completed(&self, upload: UniqueId) -> Result<bool, Fault> {
+        Ok(self.get(&layout_key(upload)).await?.is_some())
     }
 
     /// Opens a part; the inner error says what is wrong with it.
@@ -228,6 +281,10 @@ impl Store {
             Placement::Upload(_) => Ok(Err("it refers to another upload".to_owned())),
         }
     }
+}
+
+fn is_in_parts(body: &ObjectBody) -> bool {
+    matches!(body.record.placement, Placement::Upload(_))
 }
 
 /// Reads to the end and compares; says what is wrong, if anything is.

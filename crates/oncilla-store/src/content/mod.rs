@@ -4,6 +4,7 @@
 mod hashing;
 mod read;
 mod relocate;
+mod sealed;
 mod write;
 
 pub use read::{BodyReader, ByteRange};
@@ -12,4 +13,5 @@ pub use write::{ContentWriter, Declared, DigestMismatch, WriteContentError, Writ
 pub(crate) use hashing::{HashThreads, hash_threads_default};
 pub(crate) use read::{BodySource, PinnedExtents, UploadSource};
 pub(crate) use relocate::Relocated;
-pub(crate) use write::ContentLimits;
+pub(crate) use sealed::{BodyKey, kept_bytes};
+pub(crate) use write::{ContentLimits, NewBody};

@@ -1,11 +1,13 @@
 //! Reading: the bytes of a range of an object, piece by piece, each verified before it is given.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use oncilla_blob::{Extent, ExtentReader, Pin, Volumes};
 use oncilla_meta::{Engine, Space};
 
+use crate::content::sealed::{BodyKey, Kept, SealedReader};
 use crate::fault::Fault;
 use crate::pins::UploadPin;
 use crate::rows::body;
@@ -60,12 +62,17 @@ pub struct BodyReader {
     position: u64,
     end: u64,
     current: Option<Current>,
+    /// What opens the body, if it is encrypted.
+    key: Option<Box<BodyKey>>,
+    /// Why nothing can be read.
+    fault: Option<Fault>,
 }
 
 /// The extent being read, or the small part.
 enum Current {
     Extent(Box<ExtentReader>),
     Bytes(Bytes),
+    Sealed(Box<SealedReader>),
 }
 
 impl BodyReader {
@@ -76,7 +83,21 @@ impl BodyReader {
             position: range.start,
             end: range.end,
             current: None,
+            key: None,
+            fault: None,
         }
+    }
+
+    /// The same body, decrypted.
+    pub(crate) fn with_key(mut self, key: BodyKey) -> Self {
+        self.key = Some(Box::new(key));
+        self
+    }
+
+    /// A reader that fails, for a body whose key cannot be had.
+    pub(crate) fn failing(mut self, fault: Fault) -> Self {
+        self.fault = Some(fault);
+        self
     }
 
     /// Bytes still to come.
@@ -95,13 +116,20 @@ impl BodyReader {
         while self.position < self.end {
             let piece = match &mut self.current {
                 None => {
-                    self.current = Some(self.open().await?);
+                    if let Some(fault) = &self.fault {
+                        return Err(fault.clone());
+                    }
+                    self.current = Some(match &self.key {
+                        None => self.open().await?,
+                        Some(key) => self.open_sealed(key).await?,
+                    });
                     continue;
                 }
                 Some(Current::Bytes(bytes)) => {
                     Some(std::mem::take(bytes)).filter(|b| !b.is_empty())
                 }
                 Some(Current::Extent(reader)) => reader.next().await?,
+                Some(Current::Sealed(reader)) => reader.next().await?,
             };
             match piece {
                 Some(piece) => {
@@ -123,28 +151,68 @@ impl BodyReader {
                 open_extent(&self.volumes, &pinned.extents, self.position, self.end)
             }
             BodySource::Upload(source) => {
-                // The pin keeps the parts; that is all it is for.
-                let _: &UploadPin = &source.pin;
-                let place = source
-                    .layout
-                    .part_at(self.position)
-                    .ok_or_else(shorter_than_recorded)?;
-                let key = part_key(source.upload, place.number);
-                let row = source.engine.get(Space::Records, &key).await?;
-                let part = PartRecord::decode(row.ok_or_else(|| missing("part"))?)?;
-                let start = self.position - place.offset;
-                let end = place.size.min(self.end - place.offset);
+                let (part, range) = source.part_at(self.position, self.end).await?;
+                let Range { start, end } = range;
                 match &part.placement {
                     Placement::Inline(id) => {
-                        let row = source.engine.get(body::SPACE, &body::body_key(*id)).await?;
-                        let bytes = body::decode(row.ok_or_else(|| missing("part's body"))?)?;
-                        slice(&bytes, start, end).map(Current::Bytes)
+                        slice(&source.inline_part(*id).await?, start, end).map(Current::Bytes)
                     }
                     Placement::Extents(extents) => open_extent(&self.volumes, extents, start, end),
                     Placement::Empty | Placement::Upload(_) => Err(shorter_than_recorded()),
                 }
             }
         }
+    }
+}
+
+impl BodyReader {
+    /// As [`BodyReader::open`], of an encrypted body: all of it, or of the part at the current
+    /// position.
+    async fn open_sealed(&self, key: &BodyKey) -> Result<Current, Fault> {
+        let (kept, salt, body_bytes, range) = match &self.source {
+            BodySource::Empty => return Err(shorter_than_recorded()),
+            BodySource::Inline(body) => {
+                let kept = Kept::Inline(body.clone());
+                (kept, key.salt, key.body_bytes, self.position..self.end)
+            }
+            BodySource::Extents(pinned) => {
+                let kept = Kept::Extents(pinned.extents.clone());
+                (kept, key.salt, key.body_bytes, self.position..self.end)
+            }
+            BodySource::Upload(source) => {
+                let (part, range) = source.part_at(self.position, self.end).await?;
+                let kept = match part.placement {
+                    Placement::Inline(id) => Kept::Inline(source.inline_part(id).await?),
+                    Placement::Extents(extents) => Kept::Extents(extents),
+                    Placement::Empty | Placement::Upload(_) => return Err(shorter_than_recorded()),
+                };
+                (kept, part.salt, part.size, range)
+            }
+        };
+        let volumes = &self.volumes;
+        let reader = SealedReader::new(volumes, kept, &key.data_key, salt, body_bytes, range)?;
+        Ok(Current::Sealed(Box::new(reader)))
+    }
+}
+
+impl UploadSource {
+    /// The part that holds the byte at `position` of the object, and what of it lies before `end`.
+    async fn part_at(&self, position: u64, end: u64) -> Result<(PartRecord, Range<u64>), Fault> {
+        // The pin keeps the parts; that is all it is for.
+        let _: &UploadPin = &self.pin;
+        let place = self.layout.part_at(position);
+        let place = place.ok_or_else(shorter_than_recorded)?;
+        let key = part_key(self.upload, place.number);
+        let row = self.engine.get(Space::Records, &key).await?;
+        let part = PartRecord::decode(row.ok_or_else(|| missing("part"))?)?;
+        let range = position - place.offset..place.size.min(end - place.offset);
+        Ok((part, range))
+    }
+
+    /// A part that is kept in a row, as it is kept.
+    async fn inline_part(&self, id: UniqueId) -> Result<Bytes, Fault> {
+        let row = self.engine.get(body::SPACE, &body::body_key(id)).await?;
+        Ok(body::decode(row.ok_or_else(|| missing("part's body"))?)?)
     }
 }
 

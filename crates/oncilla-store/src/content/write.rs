@@ -5,11 +5,15 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use oncilla_blob::{Extent, ExtentWriter, GroupId, Volumes};
 use oncilla_hash::{Checksum, ChecksumAlgorithm, ChecksumHasher, Sha256};
+use oncilla_keys::{DataKey, OpenFailed, Salt};
 use oncilla_meta::Mutation;
 
 use crate::content::hashing::{HASH_IN_PLACE_BYTES_MAX, HashThreads, UploadMd5};
+use crate::content::sealed::{Sealer, kept_bytes};
+use crate::encryption::NewEncryption;
 use crate::fault::Fault;
 use crate::rows::body;
+use crate::rows::encryption::Encryption;
 use crate::rows::key::UniqueId;
 use crate::rows::placement::Placement;
 
@@ -70,7 +74,7 @@ pub enum WriteContentError {
 ///
 /// Beside what the volumes hold (at most 512 KiB), it holds the chunk that is being filled and the
 /// one that is being hashed: 128 KiB for bodies of up to 512 KiB. Chunks of longer bodies are what
-/// the volumes hold of them.
+/// the volumes hold of them. If the bytes are encrypted, there are up to 256 KiB of encrypted ones more.
 pub struct ContentWriter {
     volumes: Volumes,
     id: UniqueId,
@@ -81,6 +85,33 @@ pub struct ContentWriter {
     md5: UploadMd5,
     sha256: Option<Sha256>,
     checksum: ChecksumHasher,
+    sealing: Option<Box<Sealing>>,
+}
+
+/// How the bytes are encrypted.
+struct Sealing {
+    encryption: Encryption,
+    data_key: DataKey,
+    /// `None` once it has sealed all there is.
+    sealer: Option<Sealer>,
+}
+
+impl Sealing {
+    fn new(encryption: &NewEncryption, body_bytes: u64) -> Result<Self, Fault> {
+        let salt = Salt::random()?;
+        let sealer = Sealer::new(&encryption.data_key, salt, body_bytes);
+        let mut stored = encryption.stored.clone();
+        stored.salt = Some(salt);
+        Ok(Self {
+            encryption: stored,
+            data_key: encryption.data_key.clone(),
+            sealer: Some(sealer.map_err(not_encrypted)?),
+        })
+    }
+}
+
+fn not_encrypted(_: OpenFailed) -> Fault {
+    Fault::Failed("the bytes could not be encrypted".to_owned())
 }
 
 enum Sink {
@@ -92,7 +123,7 @@ enum Sink {
 struct ExtentSink {
     /// Bytes not yet in their chunk.
     chunks: Chunks,
-    /// Announced bytes that were not written yet.
+    /// Bytes that were not written yet, as they are kept.
     remaining: u64,
     /// Finished extents: released if the writer is dropped.
     finished: UncommittedExtents,
@@ -102,21 +133,33 @@ struct ExtentSink {
 }
 
 impl ContentWriter {
-    /// A writer for exactly `announced` bytes. Reserves the first extent, so that a full device
+    /// A writer for exactly the announced bytes. Reserves the first extent, so that a full device
     /// is noticed before the client sends its body.
     pub(crate) async fn begin(
         volumes: &Volumes,
-        id: UniqueId,
-        announced: u64,
         limits: ContentLimits,
-        algorithm: ChecksumAlgorithm,
-        with_sha256: bool,
         hash_threads: &Arc<HashThreads>,
+        body: NewBody<'_>,
     ) -> Result<Self, Fault> {
+        let NewBody {
+            id,
+            announced,
+            algorithm,
+            with_sha256,
+            encryption,
+        } = body;
+        let sealing = match encryption {
+            Some(encryption) => Some(Box::new(Sealing::new(encryption, announced)?)),
+            None => None,
+        };
+        let kept = match sealing {
+            Some(_) => kept_bytes(announced),
+            None => announced,
+        };
         let sink = if announced <= limits.inline_bytes_max {
             Sink::Inline(BytesMut::with_capacity(announced as usize))
         } else {
-            Sink::Extents(ExtentSink::begin(volumes, announced, limits).await?)
+            Sink::Extents(ExtentSink::begin(volumes, announced, kept, limits).await?)
         };
         Ok(Self {
             volumes: volumes.clone(),
@@ -128,6 +171,7 @@ impl ContentWriter {
             md5: UploadMd5::new(hash_threads),
             sha256: with_sha256.then(Sha256::new),
             checksum: ChecksumHasher::new(algorithm),
+            sealing,
         })
     }
 
@@ -156,7 +200,8 @@ impl ContentWriter {
                 while let Some(chunk) = sink.chunks.next(&mut bytes, is_last) {
                     // Hashing goes on while the chunk is written and the next one comes in.
                     self.md5.add(chunk.clone()).await?;
-                    sink.write(&self.volumes, chunk).await?;
+                    let sealing = self.sealing.as_deref_mut();
+                    sink.write_body(&self.volumes, sealing, chunk).await?;
                 }
             }
         }
@@ -167,22 +212,33 @@ impl ContentWriter {
     /// length is known only at their end. In the volumes, they get extents of their own.
     pub async fn extend(&mut self, more: u64) -> Result<(), Fault> {
         debug_assert_eq!(self.received, self.announced);
+        let kept_before = self.kept_bytes();
         self.announced += more;
+        let kept = self.kept_bytes();
         match &mut self.sink {
-            Sink::Extents(sink) => sink.remaining += more,
+            Sink::Extents(sink) => sink.remaining += kept - kept_before,
             Sink::Inline(buffer) if self.announced <= self.limits.inline_bytes_max => {
                 buffer.reserve(more as usize);
             }
             Sink::Inline(buffer) => {
                 // What was gathered is hashed already, and moves as it is.
                 let gathered = std::mem::take(buffer).freeze();
-                let begun = ExtentSink::begin(&self.volumes, self.announced, self.limits);
+                let begun = ExtentSink::begin(&self.volumes, self.announced, kept, self.limits);
                 let mut sink = begun.await?;
-                sink.write(&self.volumes, gathered).await?;
+                let sealing = self.sealing.as_deref_mut();
+                sink.write_body(&self.volumes, sealing, gathered).await?;
                 self.sink = Sink::Extents(sink);
             }
         }
         Ok(())
+    }
+
+    /// What all announced bytes take where they are kept.
+    fn kept_bytes(&self) -> u64 {
+        match self.sealing {
+            Some(_) => kept_bytes(self.announced),
+            None => self.announced,
+        }
     }
 
     /// Checks the bytes against what was declared and makes them durable. They stay invisible
@@ -195,12 +251,28 @@ impl ContentWriter {
                 received,
             });
         }
-        let bytes = match self.sink {
-            Sink::Inline(buffer) if buffer.is_empty() => WrittenBytes::Empty,
-            Sink::Inline(buffer) => WrittenBytes::Inline(self.id, body::encode(&buffer)),
-            Sink::Extents(sink) => WrittenBytes::Extents(sink.finish(self.announced)?),
+        let kept = self.kept_bytes();
+        let mut sealing = self.sealing;
+        let sealer = sealing.as_mut().and_then(|sealing| sealing.sealer.take());
+        let bytes = match (self.sink, sealer) {
+            (Sink::Inline(buffer), _) if buffer.is_empty() => WrittenBytes::Empty,
+            (Sink::Inline(buffer), None) => WrittenBytes::Inline(self.id, body::encode(&buffer)),
+            (Sink::Inline(buffer), Some(sealer)) => {
+                let sealed = sealer.seal_all(buffer.freeze()).map_err(not_encrypted)?;
+                WrittenBytes::Inline(self.id, body::encode(&sealed))
+            }
+            (Sink::Extents(mut sink), sealer) => {
+                let rest = sealer
+                    .map(Sealer::finish)
+                    .transpose()
+                    .map_err(not_encrypted)?;
+                if let Some(rest) = rest.flatten() {
+                    sink.write(&self.volumes, rest).await?;
+                }
+                WrittenBytes::Extents(sink.finish(kept)?)
+            }
         };
-        let md5 = self.md5.finish().await?;
+        let mut md5 = self.md5.finish().await?;
         if declared.md5.is_some_and(|declared| declared != md5) {
             return Err(WriteContentError::Mismatch(DigestMismatch::ContentMd5));
         }
@@ -216,32 +288,57 @@ impl ContentWriter {
             let mismatch = DigestMismatch::Checksum(declared.algorithm());
             return Err(WriteContentError::Mismatch(mismatch));
         }
+        if let Some(sealing) = &sealing
+            && !sealing.encryption.scheme.etag_is_md5()
+        {
+            md5 = sealing.data_key.entity_tag(md5);
+        }
+        let encryption = sealing.map(|sealing| Box::new(sealing.encryption));
         Ok(WrittenContent {
             size: self.received,
             md5,
             checksum,
+            encryption,
             bytes,
         })
     }
 }
 
 impl ExtentSink {
-    /// A sink for exactly `announced` bytes, with its first extent reserved.
+    /// A sink for exactly `announced` bytes, which take `kept` bytes where they are kept, with its
+    /// first extent reserved.
     async fn begin(
         volumes: &Volumes,
         announced: u64,
+        kept: u64,
         limits: ContentLimits,
     ) -> Result<Self, Fault> {
-        let length = announced.min(limits.extent_bytes_max);
+        let length = kept.min(limits.extent_bytes_max);
         let first = volumes.begin_in(limits.group, length).await?;
         Ok(Self {
             chunks: Chunks::of_body(announced),
-            remaining: announced,
+            remaining: kept,
             finished: UncommittedExtents::new(volumes.clone()),
             current: Some((first, length)),
             extent_bytes_max: limits.extent_bytes_max,
             group: limits.group,
         })
+    }
+
+    /// Writes bytes of the body, encrypted if it is to be.
+    async fn write_body(
+        &mut self,
+        volumes: &Volumes,
+        sealing: Option<&mut Sealing>,
+        mut bytes: Bytes,
+    ) -> Result<(), Fault> {
+        let Some(sealer) = sealing.and_then(|sealing| sealing.sealer.as_mut()) else {
+            return self.write(volumes, bytes).await;
+        };
+        while let Some(sealed) = sealer.next(&mut bytes).map_err(not_encrypted)? {
+            self.write(volumes, sealed).await?;
+        }
+        Ok(())
     }
 
     /// Writes `bytes`, going on to a further extent where one is full.
@@ -268,17 +365,17 @@ impl ExtentSink {
         Ok(())
     }
 
-    /// Every announced byte came, so the last extent was filled and finished by `write`; unless a
+    /// Every expected byte came, so the last extent was filled and finished by `write`; unless a
     /// call of `write` failed or was dropped, which leaves a hole.
-    fn finish(self, announced: u64) -> Result<UncommittedExtents, Fault> {
+    fn finish(self, expected: u64) -> Result<UncommittedExtents, Fault> {
         let kept: u64 = self
             .finished
             .extents
             .iter()
             .map(|extent| extent.length)
             .sum();
-        if kept != announced {
-            let detail = format!("only {kept} of {announced} bytes were written");
+        if kept != expected {
+            let detail = format!("only {kept} of {expected} bytes were written");
             return Err(Fault::Failed(detail));
         }
         Ok(self.finished)
@@ -327,6 +424,20 @@ impl Chunks {
     }
 }
 
+/// What is known of a body before it comes.
+pub(crate) struct NewBody<'a> {
+    /// Its identity, if it is kept in a row.
+    pub id: UniqueId,
+    /// Its length in bytes.
+    pub announced: u64,
+    /// By what it is summed.
+    pub algorithm: ChecksumAlgorithm,
+    /// Whether it is summed by SHA-256 besides.
+    pub with_sha256: bool,
+    /// What it is encrypted with.
+    pub encryption: Option<&'a NewEncryption>,
+}
+
 /// Sizes that decide where bytes go.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ContentLimits {
@@ -342,10 +453,13 @@ pub(crate) struct ContentLimits {
 pub struct WrittenContent {
     /// Length in bytes.
     pub size: u64,
-    /// MD5 of the bytes.
+    /// MD5 of the bytes, or what stands for it if they are encrypted by a scheme without one: the
+    /// entity tag.
     pub md5: [u8; 16],
     /// Checksum by the algorithm the writer was begun with.
     pub checksum: Checksum,
+    /// How they are encrypted.
+    pub(crate) encryption: Option<Box<Encryption>>,
     bytes: WrittenBytes,
 }
 

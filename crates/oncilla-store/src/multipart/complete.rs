@@ -325,6 +325,7 @@ fn completed_record(
         retention: upload.record.retention,
         legal_hold: upload.record.legal_hold,
         restoration: None,
+        encryption: upload.record.encryption.clone(),
         unknown: UnknownFields::default(),
     })
 }

@@ -15,6 +15,7 @@ use oncilla_hash::ChecksumAlgorithm;
 use oncilla_meta::{CommitOutcome, Mutation, Precondition, Space};
 
 use crate::bucket::Bucket;
+use crate::encryption::{EncryptionChoice, NewEncryption};
 use crate::fault::Fault;
 use crate::object::{NewObject, PutObjectError};
 use crate::rows::bucket::bucket_name_key;
@@ -58,13 +59,31 @@ pub struct Upload {
 }
 
 impl Store {
-    /// Starts an upload.
+    /// Starts an upload, whose parts are encrypted only if everything is.
     pub async fn create_upload(
         &self,
         bucket: &Bucket,
         key: &[u8],
         new: NewObject,
         checksum: UploadChecksum,
+    ) -> Result<UniqueId, PutObjectError> {
+        let encryption = match self.inner.options.encrypt_at_rest {
+            true => Some(self.new_encryption(&EncryptionChoice::S3).await),
+            false => None,
+        };
+        let encryption = encryption.transpose().map_err(Fault::from)?;
+        self.create_upload_as(bucket, key, new, checksum, encryption)
+            .await
+    }
+
+    /// As [`Store::create_upload`], with parts that are encrypted as said and not otherwise.
+    pub async fn create_upload_as(
+        &self,
+        bucket: &Bucket,
+        key: &[u8],
+        new: NewObject,
+        checksum: UploadChecksum,
+        encryption: Option<NewEncryption>,
     ) -> Result<UniqueId, PutObjectError> {
         let id = self.inner.clock.unique_id().map_err(Fault::from)?;
         let record = UploadRecord {
@@ -80,6 +99,7 @@ impl Store {
             tags: new.tags,
             retention: new.lock.retention,
             legal_hold: new.lock.legal_hold,
+            encryption: encryption.map(|encryption| Box::new(encryption.stored)),
             unknown: UnknownFields::default(),
         };
         let mut mutation = Mutation::new();

@@ -6,6 +6,7 @@ use crate::content::WrittenContent;
 use crate::fault::Fault;
 use crate::multipart::{Upload, UploadError};
 use crate::rows::codec::UnknownFields;
+use crate::rows::encryption::Encryption;
 use crate::rows::object::StoredChecksum;
 use crate::rows::part::{PartRecord, part_key, parts_after, split_part_key};
 use crate::rows::placement::Placement;
@@ -48,7 +49,13 @@ impl Store {
         number: u16,
         mut content: WrittenContent,
     ) -> Result<PartRecord, UploadError> {
+        let wrapped_key = |kept: &Option<Box<Encryption>>| kept.as_ref().map(|it| it.wrapped_key);
+        if wrapped_key(&content.encryption) != wrapped_key(&upload.record.encryption) {
+            let detail = "a part is not encrypted as its upload is";
+            return Err(Fault::Failed(detail.to_owned()).into());
+        }
         let row_key = part_key(upload.id, number);
+        let salt = content.encryption.as_ref().and_then(|kept| kept.salt);
         let record = PartRecord {
             size: content.size,
             md5: content.md5,
@@ -58,6 +65,7 @@ impl Store {
                 composite: false,
             }),
             placement: content.placement(),
+            salt,
             unknown: UnknownFields::default(),
         };
         let _turn = self.inner.locks.lock((upload.id, number)).await;

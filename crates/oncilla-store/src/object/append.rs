@@ -65,6 +65,9 @@ pub enum AppendError {
         /// The object's size in bytes; 0 if there is none.
         size: u64,
     },
+    /// The object or what is appended is encrypted.
+    #[error("an encrypted object cannot be appended to")]
+    Encrypted,
     /// The object has as many parts as an object can have.
     #[error("the object has too many parts")]
     TooManyParts,
@@ -133,6 +136,10 @@ impl Store {
                     content.refer(&mut mutation, id);
                     new_record(id, append.new.clone(), &content)
                 }
+                // The bytes of an object are all encrypted by one data key, or none of them is.
+                Some(old) if old.encryption.is_some() || content.encryption.is_some() => {
+                    return Err(AppendError::Encrypted);
+                }
                 // Nothing to add: nothing changes.
                 Some(old) if content.size == 0 => return Ok(old.clone()),
                 Some(old) if old.size == 0 => {
@@ -197,6 +204,7 @@ impl Store {
                     last_modified_ms: old.last_modified_ms,
                     checksum: old.checksum.clone(),
                     placement,
+                    salt: None,
                     unknown: UnknownFields::default(),
                 };
                 mutation.put(Space::Records, part_key(upload, 1), first.encode());
@@ -285,6 +293,7 @@ impl Store {
                 composite: false,
             }),
             placement: content.placement(),
+            salt: None,
             unknown: UnknownFields::default(),
         };
         let row_key = part_key(extended.upload, extended.number);

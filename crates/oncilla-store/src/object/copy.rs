@@ -1,18 +1,26 @@
 //! Copying an object: metadata only. The copy refers to the same extents or parts; only a body
-//! small enough to live in a row is written again.
+//! small enough to live in a row is written again, and one that is to be encrypted otherwise.
+//!
+//! A copy that stays under keys of the server's shares the bytes and their data key, which is wrapped
+//! again if another key is to protect it. Bytes under a client's key are never shared, and an object
+//! that was not encrypted becomes so by being written anew.
 
 use bytes::Bytes;
 use oncilla_hash::{ChecksumAlgorithm, ChecksumHasher};
+use oncilla_keys::{CustomerKey, KeysError};
 use oncilla_meta::{Mutation, Space};
 use oncilla_wire::conditions::{ConditionFailure, Conditions};
 use oncilla_wire::event::EventKind;
 
 use crate::bucket::Bucket;
-use crate::content::Relocated;
+use crate::content::{Declared, Relocated, WriteContentError, WrittenContent};
+use crate::encryption::{EncryptionChoice, UnlockError, check_customer_key};
+use crate::etag::ETag;
 use crate::fault::Fault;
 use crate::object::GetObjectError;
 use crate::object::put::{NewObject, Replaced, too_many_writers};
 use crate::object_lock::{Locked, RemoveError};
+use crate::rows::encryption::{Encryption, Scheme};
 use crate::rows::key::UniqueId;
 use crate::rows::object::{ObjectRecord, StoredChecksum};
 use crate::rows::placement::Placement;
@@ -60,6 +68,18 @@ pub struct CopyObject<'a> {
     pub lock: NewLock,
 }
 
+/// What encrypts source and copy.
+#[derive(Clone, Debug, Default)]
+pub struct CopyEncryption {
+    /// The client's key of the source, if it sent one.
+    pub source_key: Option<CustomerKey>,
+    /// How the copy is to be encrypted. `None` leaves it under the server's key that the source is
+    /// under, and puts what was under a client's key under the server's.
+    pub choice: Option<EncryptionChoice>,
+    /// Whether the client chose it for this copy, so that a copy to itself changes something.
+    pub is_asked_for: bool,
+}
+
 /// A copy that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {
@@ -87,6 +107,12 @@ pub enum CopyError {
     /// The copy would change nothing.
     #[error("the object would be copied to itself unchanged")]
     Unchanged,
+    /// The source cannot be decrypted.
+    #[error("on the source: {0}")]
+    Unlock(#[from] UnlockError),
+    /// The key that is to encrypt the copy cannot be had.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// A condition on the destination does not hold.
     #[error(transparent)]
     Condition(#[from] ConditionFailure),
@@ -114,18 +140,31 @@ impl Store {
         copy: CopyObject<'_>,
         size_bytes_max: u64,
     ) -> Result<Copied, CopyError> {
+        self.copy_object_as(copy, &CopyEncryption::default(), size_bytes_max)
+            .await
+    }
+
+    /// As [`Store::copy_object`], with what encrypts source and copy. A copy that has to be written
+    /// anew holds what a reader and a writer hold.
+    pub async fn copy_object_as(
+        &self,
+        copy: CopyObject<'_>,
+        encryption: &CopyEncryption,
+        size_bytes_max: u64,
+    ) -> Result<Copied, CopyError> {
         let (to_bucket, to_key) = copy.destination;
         let mut to_bucket = to_bucket.clone();
         // Summing a large source takes long, so it is done without the lock.
         let mut summed: Option<(UniqueId, StoredChecksum)> = None;
-        // And so is writing it again, where the copy's class lies elsewhere.
-        let mut rewritten: Option<(UniqueId, Option<Relocated>)> = None;
+        // And so is writing its bytes again, for another key or another place.
+        let mut written: Option<(UniqueId, Prepared)> = None;
         for _ in 0..CONFLICT_RETRIES_MAX {
             let turn = self.inner.locks.lock((to_bucket.id(), to_key)).await;
             let (bucket, key) = copy.source;
             let source = self.object_row(bucket, key, copy.source_version).await;
             let source = source.map_err(source_error)?;
             let from = &source.record;
+            check_customer_key(from.encryption.as_deref(), encryption.source_key.as_ref())?;
             check_source(from, copy.source_conditions).map_err(CopyError::SourceCondition)?;
             from.check_readable(self.inner.clock.now_ms())
                 .map_err(source_error)?;
@@ -135,15 +174,17 @@ impl Store {
             let present = self.present(&to_bucket, to_key).await?;
             // An older version that is copied to its own key becomes the newest.
             let to_itself = present.row_key == source.row_key;
-            if to_itself && changes_nothing(&copy, from) {
+            if to_itself && !encryption.is_asked_for && changes_nothing(&copy, from) {
                 return Err(CopyError::Unchanged);
             }
             present.check(copy.conditions)?;
 
             let mut record = copied_record(&copy, from);
             record.id = self.inner.clock.unique_id().map_err(Fault::from)?;
+            let way = way_to_encrypt(from, encryption, self.encrypts_at_rest());
             if let Some(algorithm) = copy.algorithm
                 && !has_checksum(from, algorithm)
+                && !matches!(way, Way::WriteAnew(_))
             {
                 match &summed {
                     Some((id, checksum)) if *id == from.id => {
@@ -151,51 +192,75 @@ impl Store {
                     }
                     _ => {
                         drop(turn);
-                        summed = Some(self.checksum_of(&copy, algorithm).await?);
+                        summed = Some(self.checksum_of(&copy, encryption, algorithm).await?);
                         continue;
                     }
                 }
             }
             let group = self.group_of_class(&record.storage_class);
             let moves = group != self.group_of_class(&from.storage_class);
-            let mut relocated = match rewritten.take() {
-                Some((id, relocated)) if id == from.id => relocated,
-                _ if moves => {
+            let before = written.take();
+            let before = before.filter(|(id, prepared)| *id == from.id && prepared.suits(&way));
+            let mut prepared = match (before, &way) {
+                (Some((_, prepared)), _) => Some(prepared),
+                (None, Way::WriteAnew(choice)) => {
+                    drop(turn);
+                    written = Some(self.write_anew(&copy, encryption, choice).await?);
+                    continue;
+                }
+                (None, Way::Share(_)) if moves => {
                     drop(turn);
                     let held = self.open_body(from, &source.row_key, &source.row).await?;
                     if held.is_some() {
-                        rewritten = Some((from.id, self.relocate(&from.placement, group).await?));
+                        let moved = self.relocate(&from.placement, group).await?;
+                        written = Some((from.id, moved.map_or(Prepared::InPlace, Prepared::Moved)));
                     }
                     continue;
                 }
-                _ => None,
+                (None, Way::Share(_)) => None,
             };
             let mut mutation = Mutation::new();
             // `present` may have been read after a change of the source, if it is the same row.
             mutation.require(unchanged(&source.row_key, Some(&source.row)));
-            if let Some(relocated) = &mut relocated {
-                record.placement = relocated.placement();
-                relocated.refer(&mut mutation, record.id);
-            } else {
-                let shared = self
-                    .share(&mut mutation, &from.placement, record.id)
-                    .await?;
-                let Some(placement) = shared else {
-                    self.fail_if_unchanged(&source.row_key, Some(&source.row))
-                        .await?;
-                    continue;
-                };
-                record.placement = placement;
+            match &mut prepared {
+                Some(Prepared::Anew(content)) => {
+                    of_content(&mut record, content);
+                    content.refer(&mut mutation, record.id);
+                    content.commit_begins();
+                }
+                other => {
+                    if let Way::Share(Some(choice)) = &way {
+                        self.protect_copy(&mut record, choice).await?;
+                    }
+                    if let Some(Prepared::Moved(moved)) = other {
+                        record.placement = moved.placement();
+                        moved.refer(&mut mutation, record.id);
+                    } else {
+                        let shared = self
+                            .share(&mut mutation, &from.placement, record.id)
+                            .await?;
+                        let Some(placement) = shared else {
+                            self.fail_if_unchanged(&source.row_key, Some(&source.row))
+                                .await?;
+                            continue;
+                        };
+                        record.placement = placement;
+                    }
+                }
             }
             let time = self.inner.clock.tick();
             let created = EventKind::CreatedCopy;
             let replaced = self
                 .replace(&to_bucket, present, &mut record, mutation, time, created)
-                .await?;
-            if let Some(relocated) = relocated.as_mut().filter(|_| replaced != Replaced::Done) {
-                relocated.commit_refused();
+                .await;
+            let nothing_applied = match &replaced {
+                Ok(replaced) => *replaced != Replaced::Done,
+                Err(error) => error.applied_nothing(),
+            };
+            if nothing_applied && let Some(prepared) = &mut prepared {
+                prepared.commit_refused();
             }
-            match replaced {
+            match replaced? {
                 Replaced::Done => {
                     return Ok(Copied {
                         record,
@@ -210,6 +275,57 @@ impl Store {
             }
         }
         Err(too_many_writers().into())
+    }
+
+    /// Puts the data key of a copy, which shares its source's bytes, under the chosen key.
+    async fn protect_copy(
+        &self,
+        record: &mut ObjectRecord,
+        choice: &EncryptionChoice,
+    ) -> Result<(), CopyError> {
+        let Some(kept) = record.encryption.as_deref() else {
+            return Ok(());
+        };
+        let data_key = self.data_key(kept, None)?;
+        let protected = Encryption {
+            salt: kept.salt,
+            ..self.protect(&data_key, choice).await?
+        };
+        if kept.scheme.etag_is_md5() && !protected.scheme.etag_is_md5() {
+            record.etag.md5 = data_key.entity_tag(record.etag.md5);
+        }
+        record.encryption = Some(Box::new(protected));
+        Ok(())
+    }
+
+    /// Writes the source's bytes anew, encrypted as chosen; says of which version.
+    async fn write_anew(
+        &self,
+        copy: &CopyObject<'_>,
+        encryption: &CopyEncryption,
+        choice: &EncryptionChoice,
+    ) -> Result<(UniqueId, Prepared), CopyError> {
+        let (bucket, key) = copy.source;
+        let opened = self.open_object_version(bucket, key, copy.source_version);
+        let mut body = opened.await.map_err(source_error)?;
+        body.unlock(encryption.source_key.as_ref())?;
+        let record = &body.record;
+        let id = record.id;
+        let kept = record
+            .checksum
+            .as_ref()
+            .map(|kept| kept.checksum.algorithm());
+        let algorithm = copy.algorithm.or(kept).unwrap_or(ALGORITHM_DEFAULT);
+        let new = self.new_encryption(choice).await?;
+        let class = copy.storage_class.as_deref().unwrap_or_default();
+        let begun = self.begin_content_as(class, record.size, algorithm, false, Some(&new));
+        let mut writer = begun.await?;
+        let mut reader = body.read_all();
+        while let Some(bytes) = reader.next().await? {
+            writer.write(bytes).await.map_err(not_rewritten)?;
+        }
+        let written = writer.finish(&Declared::default()).await;
+        Ok((id, Prepared::Anew(written.map_err(not_rewritten)?)))
     }
 
     /// Adds to `mutation` what makes `referrer` a user of the bytes at `placement`, and says where
@@ -272,11 +388,13 @@ impl Store {
     async fn checksum_of(
         &self,
         copy: &CopyObject<'_>,
+        encryption: &CopyEncryption,
         algorithm: ChecksumAlgorithm,
     ) -> Result<(UniqueId, StoredChecksum), CopyError> {
         let (bucket, key) = copy.source;
         let opened = self.open_object_version(bucket, key, copy.source_version);
-        let body = opened.await.map_err(source_error)?;
+        let mut body = opened.await.map_err(source_error)?;
+        body.unlock(encryption.source_key.as_ref())?;
         let id = body.record.id;
         let mut hasher = ChecksumHasher::new(algorithm);
         let mut reader = body.read_all();
@@ -288,6 +406,83 @@ impl Store {
             composite: false,
         };
         Ok((id, checksum))
+    }
+}
+
+/// The checksum of a rewritten copy whose source has none.
+const ALGORITHM_DEFAULT: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
+
+/// The bytes of a copy, written before its turn came. Dropped, they are given back.
+enum Prepared {
+    /// Encrypted by a data key of their own.
+    Anew(WrittenContent),
+    /// As the source has them, where the copy's class lies.
+    Moved(Relocated),
+    /// They lie nowhere in particular, so the copy shares them.
+    InPlace,
+}
+
+impl Prepared {
+    /// Whether they are what a copy by this way needs.
+    fn suits(&self, way: &Way<'_>) -> bool {
+        matches!(self, Self::Anew(_)) || matches!(way, Way::Share(_))
+    }
+
+    /// The commit was refused, so nothing refers to the bytes after all.
+    fn commit_refused(&mut self) {
+        match self {
+            Self::Anew(content) => content.commit_refused(),
+            Self::Moved(moved) => moved.commit_refused(),
+            Self::InPlace => {}
+        }
+    }
+}
+
+/// Says in a copy's record what its bytes are, which were written anew.
+fn of_content(record: &mut ObjectRecord, content: &WrittenContent) {
+    record.size = content.size;
+    record.etag = ETag::of_md5(content.md5);
+    record.checksum = Some(StoredChecksum {
+        checksum: content.checksum,
+        composite: false,
+    });
+    record.encryption = content.encryption.clone();
+    record.placement = content.placement();
+}
+
+/// How a copy comes to its bytes.
+enum Way<'a> {
+    /// It uses the source's; their data key is put under another key, if one is chosen.
+    Share(Option<&'a EncryptionChoice>),
+    /// They are written anew.
+    WriteAnew(&'a EncryptionChoice),
+}
+
+fn way_to_encrypt<'a>(
+    from: &ObjectRecord,
+    encryption: &'a CopyEncryption,
+    at_rest: bool,
+) -> Way<'a> {
+    const BY_SERVER: &EncryptionChoice = &EncryptionChoice::S3;
+    let scheme = from.encryption.as_ref().map(|kept| kept.scheme);
+    match (scheme, &encryption.choice) {
+        (None, None) if !at_rest => Way::Share(None),
+        (None | Some(Scheme::Customer), None) => Way::WriteAnew(BY_SERVER),
+        (Some(Scheme::S3 | Scheme::Kms), None) => Way::Share(None),
+        (None | Some(Scheme::Customer), Some(choice))
+        | (_, Some(choice @ EncryptionChoice::Customer(_))) => Way::WriteAnew(choice),
+        // Its entity tag has to become an MD5, which is not known.
+        (Some(Scheme::Kms), Some(choice @ EncryptionChoice::S3)) => Way::WriteAnew(choice),
+        (Some(Scheme::S3 | Scheme::Kms), Some(choice)) => Way::Share(Some(choice)),
+    }
+}
+
+fn not_rewritten(error: WriteContentError) -> Fault {
+    match error {
+        WriteContentError::Fault(fault) => fault,
+        WriteContentError::Length { .. } | WriteContentError::Mismatch(_) => {
+            Fault::Failed(format!("a copy could not be written: {error}"))
+        }
     }
 }
 

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use oncilla_blob::Pin;
+use oncilla_keys::{CustomerKey, DataKey};
 
 use crate::bucket::Bucket;
-use crate::content::{BodyReader, BodySource, ByteRange, PinnedExtents, UploadSource};
+use crate::content::{BodyKey, BodyReader, BodySource, ByteRange, PinnedExtents, UploadSource};
+use crate::encryption::{UnlockError, check_customer_key};
 use crate::fault::Fault;
 use crate::history::{find_version, newest_past};
 use crate::rows::body;
@@ -53,12 +55,54 @@ pub struct ObjectBody {
     pub layout: Option<Layout>,
     source: BodySource,
     store: Store,
+    data_key: Option<DataKey>,
 }
 
 impl ObjectBody {
-    /// Reads `range` of the body, which must lie within it.
+    /// Gets the key of an encrypted body, so that what is wrong with it shows before anything is read.
+    /// `customer` is the client's own key, if it sent one. Does nothing for a body that is not
+    /// encrypted.
+    ///
+    /// # Errors
+    /// See [`UnlockError`].
+    pub fn unlock(&mut self, customer: Option<&CustomerKey>) -> Result<(), UnlockError> {
+        let encryption = self.record.encryption.as_deref();
+        check_customer_key(encryption, customer)?;
+        if let Some(encryption) = encryption {
+            self.data_key = Some(self.store.data_key(encryption, customer)?);
+        }
+        Ok(())
+    }
+
+    /// Reads `range` of the body, which must lie within it. An encrypted body is decrypted; one that
+    /// was not [unlocked](ObjectBody::unlock) is if the server has the key, and otherwise the reader
+    /// fails.
     pub fn read(self, range: ByteRange) -> BodyReader {
         debug_assert!(range.start <= range.end && range.end <= self.record.size);
+        let reader = self.store.body_reader(self.source, range);
+        let Some(encryption) = &self.record.encryption else {
+            return reader;
+        };
+        let data_key = match self.data_key {
+            Some(data_key) => Ok(data_key),
+            None => self.store.data_key(encryption, None),
+        };
+        match data_key {
+            Ok(data_key) => reader.with_key(BodyKey {
+                data_key,
+                salt: encryption.salt,
+                body_bytes: self.record.size,
+            }),
+            Err(error) => reader.failing(error.into()),
+        }
+    }
+
+    /// Reads the whole body as it is kept, encrypted or not. Not for a body in parts.
+    pub(crate) fn read_kept(self) -> BodyReader {
+        let range = ByteRange {
+            start: 0,
+            end: self.record.kept_bytes(),
+        };
         self.store.body_reader(self.source, range)
     }
 
@@ -195,6 +239,7 @@ impl Store {
                     layout,
                     source,
                     store: self.clone(),
+                    data_key: None,
                 });
             }
         }

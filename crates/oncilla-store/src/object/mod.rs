@@ -9,8 +9,9 @@ mod rename;
 mod update;
 
 pub use append::{AppendError, AppendObject};
-pub use copy::{Copied, CopyError, CopyObject, Directive};
+pub use copy::{Copied, CopyEncryption, CopyError, CopyObject, Directive};
 pub use delete::{DeleteObjectError, Deleted};
 pub use get::{GetObjectError, ObjectBody};
 pub use put::{NewObject, PutObjectError};
 pub use rename::{RENAME_TOKEN_KEPT_MS, RenameError, RenameObject};
+pub use update::UpdateEncryptionError;

@@ -269,6 +269,7 @@ pub(crate) fn new_record(id: UniqueId, new: NewObject, content: &WrittenContent)
         retention: new.lock.retention,
         legal_hold: new.lock.legal_hold,
         restoration: None,
+        encryption: content.encryption.clone(),
         unknown: UnknownFields::default(),
     }
 }

@@ -34,6 +34,7 @@ pub mod body;
 pub mod bucket;
 pub mod codec;
 pub mod document;
+pub mod encryption;
 pub mod event;
 pub mod garbage;
 pub mod history;

@@ -8,6 +8,7 @@ use super::bucket::text_pair;
 use super::codec::{
     DecodeError, Field, FieldReader, FieldWriter, UnknownFields, put_varint, take_varint,
 };
+use super::encryption::Encryption;
 use super::key::{BucketId, UniqueId, join, prefix, range_of};
 use super::lock::{decode_legal_hold, decode_retention, encode_retention, legal_hold_number};
 use super::placement::Placement;
@@ -39,8 +40,10 @@ pub(super) mod tag {
     pub const ACL_GRANTS: u64 = 16;
     pub const RETENTION: u64 = 17;
     pub const LEGAL_HOLD: u64 = 18;
+    /// How the body is encrypted.
+    pub const ENCRYPTION: u64 = 19;
     pub const RESTORATION: u64 = 20;
-    // Kept free for what DESIGN names: region, encryption, origin state.
+    // Kept free for what DESIGN names: region, origin state.
 }
 
 /// A checksum of an object and how it came about.
@@ -90,6 +93,8 @@ pub struct ObjectRecord {
     pub legal_hold: Option<LegalHold>,
     /// Since when, and until when, an archived object can be read.
     pub restoration: Option<Restoration>,
+    /// How the body is encrypted; `None` for one that is kept as it is.
+    pub encryption: Option<Box<Encryption>>,
     /// Fields of newer versions.
     pub unknown: UnknownFields,
 }
@@ -151,6 +156,9 @@ impl ObjectRecord {
             writer.bytes(tag::RETENTION, &encode_retention(retention));
         }
         writer.number(tag::LEGAL_HOLD, legal_hold_number(self.legal_hold));
+        if let Some(encryption) = &self.encryption {
+            writer.bytes(tag::ENCRYPTION, &encryption.encode());
+        }
         if let Some(restoration) = self.restoration {
             writer.bytes(tag::RESTORATION, &encode_restoration(restoration));
         }
@@ -180,6 +188,7 @@ impl ObjectRecord {
             retention: None,
             legal_hold: None,
             restoration: None,
+            encryption: None,
             unknown: UnknownFields::default(),
         };
         while let Some(field) = reader.next_field()? {
@@ -202,6 +211,9 @@ impl ObjectRecord {
                 tag::RETENTION => record.retention = Some(decode_retention(&field)?),
                 tag::LEGAL_HOLD => record.legal_hold = decode_legal_hold(field)?,
                 tag::RESTORATION => record.restoration = Some(decode_restoration(&field)?),
+                tag::ENCRYPTION => {
+                    record.encryption = Some(Box::new(Encryption::decode(field.value)?));
+                }
                 _ => reader.keep(field),
             }
         }
@@ -379,6 +391,7 @@ pub fn split_object_key(row_key: &Bytes) -> Result<(BucketId, Bytes), DecodeErro
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::super::encryption::tests::encryptions;
     use super::super::placement::tests::placements;
     use super::*;
     use proptest::prelude::*;
@@ -423,37 +436,38 @@ pub(crate) mod tests {
         );
         let tags = any::<(Vec<(String, String)>, bool, Option<(u64, u64)>)>();
         let locks = super::super::lock::tests::locks();
-        let all = (first, second, third, tags, locks);
-        all.prop_map(
-            |(first, second, third, (tags, versioned, times), (retention, legal_hold))| {
-                ObjectRecord {
-                    id: UniqueId(first.0),
-                    size: first.1,
-                    etag: ETag {
-                        md5: first.2,
-                        parts: first.3,
-                    },
-                    last_modified_ms: first.4,
-                    time: second.0,
-                    storage_class: second.1,
-                    owner: second.2,
-                    acl: second.3,
-                    checksum: third.0,
-                    placement: third.1,
-                    headers: third.2,
-                    metadata: third.3,
-                    tags,
-                    versioned,
-                    retention,
-                    legal_hold,
-                    restoration: times.map(|(ready_ms, expires_ms)| Restoration {
-                        ready_ms,
-                        expires_ms,
-                    }),
-                    unknown: UnknownFields::default(),
-                }
-            },
-        )
+        let fourth = (tags, proptest::option::of(encryptions()));
+        let all = (first, second, third, fourth, locks);
+        all.prop_map(|(first, second, third, fourth, (retention, legal_hold))| {
+            let ((tags, versioned, times), encryption) = fourth;
+            ObjectRecord {
+                id: UniqueId(first.0),
+                size: first.1,
+                etag: ETag {
+                    md5: first.2,
+                    parts: first.3,
+                },
+                last_modified_ms: first.4,
+                time: second.0,
+                storage_class: second.1,
+                owner: second.2,
+                acl: second.3,
+                checksum: third.0,
+                placement: third.1,
+                headers: third.2,
+                metadata: third.3,
+                tags,
+                versioned,
+                retention,
+                legal_hold,
+                restoration: times.map(|(ready_ms, expires_ms)| Restoration {
+                    ready_ms,
+                    expires_ms,
+                }),
+                encryption: encryption.map(Box::new),
+                unknown: UnknownFields::default(),
+            }
+        })
     }
 
     proptest! {

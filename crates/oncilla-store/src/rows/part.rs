@@ -1,6 +1,7 @@
 //! Part records (`p`): a part of an upload, both while the upload is open and after it completed.
 
 use bytes::Bytes;
+use oncilla_keys::Salt;
 
 use super::codec::{DecodeError, FieldReader, FieldWriter, UnknownFields};
 use super::key::{UniqueId, join, prefix, range_of};
@@ -15,6 +16,7 @@ mod tag {
     pub const LAST_MODIFIED_MS: u64 = 3;
     pub const CHECKSUM: u64 = 4;
     pub const PLACEMENT: u64 = 5;
+    pub const SALT: u64 = 6;
 }
 
 /// What a part is, apart from its number.
@@ -22,7 +24,8 @@ mod tag {
 pub struct PartRecord {
     /// Length in bytes.
     pub size: u64,
-    /// MD5 of the part: its entity tag.
+    /// Its entity tag: the MD5 of the part, or what stands for it if it is encrypted by a scheme that
+    /// has none (see [`Scheme::etag_is_md5`](super::encryption::Scheme::etag_is_md5)).
     pub md5: [u8; 16],
     /// Unix milliseconds.
     pub last_modified_ms: u64,
@@ -30,6 +33,8 @@ pub struct PartRecord {
     pub checksum: Option<StoredChecksum>,
     /// Where the bytes are: empty, inline, or extents.
     pub placement: Placement,
+    /// The salt of the part's cipher, if it is encrypted: by the data key of its upload.
+    pub salt: Option<Salt>,
     /// Fields of newer versions.
     pub unknown: UnknownFields,
 }
@@ -45,6 +50,9 @@ impl PartRecord {
             writer.bytes(tag::CHECKSUM, &encode_checksum(checksum));
         }
         writer.bytes(tag::PLACEMENT, &self.placement.encode());
+        if let Some(salt) = self.salt {
+            writer.bytes(tag::SALT, &salt.0);
+        }
         writer.finish(&self.unknown)
     }
 
@@ -58,6 +66,7 @@ impl PartRecord {
             last_modified_ms: 0,
             checksum: None,
             placement: Placement::Empty,
+            salt: None,
             unknown: UnknownFields::default(),
         };
         while let Some(field) = reader.next_field()? {
@@ -67,6 +76,7 @@ impl PartRecord {
                 tag::LAST_MODIFIED_MS => record.last_modified_ms = field.number()?,
                 tag::CHECKSUM => record.checksum = Some(decode_checksum(field.value, RECORD)?),
                 tag::PLACEMENT => record.placement = Placement::decode(field.value, RECORD)?,
+                tag::SALT => record.salt = Some(Salt(field.array()?)),
                 _ => reader.keep(field),
             }
         }
@@ -120,9 +130,11 @@ mod tests {
         #[test]
         fn round_trips(size: u64, md5: [u8; 16], last_modified_ms: u64,
                        checksum in proptest::option::of(checksums()), placement in placements(),
+                       salt in proptest::option::of(any::<[u8; 16]>().prop_map(Salt)),
                        upload: [u8; 16], number: u16) {
             let unknown = UnknownFields::default();
-            let record = PartRecord { size, md5, last_modified_ms, checksum, placement, unknown };
+            let record =
+                PartRecord { size, md5, last_modified_ms, checksum, placement, salt, unknown };
             prop_assert_eq!(PartRecord::decode(record.encode()), Ok(record));
             let key = part_key(UniqueId(upload), number);
             prop_assert_eq!(split_part_key(&key), Ok((UniqueId(upload), number)));

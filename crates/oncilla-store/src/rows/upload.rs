@@ -7,6 +7,7 @@ use oncilla_hash::ChecksumAlgorithm;
 use super::acl::{decode_acl, decode_grants, write_acl};
 use super::bucket::text_pair;
 use super::codec::{DecodeError, FieldReader, FieldWriter, UnknownFields};
+use super::encryption::Encryption;
 use super::key::{BucketId, UniqueId, join, prefix, put_ordered, range_of, take_ordered};
 use super::lock::{decode_legal_hold, decode_retention, encode_retention, legal_hold_number};
 use super::object::{algorithm_number, algorithm_of_number, storage_class_name};
@@ -29,6 +30,7 @@ mod tag {
     pub const ACL_GRANTS: u64 = 36;
     pub const RETENTION: u64 = 37;
     pub const LEGAL_HOLD: u64 = 38;
+    pub const ENCRYPTION: u64 = 39;
 }
 
 /// What the object will be once the upload completes.
@@ -58,6 +60,8 @@ pub struct UploadRecord {
     pub retention: Option<Retention>,
     /// Whether the object may not go away until further notice, if the client said.
     pub legal_hold: Option<LegalHold>,
+    /// How the parts are encrypted; `None` for parts that are kept as they are.
+    pub encryption: Option<Box<Encryption>>,
     /// Fields of newer versions.
     pub unknown: UnknownFields,
 }
@@ -91,6 +95,9 @@ impl UploadRecord {
             writer.bytes(tag::RETENTION, &encode_retention(retention));
         }
         writer.number(tag::LEGAL_HOLD, legal_hold_number(self.legal_hold));
+        if let Some(encryption) = &self.encryption {
+            writer.bytes(tag::ENCRYPTION, &encryption.encode());
+        }
         writer.finish(&self.unknown)
     }
 
@@ -111,6 +118,7 @@ impl UploadRecord {
             tags: Vec::new(),
             retention: None,
             legal_hold: None,
+            encryption: None,
             unknown: UnknownFields::default(),
         };
         while let Some(field) = reader.next_field()? {
@@ -132,6 +140,9 @@ impl UploadRecord {
                 tag::TAG => record.tags.push(text_pair(field.pair()?, RECORD)?),
                 tag::RETENTION => record.retention = Some(decode_retention(&field)?),
                 tag::LEGAL_HOLD => record.legal_hold = decode_legal_hold(field)?,
+                tag::ENCRYPTION => {
+                    record.encryption = Some(Box::new(Encryption::decode(field.value)?));
+                }
                 _ => reader.keep(field),
             }
         }
@@ -191,6 +202,7 @@ pub fn part_writes_key(upload: UniqueId) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::encryption::tests::encryptions;
     use super::*;
     use proptest::prelude::*;
 
@@ -207,6 +219,7 @@ mod tests {
         fn records_round_trip(started_ms: u64, number in 1u8..=5, composite: bool, declared: bool,
                               tags: Vec<(String, String)>, header: (Vec<u8>, Vec<u8>),
                               acl in super::super::acl::tests::acls(),
+                              encryption in proptest::option::of(encryptions()),
                               (retention, legal_hold) in super::super::lock::tests::locks()) {
             let record = UploadRecord {
                 started_ms,
@@ -221,6 +234,7 @@ mod tests {
                 tags,
                 retention,
                 legal_hold,
+                encryption: encryption.map(Box::new),
                 unknown: UnknownFields::default(),
             };
             prop_assert_eq!(UploadRecord::decode(record.encode()), Ok(record));

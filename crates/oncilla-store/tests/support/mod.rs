@@ -15,6 +15,7 @@ use oncilla_blob::fs::{FileSystem, RealFileSystem};
 use oncilla_blob::testing::FaultyFileSystem;
 use oncilla_blob::{Extent, VolumeGroup, VolumeOptions, Volumes};
 use oncilla_hash::{Checksum, ChecksumAlgorithm, Md5};
+use oncilla_keys::{Keys, MasterKey, MasterKeySource};
 use oncilla_meta::embedded::{EmbeddedEngine, EmbeddedOptions};
 use oncilla_meta::memory::MemoryEngine;
 use oncilla_meta::{Engine, Scan, Space};
@@ -27,8 +28,8 @@ use oncilla_store::rows::garbage::all_garbage;
 use oncilla_store::rows::part::PartRecord;
 use oncilla_store::rows::reference::{all_extent_references, decode_extent_reference};
 use oncilla_store::{
-    BodyReader, Bucket, ByteRange, Declared, ETag, Fault, ObjectRecord, Store, StoreOptions,
-    UniqueId, VersionId, WallClock, WrittenContent,
+    BodyReader, Bucket, ByteRange, ContentWriter, Declared, ETag, Fault, NewEncryption,
+    ObjectRecord, Store, StoreOptions, UniqueId, VersionId, WallClock, WrittenContent,
 };
 use oncilla_wire::conditions::{Conditions, EtagCondition, EtagPattern};
 use oncilla_wire::object_lock::NewLock;
@@ -100,6 +101,7 @@ pub struct Setup {
     pub collect_grace: Duration,
     /// Whether objects of class GLACIER lie in a directory of their own.
     pub has_cold_group: bool,
+    pub encrypt_at_rest: bool,
 }
 
 impl Setup {
@@ -111,6 +113,12 @@ impl Setup {
         frame_bytes: 4 << 10,
         collect_grace: Duration::ZERO,
         has_cold_group: false,
+        encrypt_at_rest: false,
+    };
+    /// The same, with everything encrypted.
+    pub const ENCRYPTED: Setup = Setup {
+        encrypt_at_rest: true,
+        ..Setup::SMALL
     };
     /// For parts of at least 5 MiB, each in three extents.
     pub const PARTS: Setup = Setup {
@@ -164,7 +172,11 @@ impl World {
 
     /// Each kind of world, for tests that run in all of them.
     pub async fn every_kind() -> Vec<World> {
-        vec![World::memory().await, World::embedded().await]
+        vec![
+            World::memory().await,
+            World::memory_with(Setup::ENCRYPTED).await,
+            World::embedded().await,
+        ]
     }
 
     async fn assemble(
@@ -191,6 +203,21 @@ impl World {
     pub async fn reopen(&mut self) {
         let fs = self.fs.as_ref();
         self.store = open(&self.engine, fs, &self.volumes_dir, &self.wall, self.setup).await;
+    }
+
+    /// The same engine and volumes with another key service.
+    pub async fn with_keys(&self, keys: Option<Keys>) -> World {
+        let (engine, fs) = (Arc::clone(&self.engine), self.fs.clone());
+        let (wall, dir) = (Arc::clone(&self.wall), &self.volumes_dir);
+        World {
+            store: open_with(&engine, fs.as_ref(), dir, &wall, self.setup, keys).await,
+            engine,
+            fs,
+            wall,
+            setup: self.setup,
+            volumes_dir: dir.clone(),
+            _dir: None,
+        }
     }
 
     pub fn memory_fs(&self) -> &FaultyFileSystem {
@@ -328,8 +355,13 @@ impl World {
         body: &[u8],
     ) -> Result<PartRecord, UploadError> {
         let algorithm = upload.record.algorithm;
-        let content = content_summed(&self.store, body, algorithm).await.unwrap();
-        self.store.put_part(upload, number, content).await
+        let encryption = self.store.upload_encryption(upload, None).unwrap();
+        let length = body.len() as u64;
+        let begun = self
+            .store
+            .begin_content_as("", length, algorithm, false, encryption.as_ref());
+        let content = write_content(begun.await.unwrap(), body, algorithm).await;
+        self.store.put_part(upload, number, content.unwrap()).await
     }
 
     /// Completes an upload with parts as they were answered.
@@ -364,6 +396,18 @@ async fn open(
     wall: &Arc<SteppedClock>,
     setup: Setup,
 ) -> Store {
+    let keys = keys(engine, MASTER_KEY).await;
+    open_with(engine, fs, dir, wall, setup, Some(keys)).await
+}
+
+async fn open_with(
+    engine: &Arc<dyn Engine>,
+    fs: Option<&FaultyFileSystem>,
+    dir: &Path,
+    wall: &Arc<SteppedClock>,
+    setup: Setup,
+    keys: Option<Keys>,
+) -> Store {
     let options = VolumeOptions {
         volume_bytes: setup.volume_bytes,
         extent_bytes_max: setup.extent_bytes_max,
@@ -388,11 +432,23 @@ async fn open(
         inline_bytes_max: setup.inline_bytes_max,
         extent_bytes_max: setup.extent_bytes_max,
         collect_grace: setup.collect_grace,
+        keys,
+        encrypt_at_rest: setup.encrypt_at_rest,
         ..StoreOptions::default()
     };
     Store::open(engine.clone(), volumes, wall.clone(), options)
         .await
         .unwrap()
+}
+
+/// The master key of every world.
+pub const MASTER_KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+
+/// The key service of an engine.
+pub async fn keys(engine: &Arc<dyn Engine>, master: &str) -> Keys {
+    let source = MasterKeySource::Given(MasterKey::parse(master).unwrap());
+    let opened = Keys::open(Arc::clone(engine), source, Arc::new(|| 7));
+    opened.await.unwrap()
 }
 
 /// How a client names a part when it completes the upload.
@@ -422,14 +478,31 @@ pub async fn content_summed(
     body: &[u8],
     algorithm: ChecksumAlgorithm,
 ) -> Result<WrittenContent, Fault> {
+    let begun = store.begin_content(body.len() as u64, algorithm, false);
+    write_content(begun.await?, body, algorithm).await
+}
+
+/// The same, encrypted as said.
+pub async fn content_as(
+    store: &Store,
+    body: &[u8],
+    encryption: Option<&NewEncryption>,
+) -> Result<WrittenContent, Fault> {
+    let algorithm = ChecksumAlgorithm::Crc64Nvme;
+    let begun = store.begin_content_as("", body.len() as u64, algorithm, false, encryption);
+    write_content(begun.await?, body, algorithm).await
+}
+
+async fn write_content(
+    mut writer: ContentWriter,
+    body: &[u8],
+    algorithm: ChecksumAlgorithm,
+) -> Result<WrittenContent, Fault> {
     use oncilla_store::WriteContentError;
     let only_fault = |error| match error {
         WriteContentError::Fault(fault) => fault,
         other => panic!("{other}"),
     };
-    let mut writer = store
-        .begin_content(body.len() as u64, algorithm, false)
-        .await?;
     let mut rest = Bytes::copy_from_slice(body);
     let mut piece = 777;
     while !rest.is_empty() {

@@ -10,6 +10,7 @@
 mod canonical;
 mod chunk;
 mod date;
+mod hoist;
 mod key;
 mod parse;
 mod payload;
@@ -20,6 +21,8 @@ mod verify;
 
 pub use chunk::{ChunkSeed, SIGNATURE_LENGTH_BYTES};
 pub use date::AmzDate;
+pub(crate) use hoist::hoist;
+pub use hoist::hoist_encryption;
 pub use key::SigningKey;
 pub use parse::SignedRequest;
 pub(crate) use parse::header_timestamp;
@@ -27,10 +30,12 @@ pub use payload::PayloadDeclaration;
 pub use post::SignedPolicy;
 pub use scope::Scope;
 pub use sign::{Credentials, SignError, Signer, UnsignedRequest};
-pub use verify::VerifyLimits;
+pub use verify::{VerifyLimits, refuse_repeated_headers};
 pub(crate) use verify::{check_skew, iso8601, spaced_hex};
 
 use http::HeaderMap;
+
+use crate::uri::{decode_query, raw_parameters};
 
 /// The algorithm name in headers, queries and strings to sign.
 pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -40,6 +45,29 @@ pub const SCOPE_TERMINATOR: &str = "aws4_request";
 
 /// The service name of S3 requests.
 pub const SERVICE_S3: &str = "s3";
+
+/// What the names of headers begin with that say what a request does: S3's own, and those that Tigris
+/// adds. Whoever is given a signed request must be able to add none of them.
+const MEANINGFUL_PREFIXES: [&str; 2] = ["x-amz-", TIGRIS_PREFIX];
+
+/// What the names of Tigris's own headers begin with.
+pub(crate) const TIGRIS_PREFIX: &str = "x-tigris-";
+
+/// Whether a header, named in lower case, has to be signed.
+fn has_to_be_signed(name: &str) -> bool {
+    MEANINGFUL_PREFIXES
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether a header or a parameter of this name carries an encryption key of the client's, which has
+/// no business in logs nor in documents that end up there.
+pub fn is_customer_key(name: &str) -> bool {
+    const SUFFIX: &str = "-customer-key";
+    let start = name.len().checked_sub(SUFFIX.len());
+    let end = start.and_then(|start| name.get(start..));
+    end.is_some_and(|end| end.eq_ignore_ascii_case(SUFFIX))
+}
 
 /// Where a request carries its signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,4 +89,50 @@ pub struct RequestView<'r> {
     pub raw_query: &'r str,
     /// The headers, with `host` among them.
     pub headers: &'r HeaderMap,
+}
+
+impl RequestView<'_> {
+    /// Whether its headers or its query carry an encryption key of the client's.
+    pub(crate) fn has_customer_key(&self) -> bool {
+        let in_query =
+            |(name, _): (&str, _)| decode_query(name).is_ok_and(|name| is_customer_key(&name));
+        let mut names = self.headers.keys();
+        names.any(|name| is_customer_key(name.as_str()))
+            || raw_parameters(self.raw_query).any(in_query)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_clients_are_known_by_name() {
+        for name in [
+            "x-amz-server-side-encryption-customer-key",
+            "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key",
+        ] {
+            assert!(is_customer_key(name), "{name}");
+        }
+        for name in [
+            "x-amz-server-side-encryption-customer-key-md5",
+            "customer-key",
+            "\u{e9}customer-key",
+            "",
+        ] {
+            assert!(!is_customer_key(name), "{name}");
+        }
+        let headers = HeaderMap::new();
+        let has = |raw_query: &str| {
+            let view = RequestView {
+                method: "GET",
+                raw_path: "/",
+                raw_query,
+                headers: &headers,
+            };
+            view.has_customer_key()
+        };
+        assert!(has("a=b&X-Amz-Server-Side-Encryption-Customer%2DKey=x"));
+        assert!(!has("a=-customer-key"));
+    }
 }

@@ -17,6 +17,8 @@ pub struct SignedPolicy<'r> {
     pub access_key_id: Cow<'r, str>,
     /// The scope of the key it was signed with.
     pub scope: Scope<'r>,
+    /// When it was signed.
+    pub timestamp: AmzDate,
     signature: &'r str,
 }
 
@@ -43,7 +45,7 @@ impl<'r> SignedPolicy<'r> {
         let (access_key_id, scope) =
             parse_credential(Cow::Borrowed(credential), SignatureLocation::Query)?;
         let date = AmzDate::parse(date.as_bytes()).filter(|date| date.day() == scope.day);
-        if date.is_none() || scope.service != SERVICE_S3 {
+        let Some(timestamp) = date.filter(|_| scope.service == SERVICE_S3) else {
             let message = "X-Amz-Date must be in the ISO8601 Long Format \
                            \"yyyyMMdd'T'HHmmss'Z'\", and the credential be of the same day, for \
                            the service s3";
@@ -52,10 +54,11 @@ impl<'r> SignedPolicy<'r> {
                 credential,
                 message,
             ));
-        }
+        };
         Ok(Self {
             access_key_id,
             scope,
+            timestamp,
             signature,
         })
     }

@@ -9,7 +9,7 @@ use oncilla_hash::hex;
 use super::canonical::{PathForm, canonical_request, string_to_sign};
 use super::{
     ALGORITHM, AmzDate, ChunkSeed, PayloadDeclaration, RequestView, SIGNATURE_LENGTH_BYTES, Scope,
-    SigningKey,
+    SigningKey, has_to_be_signed,
 };
 use crate::uri::{self, MalformedEscape};
 
@@ -17,7 +17,7 @@ const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 
-/// Headers that are signed besides `x-amz-*`. Proxies leave them alone, and they change what the
+/// Headers that are signed besides `x-amz-*` and `x-tigris-*`. Proxies leave them alone, and they change what the
 /// request means.
 const SIGNED_HEADERS: [&str; 4] = ["host", "content-type", "content-md5", "range"];
 
@@ -99,8 +99,8 @@ impl Signer {
 
     /// Signs in the `Authorization` header. Adds `x-amz-date`, `x-amz-content-sha256`,
     /// `x-amz-security-token` if there is one, and `authorization`, replacing older ones. Signs
-    /// `host`, `content-type`, `content-md5`, `range` and every `x-amz-*` header; other headers may
-    /// be added or changed afterwards. Returns the seed for signing the chunks of a streaming body.
+    /// `host`, `content-type`, `content-md5`, `range` and every `x-amz-*` and `x-tigris-*` header;
+    /// other headers may be added or changed afterwards. Returns the seed for signing the chunks of a streaming body.
     ///
     /// # Errors
     /// See [`SignError`].
@@ -125,7 +125,7 @@ impl Signer {
             headers.insert(SECURITY_TOKEN, header_value(token, "x-amz-security-token")?);
         }
 
-        let is_signed = |name: &&str| SIGNED_HEADERS.contains(name) || name.starts_with("x-amz-");
+        let is_signed = |name: &&str| SIGNED_HEADERS.contains(name) || has_to_be_signed(name);
         let signed_headers = sorted_names(headers, is_signed);
         let signature = self.signature(request, headers, &signed_headers, &payload_text, now)?;
         let signature_text = std::str::from_utf8(&signature).unwrap_or_default();

@@ -2,12 +2,17 @@
 
 use std::borrow::Cow;
 
+use http::HeaderMap;
 use oncilla_hash::hex;
 use subtle::ConstantTimeEq as _;
 
 use super::canonical::{PathForm, canonical_request, path_was_changed, string_to_sign};
 use super::parse::{malformed, malformed_credential};
-use super::{AmzDate, RequestView, SERVICE_S3, SignatureLocation, SignedRequest, SigningKey};
+use super::payload::UNSIGNED_PAYLOAD;
+use super::{
+    AmzDate, PayloadDeclaration, RequestView, SERVICE_S3, SignatureLocation, SignedRequest,
+    SigningKey, has_to_be_signed,
+};
 use crate::error::{S3Error, S3ErrorCode};
 use crate::header::USER_METADATA_PREFIX;
 
@@ -124,6 +129,21 @@ impl SignedRequest<'_> {
         now_s: i64,
         limits: &VerifyLimits,
     ) -> Result<(), S3Error> {
+        self.verify_payload(request, key, now_s, limits).map(drop)
+    }
+
+    /// As [`SignedRequest::verify`]; gives what was signed of the body. To a presigned URL, which is
+    /// made without knowing the body, whoever uses it may declare more than that.
+    ///
+    /// # Errors
+    /// As [`SignedRequest::verify`].
+    pub fn verify_payload(
+        &self,
+        request: &RequestView<'_>,
+        key: &SigningKey,
+        now_s: i64,
+        limits: &VerifyLimits,
+    ) -> Result<PayloadDeclaration, S3Error> {
         self.check_scope_and_time(now_s, limits)?;
         self.check_required_headers_signed(request)?;
 
@@ -132,8 +152,12 @@ impl SignedRequest<'_> {
             let form = PathForm::Canonical;
             let canonical = canonical_request(request, form, &self.signed_headers, payload_text)?;
             let to_sign = string_to_sign(&canonical, &self.timestamp, &self.scope);
+            let signed = match payload_text {
+                UNSIGNED_PAYLOAD => PayloadDeclaration::UnsignedPayload,
+                _ => self.payload,
+            };
             if self.signature_matches(key, &to_sign) {
-                return Ok(());
+                return Ok(signed);
             }
             if path_was_changed(&canonical, request) {
                 let form = PathForm::AsSent;
@@ -141,13 +165,13 @@ impl SignedRequest<'_> {
                 if self
                     .signature_matches(key, &string_to_sign(&as_sent, &self.timestamp, &self.scope))
                 {
-                    return Ok(());
+                    return Ok(signed);
                 }
             }
             first_attempt.get_or_insert((canonical, to_sign));
         }
         let (canonical, to_sign) = first_attempt.unwrap_or_default();
-        Err(self.signature_does_not_match(&canonical, &to_sign))
+        Err(self.signature_does_not_match(request, &canonical, &to_sign))
     }
 
     fn signature_matches(&self, key: &SigningKey, string_to_sign: &[u8]) -> bool {
@@ -156,9 +180,10 @@ impl SignedRequest<'_> {
     }
 
     /// The host and every `x-amz-*` header that is there must be signed: S3 lets nobody add, for
-    /// instance, `x-amz-acl` or `x-amz-copy-source` to what someone else signed. This holds for
-    /// presigned URLs too; only `x-amz-content-sha256` may then come unsigned, because it grants
-    /// nothing and restricts the body.
+    /// instance, `x-amz-acl` or `x-amz-copy-source` to what someone else signed. The same goes for
+    /// `x-tigris-rename`, which makes a copy a move. This holds for presigned URLs too; only
+    /// `x-amz-content-sha256` may then come unsigned, because it grants nothing and restricts the
+    /// body.
     fn check_required_headers_signed(&self, request: &RequestView<'_>) -> Result<(), S3Error> {
         let is_signed = |name: &str| {
             self.signed_headers
@@ -170,13 +195,13 @@ impl SignedRequest<'_> {
             SignatureLocation::Query => "x-amz-content-sha256",
         };
         let present = request.headers.keys().map(|name| name.as_str());
-        let must_be_signed = present.filter(|name| name.starts_with("x-amz-") && *name != exempt);
+        let must_be_signed = present.filter(|name| has_to_be_signed(name) && *name != exempt);
         let not_signed: Vec<&str> = std::iter::once("host")
             .chain(must_be_signed)
             .filter(|name| !is_signed(name))
             .collect();
         if not_signed.is_empty() {
-            return refuse_repeated_headers(request);
+            return refuse_repeated_headers(request.headers);
         }
         Err(S3Error::with_message(
             S3ErrorCode::AccessDenied,
@@ -186,12 +211,22 @@ impl SignedRequest<'_> {
     }
 
     /// S3 sends back what it compared, so that the client's author sees where the two differ.
-    fn signature_does_not_match(&self, canonical: &[u8], to_sign: &[u8]) -> S3Error {
-        S3Error::new(S3ErrorCode::SignatureDoesNotMatch)
+    fn signature_does_not_match(
+        &self,
+        request: &RequestView<'_>,
+        canonical: &[u8],
+        to_sign: &[u8],
+    ) -> S3Error {
+        let error = S3Error::new(S3ErrorCode::SignatureDoesNotMatch)
             .detail("AWSAccessKeyId", self.access_key_id.as_ref())
             .detail("StringToSign", String::from_utf8_lossy(to_sign))
             .detail("SignatureProvided", self.signature.as_ref())
-            .detail("StringToSignBytes", spaced_hex(to_sign))
+            .detail("StringToSignBytes", spaced_hex(to_sign));
+        // Headers and query stand in it as they are. (The string to sign has its digest only.)
+        if request.has_customer_key() {
+            return error;
+        }
+        error
             .detail("CanonicalRequest", String::from_utf8_lossy(canonical))
             .detail("CanonicalRequestBytes", spaced_hex(canonical))
     }
@@ -215,17 +250,23 @@ pub(crate) fn check_skew(
         ))
 }
 
-/// Refuses an `x-amz-*` header of one value that comes twice. What is signed are the values joined
-/// with commas, so a signed value that holds a comma could be sent in two pieces, of which only the
-/// first would be read. Lists and user metadata are read whole.
-fn refuse_repeated_headers(request: &RequestView<'_>) -> Result<(), S3Error> {
+/// Refuses an `x-amz-*` header of one value that comes twice. What is signed, and what policies see,
+/// are the values joined with commas, so a value that holds a comma could be sent in two pieces, of
+/// which only the first would be read. Lists and user metadata are read whole.
+///
+/// A signature of Version 4 does not [verify](SignedRequest::verify) with such a header. This is for
+/// requests without one.
+///
+/// # Errors
+/// `InvalidRequest`.
+pub fn refuse_repeated_headers(headers: &HeaderMap) -> Result<(), S3Error> {
     let has_one_value = |name: &str| {
-        name.starts_with("x-amz-")
+        has_to_be_signed(name)
             && !name.starts_with(USER_METADATA_PREFIX)
             && !LIST_HEADERS.contains(&name)
     };
-    let repeated = request.headers.keys().find(|name| {
-        has_one_value(name.as_str()) && request.headers.get_all(*name).iter().nth(1).is_some()
+    let repeated = headers.keys().find(|name| {
+        has_one_value(name.as_str()) && headers.get_all(*name).iter().nth(1).is_some()
     });
     match repeated {
         None => Ok(()),

@@ -14,6 +14,7 @@ pub mod checksum;
 pub mod copy;
 pub mod cors;
 pub mod delete;
+pub mod encryption;
 pub mod error;
 pub mod inventory;
 pub mod lifecycle;

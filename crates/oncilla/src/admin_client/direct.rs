@@ -7,11 +7,15 @@ use oncilla_iam::{
     AccessKey, AccessKeyInfo, BucketPattern, Grant, Iam, IamError, ImportKey, KeyUpdate, Role,
     Secret, generate_bucket_name,
 };
+use oncilla_keys::{KeysError, KmsKeyInfo, MasterKeySource};
 use oncilla_meta::Precondition;
 use oncilla_store::bucket::{BucketError, CreateBucketError, DeleteBucketError, ListBuckets};
 use oncilla_store::rows::bucket::BucketRecord;
 
-use super::{Account, Bucket, Key, NewAccount, NewKey, NewStorage, Page, Storage, exit_code_of};
+use super::{
+    Account, Bucket, Key, KmsKey, NewAccount, NewKey, NewKmsKey, NewStorage, Page, Storage,
+    exit_code_of,
+};
 use crate::failure::Failure;
 use crate::server::Foundation;
 
@@ -29,8 +33,8 @@ pub struct DirectDoor {
 
 impl DirectDoor {
     /// Opens a data directory that no server uses.
-    pub async fn open(path: &Path) -> Result<Self, Failure> {
-        let foundation = Foundation::open_existing(path)
+    pub async fn open(path: &Path, master_key: MasterKeySource) -> Result<Self, Failure> {
+        let foundation = Foundation::open_existing(path, master_key)
             .await
             .map_err(Failure::general)?;
         let clock = foundation.store.clock().clone();
@@ -193,6 +197,35 @@ impl DirectDoor {
 
     pub async fn delete_key(&self, id: &str) -> Result<(), Failure> {
         self.iam.delete_key(id).await.map_err(refusal)
+    }
+
+    pub async fn kms_keys(&self) -> Result<Vec<KmsKey>, Failure> {
+        let keys = self.foundation.store.keys().map_err(keys_refusal)?;
+        let listed = keys.list().await.map_err(keys_refusal)?;
+        Ok(listed.into_iter().map(KmsKey::from).collect())
+    }
+
+    pub async fn create_kms_key(&self, new: NewKmsKey) -> Result<KmsKey, Failure> {
+        let keys = self.foundation.store.keys().map_err(keys_refusal)?;
+        let NewKmsKey { id, aliases } = new;
+        let made = keys.create(oncilla_keys::NewKmsKey { id, aliases }).await;
+        made.map(KmsKey::from).map_err(keys_refusal)
+    }
+
+    pub async fn rotate_kms_key(&self, name: &str) -> Result<KmsKey, Failure> {
+        let keys = self.foundation.store.keys().map_err(keys_refusal)?;
+        let rotated = keys.rotate(name).await;
+        rotated.map(KmsKey::from).map_err(keys_refusal)
+    }
+
+    pub async fn set_kms_key_disabled(
+        &self,
+        name: &str,
+        disabled: bool,
+    ) -> Result<KmsKey, Failure> {
+        let keys = self.foundation.store.keys().map_err(keys_refusal)?;
+        let set = keys.set_disabled(name, disabled).await;
+        set.map(KmsKey::from).map_err(keys_refusal)
     }
 
     pub async fn create_storage(&self, new: NewStorage) -> Result<Storage, Failure> {
@@ -420,6 +453,17 @@ fn refusal(error: IamError) -> Failure {
     }
 }
 
+fn keys_refusal(error: KeysError) -> Failure {
+    let code = match &error {
+        KeysError::NotFound(_) => "NoSuchKmsKey",
+        _ => "",
+    };
+    Failure {
+        exit_code: exit_code_of(code),
+        ..Failure::general(error.to_string())
+    }
+}
+
 fn no_such_bucket(name: &str) -> Failure {
     let message = format!("there is no bucket {name}");
     Failure {
@@ -444,6 +488,20 @@ fn bucket_of(name: &str, record: &BucketRecord) -> Bucket {
         created_ms: record.created_ms,
         objects: None,
         bytes: None,
+    }
+}
+
+impl From<KmsKeyInfo> for KmsKey {
+    fn from(info: KmsKeyInfo) -> Self {
+        Self {
+            id: info.id,
+            aliases: info.aliases,
+            created_ms: info.created_ms,
+            version: info.version,
+            rotated_ms: info.rotated_ms,
+            disabled: info.disabled,
+            managed: info.managed,
+        }
     }
 }
 

@@ -13,7 +13,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
-use super::{Account, Bucket, Key, NewAccount, NewKey, NewStorage, Page, Storage, exit_code_of};
+use super::{
+    Account, Bucket, Key, KmsKey, NewAccount, NewKey, NewKmsKey, NewStorage, Page, Storage,
+    exit_code_of,
+};
 use crate::failure::Failure;
 
 const BASE: &str = "/-/admin/v1";
@@ -143,6 +146,30 @@ impl HttpDoor {
 
     pub async fn delete_key(&self, id: &str) -> Result<(), Failure> {
         self.delete(&format!("/keys/{}", encode_component(id)))
+            .await
+    }
+
+    pub async fn kms_keys(&self) -> Result<Vec<KmsKey>, Failure> {
+        let page: Page<KmsKey> = self.get("/kms/keys", "").await?;
+        Ok(page.items)
+    }
+
+    pub async fn create_kms_key(&self, new: NewKmsKey) -> Result<KmsKey, Failure> {
+        self.send(Method::POST, "/kms/keys", &new).await
+    }
+
+    pub async fn rotate_kms_key(&self, name: &str) -> Result<KmsKey, Failure> {
+        self.act(&format!("/kms/keys/{}/rotate", encode_component(name)))
+            .await
+    }
+
+    pub async fn set_kms_key_disabled(
+        &self,
+        name: &str,
+        disabled: bool,
+    ) -> Result<KmsKey, Failure> {
+        let verb = if disabled { "disable" } else { "enable" };
+        self.act(&format!("/kms/keys/{}/{verb}", encode_component(name)))
             .await
     }
 

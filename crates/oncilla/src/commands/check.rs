@@ -6,13 +6,14 @@ use std::sync::Mutex;
 
 use clap::Args;
 use oncilla_client::exit_code;
+use oncilla_keys::Keys;
 use oncilla_store::check::{Finding, ScrubSummary, Severity};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output;
 use crate::progress::TransferBar;
-use crate::server::Foundation;
+use crate::server::{Foundation, MasterKeyArgs};
 
 /// What both commands need to know.
 #[derive(Args, Clone, Debug)]
@@ -33,6 +34,10 @@ pub struct CheckArgs {
     /// Draw no progress bar
     #[arg(long)]
     pub no_progress: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub master: MasterKeyArgs,
 }
 
 /// Reads every byte and compares it with its checksums.
@@ -103,11 +108,20 @@ pub async fn fsck(args: CheckArgs) -> Result<(), Failure> {
 }
 
 async fn open(args: &CheckArgs) -> Result<Foundation, Failure> {
-    let opened = Foundation::open_existing(&args.data).await;
-    opened.map_err(|error| {
+    let master_key = args.master.source_of_tool(&args.data);
+    let master_key = master_key.map_err(Failure::usage)?;
+    let opened = Foundation::open_existing(&args.data, master_key).await;
+    let foundation = opened.map_err(|error| {
         Failure::general(error)
             .advise("the server must not be running; name its directory with --data")
-    })
+    })?;
+    if let Some(reason) = foundation.store.keys().ok().and_then(Keys::locked) {
+        eprintln!(
+            "encrypted bodies are not decrypted, only compared with the checksums of what is kept: \
+             {reason}; give the master key that the server has"
+        );
+    }
+    Ok(foundation)
 }
 
 /// What scrub will read of live objects, for the progress bar. Parts of open uploads come on top.

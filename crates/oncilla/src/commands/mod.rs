@@ -8,6 +8,7 @@ pub mod check;
 pub mod completions;
 pub mod cp;
 pub mod key;
+pub mod kms;
 pub mod ls;
 pub mod mb;
 pub mod presign;

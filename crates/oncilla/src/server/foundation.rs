@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use oncilla_blob::fs::RealFileSystem;
 use oncilla_blob::{VolumeGroup, VolumeOptions, Volumes};
+use oncilla_keys::{Keys, MasterKeySource};
 use oncilla_meta::Engine;
 use oncilla_meta::embedded::{EmbeddedEngine, EmbeddedOptions};
 use oncilla_server::data_directory::DataDirectory;
 use oncilla_server::metrics::Metrics;
 use oncilla_server::metrics_collectors as collectors;
-use oncilla_store::{Store, StoreOptions, SystemClock};
+use oncilla_store::{Store, StoreOptions, SystemClock, WallClock};
 
 use super::settings::{Durability, Settings};
 
@@ -22,6 +23,14 @@ pub struct Foundation {
     pub store: Store,
     /// The directory, locked.
     pub directory: DataDirectory,
+}
+
+/// With what a foundation is opened.
+struct Opening {
+    durability: Durability,
+    options: StoreOptions,
+    groups: Vec<VolumeGroup>,
+    master_key: MasterKeySource,
 }
 
 impl Foundation {
@@ -40,6 +49,8 @@ impl Foundation {
                 .iter()
                 .map(|(class, _)| (*class, class.as_str().to_owned()))
                 .collect(),
+            encrypt_at_rest: settings.encrypt_at_rest,
+            default_kms_key: settings.default_kms_key,
             ..StoreOptions::default()
         };
         let groups = settings
@@ -49,30 +60,37 @@ impl Foundation {
                 name: class.as_str().to_owned(),
                 dir: dir.clone(),
             });
-        Self::open_in(directory, settings.durability, options, groups.collect()).await
+        let opening = Opening {
+            durability: settings.durability,
+            options,
+            groups: groups.collect(),
+            master_key: settings.master_key.clone(),
+        };
+        Self::open_in(directory, opening).await
     }
 
     /// Opens a data directory that exists and is not in use, for tools.
     ///
     /// # Errors
     /// As [`Foundation::open`].
-    pub async fn open_existing(path: &Path) -> Result<Self, String> {
+    pub async fn open_existing(path: &Path, master_key: MasterKeySource) -> Result<Self, String> {
         let directory = DataDirectory::open_existing(path).map_err(|error| error.to_string())?;
-        Self::open_in(
-            directory,
-            Durability::Sync,
-            StoreOptions::default(),
-            Vec::new(),
-        )
-        .await
+        let opening = Opening {
+            durability: Durability::Sync,
+            options: StoreOptions::default(),
+            groups: Vec::new(),
+            master_key,
+        };
+        Self::open_in(directory, opening).await
     }
 
-    async fn open_in(
-        mut directory: DataDirectory,
-        durability: Durability,
-        options: StoreOptions,
-        groups: Vec<VolumeGroup>,
-    ) -> Result<Self, String> {
+    async fn open_in(mut directory: DataDirectory, opening: Opening) -> Result<Self, String> {
+        let Opening {
+            durability,
+            mut options,
+            groups,
+            master_key,
+        } = opening;
         let engine_options = EmbeddedOptions {
             durability: match durability {
                 Durability::Sync => oncilla_meta::embedded::Durability::Sync,
@@ -94,6 +112,16 @@ impl Foundation {
         let fs = Arc::new(RealFileSystem);
         let volumes = Volumes::open_with_groups(fs, path.clone(), volume_options, groups)
             .map_err(|error| format!("cannot open the volumes in {}: {error}", path.display()))?;
+        let now_ms = Arc::new(|| SystemClock.now_ms());
+        let keys = Keys::open(Arc::clone(&engine), master_key, now_ms)
+            .await
+            .map_err(|error| format!("cannot open the encryption keys: {error}"))?;
+        if let Some(reason) = keys.locked()
+            && options.encrypt_at_rest
+        {
+            return Err(format!("encrypt-at-rest: {reason}"));
+        }
+        options.keys = Some(keys);
         let store = Store::open(Arc::clone(&engine), volumes, Arc::new(SystemClock), options)
             .await
             .map_err(|error| {

@@ -3,6 +3,7 @@
 
 use clap::Args;
 
+use super::master_key::MasterKeyArgs;
 use super::targets::TargetTable;
 
 /// Serve S3 on this machine.
@@ -196,6 +197,38 @@ pub struct ServerArgs {
     /// Targets of event notifications, in the file only.
     #[arg(skip)]
     pub notification_targets: Vec<TargetTable>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub master: MasterKeyArgs,
+
+    /// Encrypt every new object (SSE-S3), also where nobody asks for it [default: false]
+    #[arg(
+        long,
+        value_name = "true|false",
+        env = "ONCILLA_ENCRYPT_AT_REST",
+        help_heading = "Encryption"
+    )]
+    pub encrypt_at_rest: Option<String>,
+
+    /// Which plain HTTP connections may carry clients' encryption keys (SSE-C); HTTPS always may
+    /// [default: loopback]
+    #[arg(
+        long,
+        value_name = "never|loopback|always",
+        env = "ONCILLA_SSE_C_OVER_HTTP",
+        help_heading = "Encryption"
+    )]
+    pub sse_c_over_http: Option<String>,
+
+    /// Whether aws:kms without a key id takes the key alias/aws/s3, which is made when it is first
+    /// needed; otherwise requests have to name a key [default: true]
+    #[arg(
+        long,
+        value_name = "true|false",
+        env = "ONCILLA_DEFAULT_KMS_KEY",
+        help_heading = "Encryption"
+    )]
+    pub default_kms_key: Option<String>,
 
     /// Open client connections at most; more get 503 SlowDown [default: 10000]
     #[arg(
@@ -376,6 +409,15 @@ impl ServerArgs {
             ("region", One(&mut self.region)),
             ("metrics_public", One(&mut self.metrics_public)),
             ("notification_urls", One(&mut self.notification_urls)),
+            ("master_key", One(&mut self.master.master_key)),
+            ("master_key_file", One(&mut self.master.master_key_file)),
+            (
+                "master_key_command",
+                One(&mut self.master.master_key_command),
+            ),
+            ("encrypt_at_rest", One(&mut self.encrypt_at_rest)),
+            ("sse_c_over_http", One(&mut self.sse_c_over_http)),
+            ("default_kms_key", One(&mut self.default_kms_key)),
             ("max_connections", One(&mut self.max_connections)),
             ("max_in_flight", One(&mut self.max_in_flight)),
             ("memory_limit", One(&mut self.memory_limit)),

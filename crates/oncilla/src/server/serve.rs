@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use oncilla_iam::{Iam, Root, Secret};
+use oncilla_keys::Keys;
 use oncilla_server::admin::api::{self, AdminApi, ServerFacts};
 use oncilla_server::bucket_logs::{BucketLogs, LogOptions};
 use oncilla_server::inventories::{Inventories, InventoryOptions};
@@ -50,7 +51,11 @@ async fn assemble(
         presign_expiry_max_s: settings.presign_expiry_max.as_secs(),
         website_domains: settings.website_domains.clone(),
         sigv2: settings.sigv2,
+        customer_keys_over_http: settings.sse_c_over_http,
     };
+    if let Some(reason) = foundation.store.keys().ok().and_then(Keys::locked) {
+        tracing::error!(%reason, "encrypted objects can be neither written nor read");
+    }
     let bucket_logs = BucketLogs::new(
         foundation.store.clone(),
         LogOptions {

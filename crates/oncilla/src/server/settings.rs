@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use oncilla_keys::MasterKeySource;
 use oncilla_server::bucket_logs;
 use oncilla_server::connection::ConnectionTimeouts;
 use oncilla_server::front::{IN_FLIGHT_MAX_DEFAULT, MEMORY_BYTES_DEFAULT};
 use oncilla_server::notifications::Targets;
+use oncilla_server::s3::CustomerKeysOverHttp;
 use oncilla_server::server::{CONNECTIONS_MAX_DEFAULT, SHUTDOWN_GRACE_DEFAULT};
 use oncilla_server::tls::CertificateFiles;
 use oncilla_store::lifecycle::{Calendar, LifecycleOptions};
@@ -133,6 +135,10 @@ pub struct Settings {
     pub region: String,
     pub metrics_public: bool,
     pub notification_targets: Targets,
+    pub master_key: MasterKeySource,
+    pub encrypt_at_rest: bool,
+    pub sse_c_over_http: CustomerKeysOverHttp,
+    pub default_kms_key: bool,
     pub max_connections: usize,
     pub max_in_flight: usize,
     pub memory_limit_bytes: usize,
@@ -206,8 +212,10 @@ impl Settings {
             bucket_logs::OBJECT_BYTES_DEFAULT as u64,
             &format!("{BYTES_ALLOWED}, from 1KiB to 16MiB"),
         )?;
+        let data = PathBuf::from(optional(&args.data).unwrap_or("./oncilla-data"));
+        let master_key = args.master.source(&data).map_err(SettingError::from_line)?;
         Ok(Self {
-            data: PathBuf::from(optional(&args.data).unwrap_or("./oncilla-data")),
+            data,
             durability: choice(
                 "durability",
                 optional(&args.durability),
@@ -253,6 +261,26 @@ impl Settings {
                     optional(&args.notification_urls),
                     &[("false", false), ("true", true)],
                 )?,
+            )?,
+            master_key,
+            encrypt_at_rest: choice(
+                "encrypt-at-rest",
+                optional(&args.encrypt_at_rest),
+                &[("false", false), ("true", true)],
+            )?,
+            sse_c_over_http: choice(
+                "sse-c-over-http",
+                optional(&args.sse_c_over_http),
+                &[
+                    ("loopback", CustomerKeysOverHttp::Loopback),
+                    ("never", CustomerKeysOverHttp::Never),
+                    ("always", CustomerKeysOverHttp::Always),
+                ],
+            )?,
+            default_kms_key: choice(
+                "default-kms-key",
+                optional(&args.default_kms_key),
+                &[("true", true), ("false", false)],
             )?,
             max_connections: optional(&args.max_connections)
                 .map_or(Ok(CONNECTIONS_MAX_DEFAULT), |text| {
@@ -609,6 +637,8 @@ mod tests {
             ("auto", "info")
         );
         assert!(!settings.metrics_public && settings.root_credentials.is_none());
+        assert!(!settings.encrypt_at_rest && settings.default_kms_key);
+        assert_eq!(settings.sse_c_over_http, CustomerKeysOverHttp::Loopback);
     }
 
     #[test]
@@ -804,6 +834,20 @@ mod tests {
                     ..base()
                 },
                 "metrics-public: ",
+            ),
+            (
+                ServerArgs {
+                    sse_c_over_http: some("yes"),
+                    ..base()
+                },
+                "sse-c-over-http: ",
+            ),
+            (
+                ServerArgs {
+                    encrypt_at_rest: some("1"),
+                    ..base()
+                },
+                "encrypt-at-rest: ",
             ),
             (
                 ServerArgs {

@@ -1,7 +1,7 @@
 //! `/-/admin/v1`: accounts, access keys, buckets with their owners, and the server itself, as JSON.
 //!
 //! `access` decides who gets in, before anything is looked up; one file per resource answers:
-//! `accounts`, `keys`, `buckets`, `storage` (a bucket with its key, in one call) and
+//! `accounts`, `keys`, `kms` (the keys of SSE-KMS), `buckets`, `storage` (a bucket with its key, in one call) and
 //! `server`. The reference for clients is `docs/admin-api.md`.
 
 mod access;
@@ -10,6 +10,7 @@ mod buckets;
 mod document;
 mod error;
 mod keys;
+mod kms;
 mod server;
 mod storage;
 
@@ -81,6 +82,10 @@ pub fn routes(api: AdminApi) -> OwnRoutes {
         .route("/keys/{id}/disable", post(keys::disable))
         .route("/keys/{id}/enable", post(keys::enable))
         .route("/keys/{id}/grants", put(keys::set_grants))
+        .route("/kms/keys", get(kms::list).post(kms::create))
+        .route("/kms/keys/{id}/rotate", post(kms::rotate))
+        .route("/kms/keys/{id}/disable", post(kms::disable))
+        .route("/kms/keys/{id}/enable", post(kms::enable))
         .route("/buckets", get(buckets::list).post(buckets::create))
         .route(
             "/buckets/{name}",

@@ -47,6 +47,8 @@ pub async fn create(service: &S3Service, request: &mut S3Request) -> Answer {
         false => &given[..],
     };
     service.authorize_on_service(request, &facts, given)?;
+    let is_plain =
+        location.is_empty() && configuration.tags.is_empty() && ownership.is_none() && !object_lock;
     let mut documents = Vec::new();
     if let Some(ownership) = ownership {
         let new = NewDocument::of_text(ownership.to_xml());
@@ -73,18 +75,25 @@ pub async fn create(service: &S3Service, request: &mut S3Request) -> Answer {
         require: vec![oncilla_iam::account_present(request.account_id())],
     };
     let created = service.store.create_bucket(new).await;
-    created.map_err(|error| refusal(error, &acl).detail("BucketName", request.bucket.clone()))?;
+    let created = created.map_err(|error| refusal(error, &acl));
+    match created {
+        Err(error) if is_plain && error.code == S3ErrorCode::BucketAlreadyOwnedByYou => {}
+        Err(error) => return Err(error.detail("BucketName", request.bucket.clone())),
+        Ok(_) => {}
+    }
     let mut response = empty(StatusCode::OK);
     set(&mut response, LOCATION, format!("/{}", request.bucket))?;
     Ok(response)
 }
 
 /// Creating what one already has changes nothing, whoever asks and however: the bucket keeps its
-/// ACL, its tags and its objects, so the answer is an error and not a 200 that would suggest
-/// otherwise. It is `BucketAlreadyOwnedByYou`, as S3 answers everywhere but in `us-east-1` (whose
-/// 200 is a legacy and resets the ACL); clients such as Terraform and rclone rely on that code to
-/// carry on. With another ACL than the bucket has, it is `BucketAlreadyExists`: the bucket is not
-/// the one asked for (ceph/s3-tests: test_bucket_recreate_new_acl, test_bucket_recreate_overwrite_acl).
+/// ACL, its tags and its objects. Asked for plainly, it is what was asked for, and the answer is 200, as
+/// in `us-east-1` and in every store that clients without a region know (ceph/s3-tests:
+/// test_bucket_recreate_not_overriding). Where a location, tags, a lock or an ownership were asked for, a
+/// 200 would say that the bucket has them, so it is `BucketAlreadyOwnedByYou`, as in all other regions of
+/// S3; clients such as Terraform and rclone rely on that code to carry on. With another ACL than the
+/// bucket has, it is `BucketAlreadyExists`: the bucket is not the one asked for (ceph/s3-tests:
+/// test_bucket_recreate_new_acl, test_bucket_recreate_overwrite_acl).
 fn refusal(error: CreateBucketError, acl: &Acl) -> S3Error {
     match error {
         CreateBucketError::AlreadyOwnedByYou(existing) => match acl_of_bucket(&existing) {

@@ -2,6 +2,8 @@
 //! PutBucketInventoryConfiguration and DeleteBucketInventoryConfiguration.
 
 use http::StatusCode;
+use oncilla_iam::policy::ResourceSide;
+use oncilla_iam::{Question, authorize};
 use oncilla_store::{Bucket, Document, DocumentKind, NewDocument};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::xml::inventory::{
@@ -9,10 +11,14 @@ use oncilla_wire::xml::inventory::{
     MAX_INVENTORY_BODY_BYTES, check_id,
 };
 
+use crate::inventories;
 use crate::s3::answer::{Answer, empty, xml};
+use crate::s3::authorize::ActionTarget;
 use crate::s3::body::read_document;
+use crate::s3::condition_keys::ConditionKeys;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
+use crate::service_write::{AllowedBy, WriteRefused};
 
 /// Configurations in a page. Source: S3 API reference, ListBucketInventoryConfigurations.
 const PAGE_MAX: usize = 100;
@@ -57,8 +63,8 @@ pub fn list_inventories(request: &S3Request, bucket: &Bucket) -> Answer {
     Ok(xml(list.to_xml()))
 }
 
-/// Sets a configuration. It is made for the first time within minutes. The destination is looked at
-/// when it is made, as with S3.
+/// Sets a configuration. It is made for the first time within minutes. Whether the destination takes it
+/// shows when it is made, as with S3.
 pub async fn put_inventory(
     service: &S3Service,
     request: &mut S3Request,
@@ -72,6 +78,7 @@ pub async fn put_inventory(
         return Err(S3Error::invalid_argument("Id", &configuration.id, message));
     }
     refuse_what_is_not_made(&configuration)?;
+    authorize_destination(service, request, bucket, &configuration).await?;
     let new = NewDocument {
         text: configuration.to_xml().into(),
         ..NewDocument::default()
@@ -102,6 +109,69 @@ async fn set(
     let kind = DocumentKind::Inventory;
     let set = service.store.put_document(bucket, kind, id, new).await;
     set.map_err(errors::put_document)
+}
+
+/// At S3 the policy of the destination has to let the service in (S3 User Guide, "Granting permissions for
+/// S3 Inventory and S3 analytics"), and so it is here in another account. A bucket of the same account
+/// takes inventories as it is. So that nobody writes by way of the service where they must not, the
+/// sender has to be allowed to put such objects there, unless the bucket's policy allows them.
+async fn authorize_destination(
+    service: &S3Service,
+    request: &S3Request,
+    bucket: &Bucket,
+    configuration: &InventoryConfiguration,
+) -> Result<(), S3Error> {
+    let folder = inventories::folder(bucket, configuration);
+    let key = format!("{folder}manifest.json");
+    let write = inventories::delivery(&service.store, bucket, configuration);
+    let target = match write.target().await {
+        Ok(target) => target,
+        Err(WriteRefused::NoTarget) => {
+            let name = &configuration.destination.bucket;
+            return authorize_absent(service, request, bucket, name, &key);
+        }
+        Err(error) => {
+            tracing::error!(%error, "the destination of an inventory cannot be looked at");
+            return Err(S3ErrorCode::ServiceUnavailable.into());
+        }
+    };
+    let is_own = target.record.owner == bucket.record.owner;
+    if !is_own || matches!(write.check(&target, &key), Ok(AllowedBy::Policy)) {
+        return Ok(());
+    }
+    let new = ActionTarget::NewObject { key: &key };
+    let judged = service.authorize_action(request, &target, "s3:PutObject", new);
+    judged.await
+}
+
+/// Judges a destination that is not there yet: as one of the account, by what the sender brings.
+fn authorize_absent(
+    service: &S3Service,
+    request: &S3Request,
+    bucket: &Bucket,
+    name: &str,
+    key: &str,
+) -> Result<(), S3Error> {
+    let context = ConditionKeys {
+        request,
+        service,
+        version: None,
+        prefix: None,
+        existing_tags: &[],
+        given: &[],
+    };
+    let question = Question {
+        action: "s3:PutObject",
+        bucket: Some(name),
+        key: Some(key),
+        context: &context,
+    };
+    let decision = authorize(&request.principal, &question, ResourceSide::default());
+    let is_own = request.principal.account() == Some(&bucket.record.owner);
+    match is_own && decision.is_allowed() {
+        true => Ok(()),
+        false => Err(S3ErrorCode::AccessDenied.into()),
+    }
 }
 
 fn asked_id(request: &S3Request) -> Result<&str, S3Error> {

@@ -7,6 +7,7 @@ use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::X_AMZ_SKIP_DESTINATION_VALIDATION;
 use oncilla_wire::xml::notification::{MAX_NOTIFICATION_BODY_BYTES, NotificationConfiguration};
 
+use crate::notifications::can_mean_target;
 use crate::s3::answer::{Answer, empty, xml};
 use crate::s3::body::read_document;
 use crate::s3::request::S3Request;
@@ -24,8 +25,8 @@ pub fn get_notification(bucket: &Bucket) -> Answer {
 }
 
 /// Sets where events go, or nowhere with an empty document. Every destination has to be a target of
-/// this server, unless the client asks not to look; what is sent to one that is none waits for it as
-/// for one that is down. As with S3, each is told by a test event, which no configuration that was
+/// this server, unless the client asks not to look; of what is sent to one that is none a part waits for
+/// it as for one that is down. As with S3, each is told by a test event, which no configuration that was
 /// not looked at gets.
 pub async fn put_notification(
     service: &S3Service,
@@ -43,6 +44,11 @@ pub async fn put_notification(
             return Err(S3Error::with_message(S3ErrorCode::InvalidArgument, message)
                 .detail("ArgumentName", destination.arn.clone())
                 .detail("ArgumentValue", reason));
+        }
+        // Nobody could ever take what waits for such a one.
+        if !is_validated && !can_mean_target(&destination.arn) {
+            let message = "The ARN is not well formed";
+            return Err(S3Error::invalid_argument("ARN", &destination.arn, message));
         }
         if destination.id.is_empty() {
             destination.id = new_id()?;

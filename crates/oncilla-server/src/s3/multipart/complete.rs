@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use oncilla_hash::{Checksum, ChecksumAlgorithm};
+use oncilla_store::encryption::check_customer_key;
 use oncilla_store::multipart::{CompleteError, CompleteUpload, CompletedPart, UploadError};
 use oncilla_store::{Bucket, ETag, UniqueId};
 use oncilla_wire::checksum_headers::{ChecksumHeaders, ChecksumType};
@@ -16,9 +17,10 @@ use oncilla_wire::xml::multipart::{
 
 use crate::s3::answer::{Answer, checksums, empty, set_new_version, xml};
 use crate::s3::body::read_document;
+use crate::s3::encryption::SentKey;
 use crate::s3::lifecycle::set_expiration;
 use crate::s3::request::S3Request;
-use crate::s3::{S3Service, errors};
+use crate::s3::{S3Service, encryption, errors};
 
 pub async fn complete(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let upload_id = request.query.get("uploadId").unwrap_or_default().to_owned();
@@ -37,6 +39,8 @@ pub async fn complete(service: &S3Service, request: &mut S3Request, bucket: &Buc
     let conditions = Conditions::from_headers(&request.headers);
     check_type(&declared)?;
     check_upload_type(service, request, bucket, upload, &declared).await?;
+    let sent_key = encryption::key_of_part(service, request)?;
+    check_upload_key(service, request, bucket, upload, sent_key.as_ref()).await?;
     if declared
         .value_part_count
         .is_some_and(|count| count as usize != parts.len())
@@ -69,7 +73,33 @@ pub async fn complete(service: &S3Service, request: &mut S3Request, bucket: &Buc
     let mut response = xml(result.to_xml());
     set_new_version(&mut response, record.version_id())?;
     set_expiration(&mut response, bucket, &request.key, &record)?;
+    let stored = record.encryption.as_deref();
+    encryption::set_headers(&mut response, stored, sent_key.as_ref())?;
     Ok(response)
+}
+
+/// A client's key that comes has to be the upload's; where the client chose a checksum, it has to come.
+/// An upload that is not open is the store's to judge, as in [`check_upload_type`].
+/// Source: S3 API reference, CompleteMultipartUpload,
+/// `x-amz-server-side-encryption-customer-algorithm`.
+async fn check_upload_key(
+    service: &S3Service,
+    request: &S3Request,
+    bucket: &Bucket,
+    upload: UniqueId,
+    sent_key: Option<&SentKey>,
+) -> Result<(), S3Error> {
+    let key = request.key.as_bytes();
+    let upload = match service.store.upload(bucket, key, upload).await {
+        Ok(upload) => upload,
+        Err(UploadError::NoSuchUpload) => return Ok(()),
+        Err(UploadError::Fault(fault)) => return Err(errors::fault(fault)),
+    };
+    if sent_key.is_none() && !upload.record.algorithm_declared {
+        return Ok(());
+    }
+    let stored = upload.record.encryption.as_deref();
+    check_customer_key(stored, sent_key.map(SentKey::key)).map_err(errors::unlock_upload)
 }
 
 /// Reads the document without comparing it with the checksum headers.

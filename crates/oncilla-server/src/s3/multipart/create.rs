@@ -12,16 +12,21 @@ use crate::s3::lifecycle::set_abort;
 use crate::s3::object::{ALGORITHM_DEFAULT, new_object};
 use crate::s3::object_lock::new_lock;
 use crate::s3::request::S3Request;
-use crate::s3::{S3Service, errors};
+use crate::s3::{S3Service, encryption, errors};
 
 pub async fn create(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let mut new = new_object(service, request, bucket).await?;
     new.lock = new_lock(service, request, bucket)?;
     let checksum = upload_checksum(request)?;
     let started_ms = service.store.clock().now_ms();
+    let asked = encryption::asked(service, &request.headers, &request.context, bucket)?;
+    let encrypted = encryption::new_encryption(service, &asked).await?;
+    let stored = encrypted
+        .as_ref()
+        .map(|encrypted| encrypted.stored().clone());
     let created = service
         .store
-        .create_upload(bucket, request.key.as_bytes(), new, checksum)
+        .create_upload_as(bucket, request.key.as_bytes(), new, checksum, encrypted)
         .await;
     let id = created.map_err(errors::put_object)?.to_hex();
     let document = InitiateMultipartUpload {
@@ -44,6 +49,7 @@ pub async fn create(service: &S3Service, request: &mut S3Request, bucket: &Bucke
         };
         set(&mut response, X_AMZ_CHECKSUM_TYPE, kind.as_str())?;
     }
+    encryption::set_headers_of_new(&mut response, stored.as_ref(), asked.sent_key.as_ref())?;
     Ok(response)
 }
 

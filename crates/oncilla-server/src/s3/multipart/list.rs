@@ -238,6 +238,7 @@ mod tests {
             tags: Vec::new(),
             retention: None,
             legal_hold: None,
+            encryption: None,
             unknown: UnknownFields::default(),
         }
     }
@@ -253,6 +254,7 @@ mod tests {
                 composite: false,
             }),
             placement: Placement::Empty,
+            salt: None,
             unknown: UnknownFields::default(),
         };
         ListedPart { number, record }

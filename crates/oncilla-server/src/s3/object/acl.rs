@@ -1,7 +1,7 @@
 //! GetObjectAcl and PutObjectAcl.
 
 use http::StatusCode;
-use oncilla_store::Bucket;
+use oncilla_store::{Bucket, ObjectRecord};
 use oncilla_wire::error::S3ErrorCode;
 use oncilla_wire::event::EventKind;
 use oncilla_wire::xml::acl::Acl;
@@ -40,17 +40,24 @@ pub async fn put_acl(service: &S3Service, request: &mut S3Request, bucket: &Buck
     let record = record.map_err(|error| errors::get_object(&request.key, error))?;
     let acl = requested_acl(service, request, &record.owner).await?;
     access.check_acl(&acl)?;
+    // Judged between two looks at whose it is: what somebody else has put there meanwhile keeps its
+    // ACL.
+    service.authorize_request(request, bucket).await?;
+    let owner = record.owner;
+    let set = |record: &mut ObjectRecord| {
+        if record.owner == owner {
+            record.acl.clone_from(&acl);
+        }
+    };
+    let (key, event) = (request.key.as_bytes(), Some(EventKind::AclPut));
     let changed = service
         .store
-        .update_object_and_tell(
-            bucket,
-            request.key.as_bytes(),
-            version,
-            |record| record.acl.clone_from(&acl),
-            Some(EventKind::AclPut),
-        )
+        .update_object_and_tell(bucket, key, version, set, event)
         .await;
     let record = changed.map_err(|error| errors::get_object(&request.key, error))?;
+    if record.owner != owner {
+        return Err(S3ErrorCode::AccessDenied.into());
+    }
     let mut response = empty(StatusCode::OK);
     set_version(&mut response, bucket, record.version_id())?;
     Ok(response)

@@ -13,13 +13,14 @@ use oncilla_wire::error::S3Error;
 use oncilla_wire::header::X_AMZ_WRITE_OFFSET_BYTES;
 
 use crate::s3::answer::Answer;
-use crate::s3::body::receive_summed;
+use crate::s3::authorize::ActionTarget;
+use crate::s3::body::{NewContent, receive_summed};
 use crate::s3::object::ALGORITHM_DEFAULT;
 use crate::s3::object::headers::new_object;
 use crate::s3::object::put::written_answer;
 use crate::s3::object_lock::new_lock_of_body;
 use crate::s3::request::S3Request;
-use crate::s3::{S3Service, errors};
+use crate::s3::{S3Service, encryption, errors};
 
 /// The size that the object is to have before the body is appended, if the request says one.
 pub fn write_offset(request: &S3Request) -> Result<Option<u64>, S3Error> {
@@ -46,15 +47,18 @@ pub async fn append(
     let mut new = new_object(service, request, bucket).await?;
     new.lock = new_lock_of_body(service, request, bucket)?;
     let conditions = Conditions::from_headers(&request.headers);
-    let existing = match service.store.object(bucket, request.key.as_bytes()).await {
-        Ok(record) => Some(record),
-        Err(GetObjectError::NoSuchKey) => None,
-        Err(error) => return Err(errors::get_object(&request.key, error)),
-    };
+    let existing = readable(service, request, bucket).await?;
     // Told before the body is sent. The store judges it again, when it writes.
     let size = existing.as_ref().map_or(0, |record| record.size);
     if size != offset {
         return Err(errors::invalid_write_offset(size));
+    }
+    let asked = encryption::asked(service, &request.headers, &request.context, bucket)?;
+    let encrypted = encryption::new_encryption(service, &asked).await?;
+    if let Some(existing) = &existing
+        && (existing.encryption.is_some() || encrypted.is_some())
+    {
+        return Err(errors::append_to_encrypted());
     }
     let of_object = existing.as_ref().and_then(combinable);
     let algorithm = of_object.unwrap_or(ALGORITHM_DEFAULT);
@@ -63,8 +67,15 @@ pub async fn append(
         Some(record) => record.storage_class.clone(),
         None => new.storage_class.clone(),
     };
-    let received = receive_summed(service, request, &class, algorithm, of_object);
+    let keeping = NewContent {
+        class: &class,
+        algorithm,
+        encryption: encrypted.as_ref(),
+    };
+    let received = receive_summed(service, request, keeping, of_object);
     let (content, checksum) = received.await?;
+    // The client said when the body was there, and the answer tells of what is there by now.
+    judge_again(service, request).await?;
     let append = AppendObject {
         bucket: bucket.clone(),
         key: Bytes::copy_from_slice(request.key.as_bytes()),
@@ -73,9 +84,41 @@ pub async fn append(
         conditions,
         checksum,
     };
-    let written = service.store.append_object(append, content).await;
-    let record = written.map_err(errors::append)?;
-    written_answer(bucket, &request.key, &record)
+    let record = match service.store.append_object(append, content).await {
+        Ok(record) => record,
+        Err(error) => {
+            judge_again(service, request).await?;
+            return Err(errors::append(error));
+        }
+    };
+    written_answer(bucket, &request.key, &record, asked.sent_key.as_ref())
+}
+
+/// The object that is appended to, if there is one: the sender must be allowed to read it, because
+/// the answer tells its size, or an entity tag and a checksum that follow from its bytes. Whoever
+/// makes a new object does not need that.
+async fn readable(
+    service: &S3Service,
+    request: &S3Request,
+    bucket: &Bucket,
+) -> Result<Option<ObjectRecord>, S3Error> {
+    let key = request.key.as_str();
+    let record = match service.store.object(bucket, key.as_bytes()).await {
+        Ok(record) => record,
+        Err(GetObjectError::NoSuchKey) => return Ok(None),
+        Err(error) => return Err(errors::get_object(key, error)),
+    };
+    let target = ActionTarget::Object { key, version: None };
+    let judged = service.authorize_action(request, bucket, "s3:GetObject", target);
+    judged.await?;
+    Ok(Some(record))
+}
+
+/// As [`readable`], of what is there now and by what the bucket now says.
+async fn judge_again(service: &S3Service, request: &S3Request) -> Result<(), S3Error> {
+    let bucket = service.store.bucket(&request.bucket).await;
+    let bucket = bucket.map_err(errors::bucket)?;
+    readable(service, request, &bucket).await.map(|_| ())
 }
 
 /// The algorithm of the object's checksum, if that of a longer object can be had from it.

@@ -13,7 +13,7 @@ use oncilla_wire::xml::attributes::{
 
 use crate::s3::answer::{Answer, checksums, part_checksums, set_version, xml};
 use crate::s3::request::S3Request;
-use crate::s3::{S3Service, errors};
+use crate::s3::{S3Service, encryption, errors};
 
 /// Most parts of one answer. Source: S3 API reference, GetObjectAttributes.
 const MAX_PARTS: u64 = 1_000;
@@ -21,20 +21,30 @@ const MAX_PARTS: u64 = 1_000;
 pub async fn attributes(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let version = request.version_id()?;
     let wanted = wanted_attributes(request)?;
+    let sent_key = encryption::key_of_reader(service, request)?;
     let key = request.key.as_bytes();
-    let not_found = |error| errors::get_object(&request.key, error);
+    let not_found = |error| service.not_found(request, bucket, &request.key, error);
     let (record, object_parts) = if wanted.object_parts {
         // Held open, so that the parts stay while they are listed.
         let opened = service
             .store
             .hold_object_version(bucket, key, version)
             .await;
-        let body = opened.map_err(not_found)?;
+        let body = match opened {
+            Ok(body) => body,
+            Err(error) => return Err(not_found(error).await),
+        };
+        encryption::check(&body.record, sent_key.as_ref())?;
         let parts = object_parts(service, request, &body.record).await?;
         (body.record, parts)
     } else {
-        let record = service.store.object_version(bucket, key, version).await;
-        (record.map_err(not_found)?, None)
+        let found = service.store.object_version(bucket, key, version).await;
+        let record = match found {
+            Ok(record) => record,
+            Err(error) => return Err(not_found(error).await),
+        };
+        encryption::check(&record, sent_key.as_ref())?;
+        (record, None)
     };
     let document = ObjectAttributes {
         etag: wanted.etag.then(|| record.etag.to_string().into()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, Response};
 use oncilla_hash::ChecksumAlgorithm;
-use oncilla_store::object::{Copied, CopyObject, Directive};
+use oncilla_store::object::{Copied, CopyEncryption, CopyError, CopyObject, Directive};
 use oncilla_store::{Bucket, ObjectRecord, VersionId};
 use oncilla_wire::checksum_headers::ChecksumHeaders;
 use oncilla_wire::conditions::Conditions;
@@ -16,18 +16,20 @@ use oncilla_wire::header::{
 };
 use oncilla_wire::xml::copy::CopyResult;
 
-use crate::ResponseBody;
 use crate::s3::answer::{Answer, checksums, set, set_new_version, xml};
 use crate::s3::authorize::ActionTarget;
-use crate::s3::body::PUT_BYTES_MAX;
+use crate::s3::body::{PUT_BYTES_MAX, upload_memory_bytes};
 use crate::s3::dispatch::check_expected_owner;
+use crate::s3::encryption::{SEALING_MEMORY_BYTES, SentKey};
 use crate::s3::lifecycle::set_expiration;
+use crate::s3::object::READER_MEMORY_BYTES;
 use crate::s3::object::headers::new_object;
 use crate::s3::object::rename::rename_within;
 use crate::s3::object_lock::new_lock;
 use crate::s3::payer::check_payer;
 use crate::s3::request::{S3Request, version_id};
-use crate::s3::{S3Service, errors};
+use crate::s3::{S3Service, encryption, errors};
+use crate::{MemoryPermit, ResponseBody};
 
 /// The object a copy reads, authorized.
 pub struct CopySourceObject {
@@ -54,6 +56,7 @@ pub async fn copy_source(
     let bucket = bucket
         .map_err(|error| errors::bucket(error).detail("BucketName", source.bucket.clone()))?;
     check_expected_owner(request, &X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER, &bucket)?;
+    check_payer(request, &bucket)?;
     let read = match version {
         Some(_) => "s3:GetObjectVersion",
         None => "s3:GetObject",
@@ -65,7 +68,6 @@ pub async fn copy_source(
     service
         .authorize_action(request, &bucket, read, target)
         .await?;
-    check_payer(request, &bucket)?;
     Ok(CopySourceObject {
         bucket,
         key: source.key,
@@ -108,9 +110,31 @@ pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
         algorithm: copy_algorithm(request)?,
         lock: new_lock(service, request, bucket)?,
     };
-    let copied = service.store.copy_object(copy, PUT_BYTES_MAX).await;
-    let Copied { record, source_id } = copied.map_err(|error| errors::copy(&source.key, error))?;
-    let mut response = copied_answer(&record)?;
+    let asked = encryption::asked(service, &request.headers, &request.context, bucket)?;
+    if asked.choice.is_some() {
+        // Whether the key can be had is told before anything is read.
+        encryption::new_encryption(service, &asked).await?;
+    }
+    let encrypted = CopyEncryption {
+        source_key: encryption::key_of_copy_source(service, request)?,
+        choice: asked.choice,
+        is_asked_for: asked.by_headers,
+    };
+    let _memory = reserve_rewriter(service, request, &encrypted).await?;
+    let copied = service
+        .store
+        .copy_object_as(copy, &encrypted, PUT_BYTES_MAX)
+        .await;
+    let Copied { record, source_id } = match copied {
+        Ok(copied) => copied,
+        Err(CopyError::Source(error)) => {
+            return Err(service
+                .not_found(request, &source.bucket, &source.key, error)
+                .await);
+        }
+        Err(error) => return Err(errors::copy(&source.key, error)),
+    };
+    let mut response = copied_answer(&record, asked.sent_key.as_ref())?;
     set_source_version(&mut response, &source, source_id)?;
     set_expiration(&mut response, bucket, &request.key, &record)?;
     Ok(response)
@@ -153,10 +177,10 @@ async fn rename_by_copy(
             found.map_err(|error| errors::get_object(&request.key, error))?
         }
     };
-    copied_answer(&record)
+    copied_answer(&record, None)
 }
 
-fn copied_answer(record: &ObjectRecord) -> Answer {
+fn copied_answer(record: &ObjectRecord, sent_key: Option<&SentKey>) -> Answer {
     let document = CopyResult {
         last_modified_ms: record.last_modified_ms as i64,
         etag: record.etag.to_string().into(),
@@ -164,6 +188,8 @@ fn copied_answer(record: &ObjectRecord) -> Answer {
     };
     let mut response = xml(document.to_object_xml());
     set_new_version(&mut response, record.version_id())?;
+    let stored = record.encryption.as_deref();
+    encryption::set_headers_of_new(&mut response, stored, sent_key)?;
     Ok(response)
 }
 
@@ -201,6 +227,25 @@ async fn check_copy_of_tags(
         // That there is none is found again when it is copied.
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// Reserves what a copy holds that may have to be written anew, because it is to be encrypted
+/// otherwise than its source.
+async fn reserve_rewriter(
+    service: &S3Service,
+    request: &S3Request,
+    encrypted: &CopyEncryption,
+) -> Result<Option<MemoryPermit>, S3Error> {
+    let may_rewrite = encrypted.choice.is_some()
+        || encrypted.source_key.is_some()
+        || service.store.encrypts_at_rest();
+    if !may_rewrite {
+        return Ok(None);
+    }
+    let memory =
+        upload_memory_bytes(PUT_BYTES_MAX) + READER_MEMORY_BYTES + 2 * SEALING_MEMORY_BYTES;
+    let reserved = request.context.memory.reserve(memory);
+    reserved.await.map(Some).map_err(errors::overloaded)
 }
 
 /// Sets which version was copied, in a bucket that keeps any.

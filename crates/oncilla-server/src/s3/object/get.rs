@@ -16,12 +16,13 @@ use oncilla_wire::range::{self, ResolvedRange};
 use oncilla_wire::xml::multipart::parse_part_number;
 
 use crate::s3::answer::{Answer, empty, set, set_part_checksum, set_version};
+use crate::s3::encryption::{SEALING_MEMORY_BYTES, SentKey};
 use crate::s3::errors::ACTUAL_OBJECT_SIZE;
 use crate::s3::lifecycle::{set_expiration, set_restore};
-use crate::s3::object::headers::{set_not_modified_headers, set_object_headers};
+use crate::s3::object::headers::{set_not_modified_headers, set_object_headers, set_tagging_count};
 use crate::s3::object_lock::set_lock;
 use crate::s3::request::S3Request;
-use crate::s3::{S3Service, errors};
+use crate::s3::{S3Service, encryption, errors};
 use crate::{MemoryPermit, ResponseBody};
 
 /// What a reader of a body in the volumes holds at most: the 256 KiB of one step and those of the
@@ -30,11 +31,12 @@ pub const READER_MEMORY_BYTES: usize = 512 << 10;
 
 pub async fn get(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let version = request.version_id()?;
+    let sent_key = encryption::key_of_reader(service, request)?;
     let opened = service
         .store
         .open_object_version(bucket, request.key.as_bytes(), version)
         .await;
-    let body = match opened {
+    let mut body = match opened {
         Ok(body) => body,
         Err(error) => {
             return Err(service
@@ -42,14 +44,16 @@ pub async fn get(service: &S3Service, request: &mut S3Request, bucket: &Bucket) 
                 .await);
         }
     };
+    encryption::unlock(&mut body, sent_key.as_ref())?;
     let part = requested_part(service, request, &body).await?;
     let selection = match select(request, bucket, &body.record, part.as_ref())? {
         Ok(selection) => selection,
         Err(not_modified) => return Ok(not_modified),
     };
-    let mut response = selected(request, &body.record, &selection, part.as_ref())?;
+    let mut response = selected(request, &body.record, &selection, part.as_ref(), &sent_key)?;
     set_version(&mut response, bucket, body.record.version_id())?;
     set_lock(&mut response, service, request, bucket, &body.record).await?;
+    set_tagging_count(&mut response, service, request, bucket, &body.record).await?;
     set_restore(&mut response, service, &body.record)?;
     if version.is_none() {
         set_expiration(&mut response, bucket, &request.key, &body.record)?;
@@ -62,6 +66,7 @@ pub async fn get(service: &S3Service, request: &mut S3Request, bucket: &Bucket) 
 
 pub async fn head(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let version = request.version_id()?;
+    let sent_key = encryption::key_of_reader(service, request)?;
     let key = request.key.as_bytes();
     let found = if request.query.has("partNumber") {
         // Held open, so that the parts stay while one is looked up.
@@ -88,13 +93,15 @@ pub async fn head(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
                 .await);
         }
     };
+    encryption::check(&record, sent_key.as_ref())?;
     let selection = match select(request, bucket, &record, part.as_ref())? {
         Ok(selection) => selection,
         Err(not_modified) => return Ok(not_modified),
     };
-    let mut response = selected(request, &record, &selection, part.as_ref())?;
+    let mut response = selected(request, &record, &selection, part.as_ref(), &sent_key)?;
     set_version(&mut response, bucket, record.version_id())?;
     set_lock(&mut response, service, request, bucket, &record).await?;
+    set_tagging_count(&mut response, service, request, bucket, &record).await?;
     set_restore(&mut response, service, &record)?;
     if version.is_none() {
         set_expiration(&mut response, bucket, &request.key, &record)?;
@@ -251,6 +258,7 @@ fn selected(
     record: &ObjectRecord,
     selection: &Selection,
     part: Option<&RequestedPart>,
+    sent_key: &Option<SentKey>,
 ) -> Answer {
     let mut response = empty(match selection.content_range {
         Some(_) => StatusCode::PARTIAL_CONTENT,
@@ -261,6 +269,8 @@ fn selected(
     let is_whole = part.is_none() && selection.range.length() == record.size;
     let with_checksum = declared.mode_enabled && is_whole;
     set_object_headers(&mut response, request, record, with_checksum)?;
+    let encrypted = record.encryption.as_deref();
+    encryption::set_headers(&mut response, encrypted, sent_key.as_ref())?;
     if let (Some(object), Some(part)) = (
         &record.checksum,
         part.and_then(|part| part.checksum.as_ref()),
@@ -274,20 +284,21 @@ fn selected(
     Ok(response)
 }
 
-/// Reserves what reading the range holds; nothing for a body that came with its record.
+/// Reserves what reading the range holds; nothing for a body that came with its record, but what a
+/// decrypted one takes.
 async fn reserve_reader(
     request: &S3Request,
     record: &ObjectRecord,
     range: ByteRange,
 ) -> Result<Option<MemoryPermit>, S3Error> {
-    if matches!(record.placement, Placement::Empty | Placement::Inline(_)) {
-        return Ok(None);
-    }
     let length = usize::try_from(range.length()).unwrap_or(usize::MAX);
-    let reserved = request
-        .context
-        .memory
-        .reserve(length.min(READER_MEMORY_BYTES));
+    let memory = match (&record.placement, &record.encryption) {
+        (Placement::Empty, _) | (Placement::Inline(_), None) => return Ok(None),
+        (Placement::Inline(_), Some(_)) => length.saturating_add(SEALING_MEMORY_BYTES),
+        (_, None) => length.min(READER_MEMORY_BYTES),
+        (_, Some(_)) => length.min(READER_MEMORY_BYTES) + SEALING_MEMORY_BYTES,
+    };
+    let reserved = request.context.memory.reserve(memory);
     reserved.await.map(Some).map_err(errors::overloaded)
 }
 

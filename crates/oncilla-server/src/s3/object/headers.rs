@@ -20,6 +20,7 @@ use crate::ResponseBody;
 use crate::s3::S3Service;
 use crate::s3::acl::new_object_access;
 use crate::s3::answer::{OBJECT_HEADERS_USUAL, set, set_checksum, set_etag};
+use crate::s3::object_lock::may_know;
 use crate::s3::request::S3Request;
 use crate::s3::tags::pairs_of;
 
@@ -128,9 +129,6 @@ pub fn set_object_headers(
     if record.storage_class() != STANDARD {
         set(response, X_AMZ_STORAGE_CLASS, record.storage_class())?;
     }
-    if !record.tags.is_empty() {
-        set(response, X_AMZ_TAGGING_COUNT, record.tags.len().to_string())?;
-    }
     if request.query.has("partNumber") && record.etag.parts > 0 {
         set(
             response,
@@ -142,6 +140,29 @@ pub fn set_object_headers(
         set_checksum(response, checksum, record.etag.parts)?;
     }
     set_overrides(response, request)
+}
+
+/// Sets how many tags the object has, if the sender may read them.
+/// Source: S3 API reference, GetObject, `x-amz-tagging-count`.
+pub async fn set_tagging_count(
+    response: &mut Response<ResponseBody>,
+    service: &S3Service,
+    request: &S3Request,
+    bucket: &Bucket,
+    record: &ObjectRecord,
+) -> Result<(), S3Error> {
+    if record.tags.is_empty() {
+        return Ok(());
+    }
+    let version = request.version_id()?;
+    let read = match version {
+        Some(_) => "s3:GetObjectVersionTagging",
+        None => "s3:GetObjectTagging",
+    };
+    if !may_know(service, request, bucket, version, read).await {
+        return Ok(());
+    }
+    set(response, X_AMZ_TAGGING_COUNT, record.tags.len().to_string())
 }
 
 /// Stored names and values came in as headers, so they go out as headers.

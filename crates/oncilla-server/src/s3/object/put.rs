@@ -9,13 +9,14 @@ use oncilla_wire::header::X_AMZ_OBJECT_SIZE;
 use crate::s3::answer::{
     Answer, OBJECT_HEADERS_USUAL, empty, set, set_checksum, set_etag, set_new_version,
 };
-use crate::s3::body::receive;
+use crate::s3::body::{NewContent, receive};
+use crate::s3::encryption::SentKey;
 use crate::s3::lifecycle::set_expiration;
 use crate::s3::object::append::{append, write_offset};
 use crate::s3::object::headers::new_object;
 use crate::s3::object_lock::new_lock_of_body;
 use crate::s3::request::S3Request;
-use crate::s3::{S3Service, errors};
+use crate::s3::{S3Service, encryption, errors};
 
 /// The checksum of objects whose writer names none. Source: S3 User Guide, "Checking object
 /// integrity": S3 computes CRC64NVME itself.
@@ -28,17 +29,29 @@ pub async fn put(service: &S3Service, request: &mut S3Request, bucket: &Bucket) 
     let mut new = new_object(service, request, bucket).await?;
     new.lock = new_lock_of_body(service, request, bucket)?;
     let conditions = Conditions::from_headers(&request.headers);
-    let content = receive(service, request, &new.storage_class, ALGORITHM_DEFAULT).await?;
+    let asked = encryption::asked(service, &request.headers, &request.context, bucket)?;
+    let encrypted = encryption::new_encryption(service, &asked).await?;
+    let keeping = NewContent {
+        class: &new.storage_class,
+        algorithm: ALGORITHM_DEFAULT,
+        encryption: encrypted.as_ref(),
+    };
+    let content = receive(service, request, keeping).await?;
     let written = service
         .store
         .put_object(bucket, request.key.as_bytes(), new, content, &conditions)
         .await;
     let record = written.map_err(errors::put_object)?;
-    written_answer(bucket, &request.key, &record)
+    written_answer(bucket, &request.key, &record, asked.sent_key.as_ref())
 }
 
 /// The answer to who wrote an object or appended to it.
-pub(super) fn written_answer(bucket: &Bucket, key: &str, record: &ObjectRecord) -> Answer {
+pub(super) fn written_answer(
+    bucket: &Bucket,
+    key: &str,
+    record: &ObjectRecord,
+    sent_key: Option<&SentKey>,
+) -> Answer {
     let mut response = empty(StatusCode::OK);
     response.headers_mut().reserve(OBJECT_HEADERS_USUAL);
     set_etag(&mut response, record.etag)?;
@@ -47,6 +60,8 @@ pub(super) fn written_answer(bucket: &Bucket, key: &str, record: &ObjectRecord) 
     }
     set_new_version(&mut response, record.version_id())?;
     set_expiration(&mut response, bucket, key, record)?;
+    let stored = record.encryption.as_deref();
+    encryption::set_headers_of_new(&mut response, stored, sent_key)?;
     set(&mut response, X_AMZ_OBJECT_SIZE, record.size.to_string())?;
     Ok(response)
 }

@@ -3,12 +3,12 @@
 //! S3 has this for directory buckets; here it works in every bucket. Source: S3 API reference,
 //! RenameObject; S3 User Guide, "Renaming objects in directory buckets".
 
-use http::StatusCode;
-use oncilla_store::object::RenameObject;
+use http::{HeaderMap, HeaderName, StatusCode};
+use oncilla_store::object::{RenameError, RenameObject};
 use oncilla_store::{Bucket, ObjectRecord};
 use oncilla_wire::conditions::Conditions;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
-use oncilla_wire::header::{X_AMZ_CLIENT_TOKEN, X_AMZ_RENAME_SOURCE};
+use oncilla_wire::header::{X_AMZ_CLIENT_TOKEN, X_AMZ_RENAME_SOURCE, X_AMZ_SERVER_SIDE_ENCRYPTION};
 use oncilla_wire::rename_source::{client_token, rename_source};
 
 use crate::s3::answer::{Answer, empty, set_new_version};
@@ -41,6 +41,7 @@ pub(super) async fn rename_within(
     source: &str,
     source_conditions: &Conditions,
 ) -> Result<Option<ObjectRecord>, S3Error> {
+    refuse_encryption(&request.headers)?;
     for action in ["s3:GetObject", "s3:DeleteObject"] {
         let target = ActionTarget::Object {
             key: source,
@@ -62,6 +63,24 @@ pub(super) async fn rename_within(
         conditions: &conditions,
         token,
     };
-    let renamed = service.store.rename_object(rename).await;
-    renamed.map_err(|error| errors::rename(source, error))
+    match service.store.rename_object(rename).await {
+        Ok(renamed) => Ok(renamed),
+        Err(RenameError::Source(error)) => {
+            Err(service.not_found(request, bucket, source, error).await)
+        }
+        Err(error) => Err(errors::rename(source, error)),
+    }
+}
+
+/// Refuses whoever wants the object encrypted: a rename moves no byte of it, so it stays as it is.
+fn refuse_encryption(headers: &HeaderMap) -> Result<(), S3Error> {
+    let prefix = X_AMZ_SERVER_SIDE_ENCRYPTION;
+    let asks = |name: &&HeaderName| name.as_str().starts_with(prefix.as_str());
+    match headers.keys().find(asks) {
+        Some(name) => {
+            let error = S3Error::new(S3ErrorCode::NotImplemented);
+            Err(error.detail("Header", name.as_str()))
+        }
+        None => Ok(()),
+    }
 }

@@ -16,9 +16,10 @@ use tokio::time::Instant;
 
 use crate::s3::answer::{Answer, empty};
 use crate::s3::body::read_document;
+use crate::s3::encryption::SEALING_MEMORY_BYTES;
 use crate::s3::object::get::READER_MEMORY_BYTES;
 use crate::s3::request::S3Request;
-use crate::s3::{S3Service, errors};
+use crate::s3::{S3Service, encryption, errors};
 use crate::{MemoryPermit, ResponseBody};
 
 /// How long nothing is sent before a sign of life is: well below the minute after which clients
@@ -41,16 +42,26 @@ pub async fn select(service: &S3Service, request: &mut S3Request, bucket: &Bucke
         let message = "This operation does not accept a version-id.";
         return Err(S3Error::invalid_argument("versionId", version_id, message));
     }
+    let sent_key = encryption::key_of_reader(service, request)?;
     let document = read_document(request, MAX_SELECT_BODY_BYTES as u64).await?;
     let asked = SelectRequest::parse(&document)?;
     drop(document);
     let tells_progress = asked.progress;
-    let memory = Select::memory_bytes(&asked) + READER_MEMORY_BYTES;
+    let mut memory = Select::memory_bytes(&asked) + READER_MEMORY_BYTES;
     let key = request.key.as_bytes();
     let opened = service.store.open_object_version(bucket, key, None);
-    let body = opened
-        .await
-        .map_err(|error| errors::get_object(&request.key, error))?;
+    let mut body = match opened.await {
+        Ok(body) => body,
+        Err(error) => {
+            return Err(service
+                .not_found(request, bucket, &request.key, error)
+                .await);
+        }
+    };
+    encryption::unlock(&mut body, sent_key.as_ref())?;
+    if body.record.encryption.is_some() {
+        memory += SEALING_MEMORY_BYTES;
+    }
     let size = body.record.size;
     let now_ms = service.store.clock().now_ms() as i64;
     let select = Select::new(asked, size, now_ms)?;

@@ -1,16 +1,12 @@
 //! GetObjectTagging, PutObjectTagging and DeleteObjectTagging.
 
 use http::StatusCode;
-use oncilla_iam::policy::Policy;
 use oncilla_store::{Bucket, ObjectRecord};
-use oncilla_wire::error::S3Error;
 use oncilla_wire::event::EventKind;
 use oncilla_wire::tagging::TagTarget;
 use oncilla_wire::xml::tagging::{self, MAX_TAGGING_BODY_BYTES};
 
-use crate::s3::access::BucketAccess;
 use crate::s3::answer::{Answer, empty, set_version, xml};
-use crate::s3::authorize::needs;
 use crate::s3::body::read_document;
 use crate::s3::request::S3Request;
 use crate::s3::tags::{pairs_of, stored_tag_set};
@@ -32,18 +28,6 @@ pub async fn put_tagging(service: &S3Service, request: &mut S3Request, bucket: &
     let tags = pairs_of(tagging::parse(&document, TagTarget::Object)?);
     let (status, event) = (StatusCode::OK, EventKind::TaggingPut);
     set_tags(service, request, bucket, tags, status, event).await
-}
-
-/// Reads the body before the request is judged, if any policy asks what tags the request brings.
-pub async fn read_tags_that_policies_ask_for(
-    request: &mut S3Request,
-    bucket: &Bucket,
-) -> Result<(), S3Error> {
-    let access = BucketAccess::of(bucket)?;
-    if needs(&request.principal, &access, Policy::needs_request_tags) {
-        request.document = Some(read_document(request, MAX_TAGGING_BODY_BYTES as u64).await?);
-    }
-    Ok(())
 }
 
 pub async fn delete_tagging(

@@ -1,0 +1,137 @@
+//! KMS keys: what objects of SSE-KMS are encrypted by. No answer ever has a secret.
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use http::StatusCode;
+use oncilla_keys::{KeysError, KmsKeyInfo, NewKmsKey};
+use oncilla_store::Fault;
+use serde::Deserialize;
+
+use super::access::Caller;
+use super::document::{Document, Name, Nothing, Page, Parameters};
+use super::error::ApiError;
+use super::{Api, to_the_end};
+
+/// A new key.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewKmsKeyDocument {
+    id: Option<String>,
+    #[serde(default)]
+    aliases: Vec<String>,
+}
+
+/// All of them: there are few, and they are in memory anyway.
+pub async fn list(
+    State(api): State<Api>,
+    Parameters(Nothing {}): Parameters<Nothing>,
+) -> Result<Json<Page<KmsKeyInfo>>, ApiError> {
+    let items = api.store.keys()?.list().await?;
+    Ok(Json(Page { items, next: None }))
+}
+
+pub async fn create(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Parameters(Nothing {}): Parameters<Nothing>,
+    Document(new): Document<NewKmsKeyDocument>,
+) -> Result<(StatusCode, Json<KmsKeyInfo>), ApiError> {
+    let key = to_the_end(async move {
+        let (id, aliases) = (new.id, new.aliases);
+        let key = api.store.keys()?.create(NewKmsKey { id, aliases }).await?;
+        caller.note("CreateKmsKey", &key.id, &key.aliases.join(","));
+        Ok(key)
+    })
+    .await?;
+    Ok((StatusCode::CREATED, Json(key)))
+}
+
+pub async fn rotate(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Name(name): Name,
+    Parameters(Nothing {}): Parameters<Nothing>,
+    Document(Nothing {}): Document<Nothing>,
+) -> Result<Json<KmsKeyInfo>, ApiError> {
+    to_the_end(async move {
+        let key = api.store.keys()?.rotate(&name).await?;
+        let version = format!("version {}", key.version);
+        caller.note("RotateKmsKey", &key.id, &version);
+        Ok(Json(key))
+    })
+    .await
+}
+
+pub async fn disable(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Name(name): Name,
+    Parameters(Nothing {}): Parameters<Nothing>,
+    Document(Nothing {}): Document<Nothing>,
+) -> Result<Json<KmsKeyInfo>, ApiError> {
+    to_the_end(set_disabled(api, caller, name, true)).await
+}
+
+pub async fn enable(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Name(name): Name,
+    Parameters(Nothing {}): Parameters<Nothing>,
+    Document(Nothing {}): Document<Nothing>,
+) -> Result<Json<KmsKeyInfo>, ApiError> {
+    to_the_end(set_disabled(api, caller, name, false)).await
+}
+
+async fn set_disabled(
+    api: Api,
+    caller: Caller,
+    name: String,
+    disabled: bool,
+) -> Result<Json<KmsKeyInfo>, ApiError> {
+    let key = api.store.keys()?.set_disabled(&name, disabled).await?;
+    let change = if disabled {
+        "DisableKmsKey"
+    } else {
+        "EnableKmsKey"
+    };
+    caller.note(change, &key.id, "");
+    Ok(Json(key))
+}
+
+/// Exhaustive on purpose: a new variant does not compile until somebody decides here what clients
+/// are told.
+impl From<KeysError> for ApiError {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::NotFound(_) => {
+                Self::not_found("NoSuchKmsKey", "There is no KMS key of this id or alias.")
+            }
+            KeysError::Exists(_) => Self::conflict("KmsKeyAlreadyExists", sentence(&error)),
+            KeysError::LimitExceeded { .. } => Self::conflict("LimitExceeded", sentence(&error)),
+            KeysError::Managed(_) => Self::conflict("ManagedKmsKey", sentence(&error)),
+            KeysError::Disabled(_) => Self::conflict("KmsKeyDisabled", sentence(&error)),
+            KeysError::InvalidName { .. } => Self::invalid_argument(sentence(&error)),
+            KeysError::Contended => Self::conflict("OperationAborted", sentence(&error)),
+            KeysError::Locked(_) => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Self::new(status, "KeysLocked", sentence(&error))
+            }
+            KeysError::OpenFailed(_)
+            | KeysError::Damaged(_)
+            | KeysError::Master(_)
+            | KeysError::Random(_)
+            | KeysError::NowhereToKeep
+            | KeysError::NoDefault
+            | KeysError::Interrupted(_)
+            | KeysError::Engine(_) => Fault::from(error).into(),
+        }
+    }
+}
+
+fn sentence(error: &KeysError) -> String {
+    let mut text = error.to_string();
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    text + "."
+}

@@ -1,0 +1,257 @@
+//! How much waits for the targets, and what of it is dropped.
+//!
+//! Writes do not count the events that they add. So each look counts those that came since the last
+//! one, and takes off what was delivered and dropped; a queue is counted from its beginning only now
+//! and then.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use oncilla_store::Fault;
+use oncilla_store::events::EventCount;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::Inner;
+
+/// How often a queue is counted from its beginning: what a count and a delivery that met got wrong
+/// lasts no longer.
+const RECOUNT_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Targets read at a time.
+const PAGE_TARGETS: usize = 1_000;
+
+/// The lengths of all queues, as far as they were counted.
+#[derive(Debug, Default)]
+pub struct Queues {
+    lengths: Mutex<HashMap<String, Length>>,
+}
+
+/// The length of one queue.
+#[derive(Debug)]
+struct Length {
+    count: EventCount,
+    /// When it was counted from its beginning.
+    since: Instant,
+    /// The look that found it last.
+    look: u64,
+}
+
+/// A queue as a look found it.
+#[derive(Debug)]
+struct Found {
+    arn: String,
+    events: u64,
+}
+
+impl Queues {
+    /// Where the next count of a queue goes on; `None` if it begins at the beginning.
+    fn counted_up_to(&self, arn: &str) -> Option<Bytes> {
+        let mut lengths = self.lengths.lock();
+        let length = lengths.get(arn)?;
+        if length.since.elapsed() >= RECOUNT_INTERVAL {
+            lengths.remove(arn);
+            return None;
+        }
+        length.count.last.clone()
+    }
+
+    /// Adds a count; gives the length.
+    fn add(&self, arn: &str, counted: EventCount, look: u64) -> u64 {
+        let mut lengths = self.lengths.lock();
+        let length = lengths.entry(arn.to_owned()).or_insert_with(|| Length {
+            count: EventCount::default(),
+            since: Instant::now(),
+            look,
+        });
+        length.look = look;
+        length.count.events += counted.events;
+        if counted.last.is_some() {
+            length.count.last = counted.last;
+        }
+        length.count.events
+    }
+
+    /// Takes off events that are gone.
+    pub fn remove(&self, arn: &str, row_keys: &[Bytes]) {
+        if let Some(length) = self.lengths.lock().get_mut(arn) {
+            // What came later was never counted.
+            let is_counted = |key: &&Bytes| length.count.last.as_ref() >= Some(*key);
+            let counted = row_keys.iter().filter(is_counted).count() as u64;
+            length.count.events = length.count.events.saturating_sub(counted);
+        }
+    }
+
+    /// Takes off the oldest events, which are the first to have been counted.
+    fn remove_oldest(&self, arn: &str, events: u64) {
+        if let Some(length) = self.lengths.lock().get_mut(arn) {
+            length.count.events = length.count.events.saturating_sub(events);
+        }
+    }
+
+    /// Forgets the queues that a look did not find: they are empty.
+    fn keep_found_by(&self, look: u64) {
+        self.lengths.lock().retain(|_, length| length.look == look);
+    }
+}
+
+impl Inner {
+    /// Drops what is too old or too much, again and again.
+    pub async fn run_trim(&self) {
+        for look in 0.. {
+            if let Err(error) = self.trim(look).await {
+                tracing::error!(%error, "the queue of events cannot be read; trying again");
+            }
+            tokio::time::sleep(self.options.trim_interval).await;
+        }
+    }
+
+    async fn trim(&self, look: u64) -> Result<(), Fault> {
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.store.event_targets(after.as_deref(), PAGE_TARGETS);
+            let page = page.await?;
+            after = page.last().cloned();
+            let is_last = page.len() < PAGE_TARGETS;
+            for arn in page {
+                let (queues, keep_max) = match self.targets.resolve(&arn) {
+                    Some(_) => (&mut known, self.options.keep_max),
+                    None => (&mut unknown, self.options.keep_max_unknown),
+                };
+                match self.trim_target(&arn, keep_max, look).await {
+                    Ok(events) => queues.push(Found { arn, events }),
+                    Err(error) => {
+                        tracing::error!(%error, target_arn = arn, "old events cannot be dropped");
+                    }
+                }
+                // An engine in memory is ready at once, and deliveries run in this task too.
+                tokio::task::yield_now().await;
+            }
+            if is_last {
+                break;
+            }
+        }
+        self.queues.keep_found_by(look);
+        let options = &self.options;
+        let waiting = self.trim_sum(known, options.keep_max_in_all).await?
+            + self
+                .trim_sum(unknown, options.keep_max_unknown_in_all)
+                .await?;
+        self.stats.waiting.store(waiting, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Drops events of one target; says how many are left.
+    async fn trim_target(&self, arn: &str, keep_max: u64, look: u64) -> Result<u64, Fault> {
+        let keep_for_ms = u64::try_from(self.options.keep_for.as_millis()).unwrap_or(u64::MAX);
+        let before_ms = self.store.clock().now_ms().saturating_sub(keep_for_ms);
+        let expired = self.store.drop_events_before(arn, before_ms).await?;
+        if expired > 0 {
+            self.queues.remove_oldest(arn, expired);
+            self.stats.expired.fetch_add(expired, Ordering::Relaxed);
+            self.tell_dropped(arn, expired, "their target did not take them in time");
+        }
+        let behind = self.queues.counted_up_to(arn);
+        let counted = self.store.count_events(arn, behind.as_ref()).await?;
+        let events = self.queues.add(arn, counted, look);
+        self.shorten(arn, events, keep_max).await
+    }
+
+    /// Drops events until no more than `keep_max` wait in these queues together: the longest give
+    /// theirs first. Says how many are left.
+    async fn trim_sum(&self, queues: Vec<Found>, keep_max: u64) -> Result<u64, Fault> {
+        let lengths = queues.iter().map(|queue| queue.events).collect();
+        let length_max = common_length(lengths, keep_max);
+        let mut left = 0;
+        for Found { arn, events } in queues {
+            left += self.shorten(&arn, events, length_max).await?;
+        }
+        Ok(left)
+    }
+
+    /// Drops the oldest events of a target that are more than `keep_max`; says how many are left.
+    async fn shorten(&self, arn: &str, events: u64, keep_max: u64) -> Result<u64, Fault> {
+        let surplus = events.saturating_sub(keep_max);
+        if surplus == 0 {
+            return Ok(events);
+        }
+        let surplus = self.store.drop_oldest_events(arn, surplus).await?;
+        self.queues.remove_oldest(arn, surplus);
+        self.stats.surplus.fetch_add(surplus, Ordering::Relaxed);
+        self.tell_dropped(arn, surplus, "too many waited");
+        Ok(events.saturating_sub(surplus))
+    }
+
+    fn tell_dropped(&self, arn: &str, events: u64, reason: &str) {
+        match self.targets.resolve(arn) {
+            Some(_) => {
+                tracing::warn!(target_arn = arn, events, reason, "events were dropped");
+            }
+            // There can be as many of these as anybody makes up.
+            None => tracing::debug!(target_arn = arn, events, reason, "events were dropped"),
+        }
+    }
+}
+
+/// The length to which queues have to be cut so that they hold no more than `keep_max` together.
+fn common_length(mut lengths: Vec<u64>, keep_max: u64) -> u64 {
+    lengths.sort_unstable();
+    let mut left = keep_max;
+    let mut queues = lengths.len() as u64;
+    for length in lengths {
+        let share = left / queues;
+        if length > share {
+            return share;
+        }
+        left -= length;
+        queues -= 1;
+    }
+    u64::MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_queues_are_cut_to_one_length() {
+        for (lengths, keep_max, expected) in [
+            (vec![], 10, u64::MAX),
+            (vec![10], 10, u64::MAX),
+            (vec![11], 10, 10),
+            (vec![1, 100, 2, 50], 103, 50),
+            (vec![1, 100, 2, 50], 93, 45),
+            (vec![5, 5, 5], 14, 4),
+            (vec![1, 1, 1], 2, 0),
+        ] {
+            assert_eq!(
+                common_length(lengths.clone(), keep_max),
+                expected,
+                "{lengths:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_not_counted_is_not_taken_off() {
+        let queues = Queues::default();
+        let key = Bytes::from_static;
+        let counted = |events, last| EventCount {
+            events,
+            last: Some(key(last)),
+        };
+        assert_eq!(queues.counted_up_to("a"), None);
+        assert_eq!(queues.add("a", counted(3, b"3"), 1), 3);
+        queues.remove("a", &[key(b"2"), key(b"3"), key(b"4")]);
+        assert_eq!(queues.counted_up_to("a"), Some(key(b"3")));
+        assert_eq!(queues.add("a", counted(1, b"5"), 2), 2);
+        assert_eq!(queues.add("a", EventCount::default(), 2), 2);
+        queues.remove_oldest("a", 3);
+        assert_eq!(queues.add("a", counted(1, b"6"), 3), 1);
+        queues.keep_found_by(4);
+        assert_eq!(queues.counted_up_to("a"), None);
+    }
+}
