@@ -194,7 +194,7 @@ async fn fields_are_headers_of_the_object() {
     for (name, value, code) in [
         ("acl", "of-nobody", "InvalidArgument"),
         ("tagging", "<Tagging>", "MalformedXML"),
-        ("x-amz-checksum-sha256", "sailorjerry", "InvalidRequest"),
+        ("x-amz-checksum-sha256", "sailorjerry", "BadDigest"),
         ("x-amz-storage-class", "PAPER", "InvalidStorageClass"),
         ("x-amz-meta-a", "b\r\nx-amz-acl: c", "InvalidArgument"),
     ] {

@@ -315,7 +315,7 @@ fn trailing_checksum(
                 "Value for {} trailing header is invalid.",
                 algorithm.header_name()
             );
-            Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message))
+            Err(S3Error::with_message(S3ErrorCode::BadDigest, message))
         }
     }
 }

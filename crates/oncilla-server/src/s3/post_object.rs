@@ -29,7 +29,7 @@ use oncilla_wire::xml::tagging;
 
 use crate::s3::answer::{Answer, set};
 use crate::s3::authenticate::{Authentication, SignatureVersion, sigv2_not_enabled};
-use crate::s3::body::PayloadForm;
+use crate::s3::body::{PayloadForm, in_time};
 use crate::s3::form_file::FormFile;
 use crate::s3::payer::{check_payer, tell_charged};
 use crate::s3::request::{Inherited, S3Request};
@@ -94,7 +94,7 @@ impl S3Service {
         let bucket = self.store.bucket(&name).await;
         let bucket =
             bucket.map_err(|error| errors::bucket(error).detail("BucketName", name.clone()))?;
-        let mut form = read_fields(&mut body, content_type).await?;
+        let mut form = in_time(read_fields(&mut body, content_type)).await?;
         let key = expand_key(&mut form)?;
         context.facts.note_key(&key);
         let (principal, authentication) = self.sender_of_form(&form.fields, &context).await?;

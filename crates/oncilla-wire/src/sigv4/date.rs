@@ -67,6 +67,8 @@ impl AmzDate {
                 return None;
             }
             let timestamp = jiff::fmt::rfc2822::DateTimeParser::new()
+                // As S3: what the day of the week is called says nothing.
+                .relaxed_weekday(true)
                 .parse_timestamp(text)
                 .ok()?;
             Self::from_unix_s(timestamp.as_second())

@@ -28,6 +28,7 @@ use crate::s3::object::rename::rename_within;
 use crate::s3::object_lock::new_lock;
 use crate::s3::payer::check_payer;
 use crate::s3::request::{S3Request, version_id};
+use crate::s3::tags::pairs_of;
 use crate::s3::{S3Service, encryption, errors};
 use crate::{MemoryPermit, ResponseBody};
 
@@ -89,7 +90,11 @@ pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
         true => Directive::Replace(new.tags.clone()),
         false => {
             check_copy_of_tags(service, request, bucket, &source).await?;
-            Directive::Copy
+            // Those that policies judged, if they asked for any.
+            match &request.inherited.tags {
+                Some(tags) => Directive::Replace(pairs_of(tags.clone())),
+                None => Directive::Copy,
+            }
         }
     };
     let metadata = match replaces(request, &X_AMZ_METADATA_DIRECTIVE)? {
