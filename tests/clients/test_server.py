@@ -330,7 +330,7 @@ def test_presigned_links_expire(s3, bucket, connection):
     assert error_code(answer) == "AuthorizationQueryParametersError"
 
 
-UNIMPLEMENTED_ON_BUCKETS = "abac encryption metadataConfiguration metadataTable replication session".split()
+UNIMPLEMENTED_ON_BUCKETS = "abac metadataConfiguration metadataTable replication session".split()
 UNIMPLEMENTED_ON_OBJECTS = "torrent".split()
 
 

@@ -163,7 +163,7 @@ async fn checksums_of_uploads_have_to_fit() {
         world
             .send(with(name, "bad"))
             .await
-            .refused(400, "InvalidRequest");
+            .refused(400, "BadDigest");
         if kind == "COMPOSITE" {
             let of_two = of_object.replace("-1", "-2");
             world

@@ -363,11 +363,11 @@ async fn checksums_are_verified_kept_and_shown_on_request() {
             .send(put("/bucket/key", "body").header(name, &wrong))
             .await;
         reply.refused(400, "BadDigest");
-        // What cannot be a checksum at all is a malformed request, as in S3.
+        // What cannot be a checksum at all is not that of the body either.
         let reply = world
             .send(put("/bucket/key", "body").header(name, "bad"))
             .await;
-        reply.refused(400, "InvalidRequest");
+        reply.refused(400, "BadDigest");
         let asked = get("/bucket/key?attributes").header("x-amz-object-attributes", "Checksum");
         let attributes = world.succeed(asked).await;
         assert_eq!(attributes.element(algorithm.xml_element()), Some(value));

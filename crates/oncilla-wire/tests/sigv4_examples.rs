@@ -576,10 +576,6 @@ fn malformed_authorization_headers() {
             "incorrect date format",
         ),
         (
-            credential("a/20130524//s3/aws4_request"),
-            "non-empty region",
-        ),
-        (
             credential("a/20130524/r/s3/aws3_request"),
             "incorrect terminal",
         ),

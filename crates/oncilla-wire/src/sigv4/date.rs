@@ -71,7 +71,9 @@ impl AmzDate {
                 .relaxed_weekday(true)
                 .parse_timestamp(text)
                 .ok()?;
-            Self::from_unix_s(timestamp.as_second())
+            // Nobody signed before there was time to sign in.
+            let unix_s = Some(timestamp.as_second()).filter(|unix_s| *unix_s >= 0)?;
+            Self::from_unix_s(unix_s)
         })
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::parse::malformed_credential;
-use super::{SCOPE_TERMINATOR, SERVICE_S3, SignatureLocation};
+use super::{SCOPE_TERMINATOR, SignatureLocation};
 use crate::error::S3Error;
 
 /// The credential scope: what a signing key is good for.
@@ -86,13 +86,7 @@ fn split_credential(
             ),
         ));
     }
-    // Clients of IAM and STS that were told no region sign with none (botocore).
-    if region.is_empty() && service == SERVICE_S3 {
-        return Err(malformed_credential(
-            location,
-            "a non-empty region must be provided in the credential.",
-        ));
-    }
+    // The region may be empty: so botocore signs where it was told none.
     if terminator != SCOPE_TERMINATOR {
         return Err(malformed_credential(
             location,
