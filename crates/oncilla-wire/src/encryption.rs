@@ -168,6 +168,9 @@ pub fn refuse_on_read(headers: &HeaderMap) -> Result<(), S3Error> {
     Ok(())
 }
 
+/// The longest unknown algorithm that an error repeats.
+const ALGORITHM_TOLD_BYTES_MAX: usize = 20;
+
 /// The client's key of the object that a request is about.
 ///
 /// # Errors
@@ -215,9 +218,13 @@ fn read_customer_key(
         ));
     };
     if algorithm != AES256 {
-        return Err(S3Error::new(S3ErrorCode::InvalidEncryptionAlgorithmError)
-            .detail("ArgumentName", names.algorithm.as_str())
-            .detail("ArgumentValue", algorithm));
+        let error = S3Error::new(S3ErrorCode::InvalidEncryptionAlgorithmError)
+            .detail("ArgumentName", names.algorithm.as_str());
+        // What is longer than a name may be a key in the wrong header, which no error repeats.
+        return Err(match algorithm.len() <= ALGORITHM_TOLD_BYTES_MAX {
+            true => error.detail("ArgumentValue", algorithm),
+            false => error,
+        });
     }
     let Some(key) = key else {
         return Err(invalid(
