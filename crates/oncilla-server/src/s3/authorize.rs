@@ -15,7 +15,7 @@ use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{
     X_AMZ_ACL, X_AMZ_IF_MATCH_LAST_MODIFIED_TIME, X_AMZ_IF_MATCH_SIZE,
     X_AMZ_OBJECT_LOCK_LEGAL_HOLD, X_AMZ_OBJECT_LOCK_MODE, X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE,
-    X_AMZ_TAGGING, X_AMZ_WRITE_OFFSET_BYTES, X_TIGRIS_RENAME,
+    X_AMZ_TAGGING,
 };
 use oncilla_wire::object_lock::bypasses_governance;
 use oncilla_wire::operation::{Level, Operation};
@@ -274,7 +274,9 @@ impl S3Service {
         let decision = self.decide(request, bucket, action, side, looked.record());
         if decision.is_allowed() {
             let key = action.target.key().unwrap_or_default();
-            let reads = action.reads_object() && !action.is_condition && !renames(request);
+            // A rename that was carried out before has no source any more, and is known by its token to
+            // the store alone.
+            let reads = action.reads_object() && !action.is_condition && !request.renames();
             return match looked {
                 // What appears after this has an owner and tags that were not judged.
                 Looked::Absent(error) if reads => {
@@ -570,7 +572,7 @@ fn facts_of(request: &S3Request, access: &BucketAccess<'_>, version: bool) -> Re
             facts.retention =
                 has(&X_AMZ_OBJECT_LOCK_MODE) || has(&X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE);
             facts.legal_hold = has(&X_AMZ_OBJECT_LOCK_LEGAL_HOLD);
-            facts.if_match = has(&http::header::IF_MATCH) || extends_object(request);
+            facts.if_match = has(&http::header::IF_MATCH) || request.extends_object();
         }
         Operation::CompleteMultipartUpload => facts.if_match = has(&http::header::IF_MATCH),
         Operation::DeleteObject | Operation::PutObjectRetention => {
@@ -587,27 +589,4 @@ fn facts_of(request: &S3Request, access: &BucketAccess<'_>, version: bool) -> Re
         _ => {}
     }
     facts
-}
-
-/// Whether a request renames an object. One that was carried out before has no source any more, and is
-/// known by its token to the store alone.
-fn renames(request: &S3Request) -> bool {
-    let says_so = |value: &str| value.trim().eq_ignore_ascii_case("true");
-    match request.operation {
-        Operation::RenameObject => true,
-        Operation::CopyObject => request.header(&X_TIGRIS_RENAME).is_some_and(says_so),
-        _ => false,
-    }
-}
-
-/// Whether a request appends to an object that has to be there. Its answer depends on what is there,
-/// as that to `If-Match` does. At offset 0 it may make a new one; if there is one, that is judged where
-/// it is found.
-fn extends_object(request: &S3Request) -> bool {
-    let appends = matches!(
-        request.operation,
-        Operation::PutObject | Operation::PostObject
-    );
-    let offset = request.headers.get(X_AMZ_WRITE_OFFSET_BYTES);
-    appends && offset.is_some_and(|offset| offset.as_bytes().trim_ascii() != b"0")
 }

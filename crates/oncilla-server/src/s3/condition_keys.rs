@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use http::HeaderValue;
 use oncilla_iam::policy::{ConditionKey, Context, ContextValue, KnownKey, Policy};
 use oncilla_store::bucket::BucketError;
 use oncilla_store::multipart::UploadError;
@@ -15,21 +14,20 @@ use oncilla_wire::encryption::{AES256, AWS_KMS};
 use oncilla_wire::error::S3Error;
 use oncilla_wire::header::{
     X_AMZ_COPY_SOURCE, X_AMZ_RENAME_SOURCE, X_AMZ_TAGGING, X_AMZ_TAGGING_DIRECTIVE,
-    X_AMZ_WRITE_OFFSET_BYTES, X_TIGRIS_RENAME,
 };
 use oncilla_wire::object_lock::{LegalHold, Retention};
 use oncilla_wire::operation::Operation;
 use oncilla_wire::rename_source::rename_source;
 use oncilla_wire::tagging::{TagSet, TagTarget};
 use oncilla_wire::time::{iso8601, parse_iso8601};
-use oncilla_wire::xml::encryption::{MAX_ENCRYPTION_BODY_BYTES, ObjectEncryption};
-use oncilla_wire::xml::object_lock::MAX_OBJECT_LOCK_BODY_BYTES;
-use oncilla_wire::xml::tagging::{self, MAX_TAGGING_BODY_BYTES};
+use oncilla_wire::xml::encryption::ObjectEncryption;
+use oncilla_wire::xml::tagging;
 
 use crate::Peer;
 use crate::s3::access::BucketAccess;
 use crate::s3::authorize::needs;
 use crate::s3::body::read_document;
+use crate::s3::dispatch::document_limit;
 use crate::s3::request::{S3Request, refuse_tags, version_id};
 use crate::s3::tags::stored_tag_set;
 use crate::s3::{S3Service, errors};
@@ -62,16 +60,15 @@ fn time_text(unix_ms: i64) -> Option<String> {
     String::from_utf8(iso8601(unix_ms).to_vec()).ok()
 }
 
-/// The longest body of an operation whose body brings what policies ask for: tags, locks and
-/// encryption keys.
-fn body_limit(operation: Operation) -> Option<u64> {
-    let limit_bytes = match operation {
-        Operation::PutObjectTagging => MAX_TAGGING_BODY_BYTES,
-        Operation::PutObjectRetention | Operation::PutObjectLegalHold => MAX_OBJECT_LOCK_BODY_BYTES,
-        Operation::UpdateObjectEncryption => MAX_ENCRYPTION_BODY_BYTES,
-        _ => return None,
-    };
-    Some(limit_bytes as u64)
+/// Whether the body of an operation brings what policies ask for: tags, locks and encryption keys.
+fn brings_in_body(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::PutObjectTagging
+            | Operation::PutObjectRetention
+            | Operation::PutObjectLegalHold
+            | Operation::UpdateObjectEncryption
+    )
 }
 
 /// Whether an operation goes on with an upload, by whose encryption what it writes is encrypted.
@@ -85,23 +82,9 @@ fn goes_on_with_upload(operation: Operation) -> bool {
 /// Whether what the request makes has the tags of its source, whatever `x-amz-tagging` says.
 /// Source: S3 API reference, CopyObject, `x-amz-tagging-directive`.
 fn keeps_tags_of_source(request: &S3Request) -> bool {
-    let header = |name| request.headers.get(name).map(HeaderValue::as_bytes);
-    match request.operation {
-        Operation::RenameObject => true,
-        Operation::CopyObject => {
-            let rename = header(X_TIGRIS_RENAME).unwrap_or_default();
-            let is_rename = rename.trim_ascii().eq_ignore_ascii_case(b"true");
-            is_rename || header(X_AMZ_TAGGING_DIRECTIVE) != Some(b"REPLACE")
-        }
-        _ => false,
-    }
-}
-
-/// Whether a request appends to an object that has to be there. At offset 0 it may make a new one.
-fn extends_object(request: &S3Request) -> bool {
-    let offset = request.headers.get(X_AMZ_WRITE_OFFSET_BYTES);
-    let offset = offset.and_then(|offset| offset.to_str().ok()?.trim().parse().ok());
-    request.operation == Operation::PutObject && offset.is_some_and(|offset: u64| offset > 0)
+    let directive = request.headers.get(X_AMZ_TAGGING_DIRECTIVE);
+    let replaces = directive.is_some_and(|directive| directive.as_bytes() == b"REPLACE");
+    request.renames() || (request.operation == Operation::CopyObject && !replaces)
 }
 
 /// Reads what stands elsewhere than in the head of a request before that is judged, if any policy asks
@@ -115,11 +98,11 @@ pub async fn read_what_policies_ask_for(
     request: &mut S3Request,
     bucket: &Bucket,
 ) -> Result<(), S3Error> {
-    if extends_object(request) {
+    if request.extends_object() {
         refuse_tags(request)?;
     }
     let operation = request.operation;
-    let body_limit = body_limit(operation);
+    let body_limit = document_limit(operation).filter(|_| brings_in_body(operation));
     let keeps_tags = keeps_tags_of_source(request);
     if body_limit.is_none() && !keeps_tags && !goes_on_with_upload(operation) {
         return Ok(());
@@ -286,9 +269,9 @@ impl ConditionKeys<'_> {
     }
 
     fn lock(&self, key: KnownKey) -> ContextValue<'_> {
-        match body_limit(self.request.operation) {
-            Some(_) => self.lock_of_body(key),
-            None => self.of_head(key),
+        match brings_in_body(self.request.operation) {
+            true => self.lock_of_body(key),
+            false => self.of_head(key),
         }
     }
 

@@ -418,7 +418,7 @@ pub fn check_expected_owner(
 
 /// The longest document of an operation that is about objects which are there already, and may be
 /// others by the time that the document has come.
-fn document_limit(operation: Operation) -> Option<u64> {
+pub fn document_limit(operation: Operation) -> Option<u64> {
     let limit_bytes = match operation {
         Operation::DeleteObjects => MAX_DELETE_BODY_BYTES,
         Operation::PutObjectAcl => MAX_ACL_BODY_BYTES,

@@ -4,6 +4,7 @@
 use http::{HeaderMap, HeaderValue, Response};
 use oncilla_keys::CustomerKey;
 use oncilla_store::object::ObjectBody;
+use oncilla_store::rows::placement::Placement;
 use oncilla_store::{
     Bucket, DocumentKind, Encryption, EncryptionChoice, NewEncryption, ObjectRecord, Scheme, Store,
     encryption as stored,
@@ -25,6 +26,17 @@ use crate::{Peer, RequestContext, ResponseBody};
 
 /// Memory that encrypting or decrypting takes beside what reading or writing does: a step of frames.
 pub const SEALING_MEMORY_BYTES: usize = 256 << 10;
+
+/// Memory that decrypting so many bytes of an object takes beside what reading does: a step of frames,
+/// and all of a body that is kept in a row.
+pub fn opening_memory_bytes(record: &ObjectRecord, length: u64) -> usize {
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    match (&record.encryption, &record.placement) {
+        (None, _) => 0,
+        (Some(_), Placement::Inline(_)) => length.saturating_add(SEALING_MEMORY_BYTES),
+        (Some(_), _) => SEALING_MEMORY_BYTES,
+    }
+}
 
 /// Which connections without TLS may carry clients' keys (SSE-C). S3 takes them over HTTPS only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use http::header::HOST;
 use oncilla_iam::Principal;
 use oncilla_store::{Encryption, VersionId};
 use oncilla_wire::error::S3Error;
-use oncilla_wire::header::X_AMZ_TAGGING;
+use oncilla_wire::header::{X_AMZ_TAGGING, X_AMZ_WRITE_OFFSET_BYTES, X_TIGRIS_RENAME};
 use oncilla_wire::operation::Operation;
 use oncilla_wire::query::Query;
 use oncilla_wire::tagging::TagSet;
@@ -80,6 +80,44 @@ impl S3Request {
     /// As [`version_id`].
     pub fn version_id(&self) -> Result<Option<VersionId>, S3Error> {
         self.query.get("versionId").map(version_id).transpose()
+    }
+
+    /// `X-Tigris-Rename: true`: Tigris's form of RenameObject.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a value that is neither true nor false.
+    pub fn is_tigris_rename(&self) -> Result<bool, S3Error> {
+        let Some(value) = self.headers.get(X_TIGRIS_RENAME) else {
+            return Ok(false);
+        };
+        let value = String::from_utf8_lossy(value.as_bytes());
+        match value.trim() {
+            text if text.eq_ignore_ascii_case("true") => Ok(true),
+            text if text.eq_ignore_ascii_case("false") => Ok(false),
+            _ => {
+                let message = "The value must be true or false.";
+                let name = X_TIGRIS_RENAME;
+                Err(S3Error::invalid_argument(name.as_str(), &value, message))
+            }
+        }
+    }
+
+    /// Whether it renames an object, in either form.
+    pub fn renames(&self) -> bool {
+        match self.operation {
+            Operation::RenameObject => true,
+            Operation::CopyObject => self.is_tigris_rename().unwrap_or(false),
+            _ => false,
+        }
+    }
+
+    /// Whether it appends to an object that has to be there. Its answer depends on what is there, as
+    /// that to `If-Match` does. At offset 0 it may make a new one; if there is one, that is judged where
+    /// it is found.
+    pub fn extends_object(&self) -> bool {
+        let appends = matches!(self.operation, Operation::PutObject | Operation::PostObject);
+        let offset = self.headers.get(X_AMZ_WRITE_OFFSET_BYTES);
+        appends && offset.is_some_and(|offset| offset.as_bytes().trim_ascii() != b"0")
     }
 }
 

@@ -18,7 +18,7 @@ use crate::s3::body::{
     NewContent, PUT_BYTES_MAX, declared_algorithm, receive, sealing_memory_bytes,
     upload_memory_bytes,
 };
-use crate::s3::encryption::{SEALING_MEMORY_BYTES, SentKey};
+use crate::s3::encryption::{SentKey, opening_memory_bytes};
 use crate::s3::multipart::find_upload;
 use crate::s3::object::{READER_MEMORY_BYTES, copy_source, set_source_version};
 use crate::s3::request::S3Request;
@@ -89,15 +89,10 @@ pub async fn upload_part_copy(
     let source_id = body.record.version_id();
     check_source(request, &body.record)?;
     let range = source_range(request, &body.record)?;
-    let opening = body
-        .record
-        .encryption
-        .as_ref()
-        .map_or(0, |_| SEALING_MEMORY_BYTES);
     let memory = upload_memory_bytes(range.length())
         + sealing_memory_bytes(&service.store, encrypted.as_ref(), range.length())
         + READER_MEMORY_BYTES
-        + opening;
+        + opening_memory_bytes(&body.record, range.length());
     let reserved = request.context.memory.reserve(memory);
     let _memory = reserved.await.map_err(errors::overloaded)?;
     // The part's entity tag is the MD5 of its bytes, so they have to be read anyway; writing them

@@ -12,7 +12,7 @@ use oncilla_wire::copy_source::CopySource;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{
     X_AMZ_COPY_SOURCE, X_AMZ_COPY_SOURCE_VERSION_ID, X_AMZ_METADATA_DIRECTIVE,
-    X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER, X_AMZ_TAGGING_DIRECTIVE, X_TIGRIS_RENAME,
+    X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER, X_AMZ_TAGGING_DIRECTIVE,
 };
 use oncilla_wire::xml::copy::CopyResult;
 
@@ -78,7 +78,7 @@ pub async fn copy_source(
 
 pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let source = copy_source(service, request).await?;
-    if is_rename(request)? {
+    if request.is_tigris_rename()? {
         return rename_by_copy(service, request, bucket, &source).await;
     }
     let new = new_object(service, request, bucket).await?;
@@ -143,23 +143,6 @@ pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
     set_source_version(&mut response, &source, source_id)?;
     set_expiration(&mut response, bucket, &request.key, &record)?;
     Ok(response)
-}
-
-/// `X-Tigris-Rename: true`: Tigris's form of RenameObject.
-fn is_rename(request: &S3Request) -> Result<bool, S3Error> {
-    let Some(value) = request.headers.get(X_TIGRIS_RENAME) else {
-        return Ok(false);
-    };
-    let value = String::from_utf8_lossy(value.as_bytes());
-    match value.trim() {
-        text if text.eq_ignore_ascii_case("true") => Ok(true),
-        text if text.eq_ignore_ascii_case("false") => Ok(false),
-        _ => {
-            let message = "The value must be true or false.";
-            let name = X_TIGRIS_RENAME;
-            Err(S3Error::invalid_argument(name.as_str(), &value, message))
-        }
-    }
 }
 
 async fn rename_by_copy(

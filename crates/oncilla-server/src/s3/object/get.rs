@@ -16,7 +16,7 @@ use oncilla_wire::range::{self, ResolvedRange};
 use oncilla_wire::xml::multipart::parse_part_number;
 
 use crate::s3::answer::{Answer, empty, set, set_part_checksum, set_version};
-use crate::s3::encryption::{SEALING_MEMORY_BYTES, SentKey};
+use crate::s3::encryption::{SentKey, opening_memory_bytes};
 use crate::s3::errors::ACTUAL_OBJECT_SIZE;
 use crate::s3::lifecycle::{set_expiration, set_restore};
 use crate::s3::object::headers::{set_not_modified_headers, set_object_headers, set_tagging_count};
@@ -292,12 +292,12 @@ async fn reserve_reader(
     range: ByteRange,
 ) -> Result<Option<MemoryPermit>, S3Error> {
     let length = usize::try_from(range.length()).unwrap_or(usize::MAX);
-    let memory = match (&record.placement, &record.encryption) {
+    let reading = match (&record.placement, &record.encryption) {
         (Placement::Empty, _) | (Placement::Inline(_), None) => return Ok(None),
-        (Placement::Inline(_), Some(_)) => length.saturating_add(SEALING_MEMORY_BYTES),
-        (_, None) => length.min(READER_MEMORY_BYTES),
-        (_, Some(_)) => length.min(READER_MEMORY_BYTES) + SEALING_MEMORY_BYTES,
+        (Placement::Inline(_), Some(_)) => 0,
+        _ => length.min(READER_MEMORY_BYTES),
     };
+    let memory = reading.saturating_add(opening_memory_bytes(record, range.length()));
     let reserved = request.context.memory.reserve(memory);
     reserved.await.map(Some).map_err(errors::overloaded)
 }

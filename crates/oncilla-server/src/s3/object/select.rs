@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::s3::answer::{Answer, empty};
 use crate::s3::body::read_document;
-use crate::s3::encryption::SEALING_MEMORY_BYTES;
+use crate::s3::encryption::opening_memory_bytes;
 use crate::s3::object::get::READER_MEMORY_BYTES;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, encryption, errors};
@@ -59,10 +59,8 @@ pub async fn select(service: &S3Service, request: &mut S3Request, bucket: &Bucke
         }
     };
     encryption::unlock(&mut body, sent_key.as_ref())?;
-    if body.record.encryption.is_some() {
-        memory += SEALING_MEMORY_BYTES;
-    }
     let size = body.record.size;
+    memory += opening_memory_bytes(&body.record, size);
     let now_ms = service.store.clock().now_ms() as i64;
     let select = Select::new(asked, size, now_ms)?;
     let memory = request.context.memory.reserve(memory);
