@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use fjall::compaction::Leveled;
 use fjall::config::{BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry};
-use fjall::{CompressionType, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{AbstractTree, CompressionType, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::view::View;
 use super::{Durability, EmbeddedOptions, journal};
@@ -38,10 +38,8 @@ const LIBRARY_TABLES: &str = "tables";
 const FORMAT_KEY: &[u8] = b"\xff\xff\xff\xff\xff\xff\xff\xff/format";
 const SEQUENCE_BOUND_KEY: &[u8] = b"\xff\xff\xff\xff\xff\xff\xff\xff/sequence-bound";
 
-/// Bytes of rows in memory per keyspace before they are flushed. Together with up to two more of
-/// each on their way to disk (see [`Database::is_congested`]) and the cache of 64 MiB, the engine
-/// stays below 190 MB. Every flush holds writers up for some milliseconds of syncs, so bodies,
-/// which come fastest, are flushed in larger pieces.
+/// Bytes of rows in memory per keyspace before they are flushed. Every flush holds writers up for
+/// some milliseconds of syncs, so bodies, which come fastest, are flushed in larger pieces.
 const RECORDS_MEMTABLE_BYTES: u64 = 12 * 1024 * 1024;
 const BODIES_MEMTABLE_BYTES: u64 = 24 * 1024 * 1024;
 const CHANGES_MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
@@ -52,8 +50,11 @@ const CHANGES_MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
 /// every flush, long in large stores.
 const TABLE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Write buffers of a keyspace that may wait for their flush.
-const SEALED_MEMTABLES_MAX: usize = 2;
+/// Bytes of rows that all write buffers hold together, before writers wait for their flush: a full
+/// one of each keyspace beside one on its way to disk. Bounded by bytes, since one that is full
+/// goes on being filled until one of the library's workers has time to put it aside.
+const UNFLUSHED_BYTES_MAX: u64 =
+    2 * (RECORDS_MEMTABLE_BYTES + BODIES_MEMTABLE_BYTES + CHANGES_MEMTABLE_BYTES);
 
 /// Tables in the first level before writers wait for compaction. The library itself stops the
 /// writing thread at 30, without an end if its workers have died.
@@ -211,12 +212,34 @@ impl Database {
     /// Whether writes should wait for flushes and compaction. The library waits as well, but at
     /// higher marks and without an end, even if the thread that it waits for has died.
     pub(super) fn is_congested(&self) -> bool {
-        [&self.records, &self.bodies, &self.changes]
-            .into_iter()
-            .any(|keyspace| {
-                keyspace.sealed_memtable_count() > SEALED_MEMTABLES_MAX
-                    || keyspace.l0_table_count() > LEVEL_0_TABLES_MAX
-            })
+        let keyspaces = self.keyspaces();
+        let is_flushing = keyspaces
+            .iter()
+            .any(|(keyspace, _)| keyspace.sealed_memtable_count() > 0);
+        // Only a flush makes room: without one under way, a write has to ask for it.
+        (is_flushing && self.unflushed_bytes() > UNFLUSHED_BYTES_MAX)
+            || keyspaces
+                .iter()
+                .any(|(keyspace, _)| keyspace.l0_table_count() > LEVEL_0_TABLES_MAX)
+    }
+
+    /// Bytes of rows in the write buffers, as the library counts them: those that wait for their
+    /// flush are taken for full.
+    fn unflushed_bytes(&self) -> u64 {
+        let bytes = self.keyspaces().map(|(keyspace, memtable_bytes)| {
+            let sealed = keyspace.sealed_memtable_count() as u64;
+            keyspace.tree.active_memtable().size() + sealed * memtable_bytes
+        });
+        bytes.iter().sum()
+    }
+
+    /// The keyspaces with the size of their write buffers.
+    fn keyspaces(&self) -> [(&Keyspace, u64); 3] {
+        [
+            (&self.records, RECORDS_MEMTABLE_BYTES),
+            (&self.bodies, BODIES_MEMTABLE_BYTES),
+            (&self.changes, CHANGES_MEMTABLE_BYTES),
+        ]
     }
 
     /// Fails if the library refuses writes.
