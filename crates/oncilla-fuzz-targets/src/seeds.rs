@@ -279,6 +279,7 @@ fn record_seeds() -> Vec<Seed> {
         }),
         legal_hold: Some(LegalHold::Off),
         encryption: Some(Box::new(encryption())),
+        kms_key_name: "alias/river".to_owned(),
         unknown: UnknownFields::default(),
     };
     let part = PartRecord {

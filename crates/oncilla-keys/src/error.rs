@@ -1,6 +1,6 @@
 //! Why a key could not be had.
 
-use oncilla_meta::EngineError;
+use oncilla_meta::{EngineError, Interrupted};
 
 /// Why a key could not be had or changed. No variant holds a secret.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -57,7 +57,7 @@ pub enum KeysError {
     Random(String),
     /// The work of making a key ended early.
     #[error("making a key ended early: {0}")]
-    Interrupted(String),
+    Interrupted(#[from] Interrupted),
     /// Others keep changing the same key.
     #[error("others keep changing the same key; nothing was changed")]
     Contended,

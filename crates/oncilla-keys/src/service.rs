@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use oncilla_meta::{CommitOutcome, Engine, Mutation, Precondition, Scan, Space};
+use oncilla_meta::{CommitOutcome, Engine, Mutation, Precondition, Scan, Space, to_its_end};
 use parking_lot::RwLock;
 use serde::Serialize;
 
@@ -50,7 +50,8 @@ struct Inner {
     now_ms: Arc<dyn Fn() -> u64 + Send + Sync>,
     source: MasterKeySource,
     state: RwLock<State>,
-    /// Changes come one after the other.
+    /// Changes come one after the other. What makes or changes a key runs to its end: a row that was
+    /// committed and is not known here could be neither used nor made again.
     changes: tokio::sync::Mutex<()>,
 }
 
@@ -112,17 +113,21 @@ impl KmsKey {
     /// # Errors
     /// `Disabled`, `Random`.
     pub fn wrap(&self, data_key: &DataKey, context: &str) -> Result<WrappedKey, KeysError> {
-        self.check_enabled()?;
-        let (Some(secret), version) = (self.secrets.last(), self.secrets.len() as u32) else {
-            return Err(KeysError::Damaged(format!("versions of {}", self.row.id)));
-        };
         WrappedKey::seal(
-            secret,
-            version,
+            self.newest_secret()?,
+            self.secrets.len() as u32,
             purpose::WRAP_DATA_KEY,
             &bound_to(&self.row.id, context),
             &data_key.0,
         )
+    }
+
+    /// Whether [`KmsKey::wrap`] would do so now, without a data key to wrap.
+    ///
+    /// # Errors
+    /// `Disabled`.
+    pub fn check_wraps(&self) -> Result<(), KeysError> {
+        self.newest_secret().map(drop)
     }
 
     /// Unwraps a data key that any version wrapped.
@@ -153,21 +158,19 @@ impl KmsKey {
         }
     }
 
+    /// The secret that data keys are wrapped by.
+    fn newest_secret(&self) -> Result<&Secret, KeysError> {
+        self.check_enabled()?;
+        let damaged = || KeysError::Damaged(format!("versions of {}", self.row.id));
+        self.secrets.last().ok_or_else(damaged)
+    }
+
     fn check_enabled(&self) -> Result<(), KeysError> {
         match self.row.disabled {
             true => Err(KeysError::Disabled(self.row.id.clone())),
             false => Ok(()),
         }
     }
-}
-
-/// Runs a change to its end even if the caller goes away (a client that disconnects): a row that was
-/// committed and is not known here could be neither used nor made again.
-async fn to_its_end<T: Send + 'static>(
-    change: impl Future<Output = Result<T, KeysError>> + Send + 'static,
-) -> Result<T, KeysError> {
-    let changed = tokio::spawn(change).await;
-    changed.unwrap_or_else(|error| Err(KeysError::Interrupted(error.to_string())))
 }
 
 fn bound_to(id: &str, context: &str) -> Vec<u8> {
@@ -739,12 +742,14 @@ mod tests {
             key.wrap(&data_key, ""),
             Err(KeysError::Disabled(_))
         ));
+        assert!(matches!(key.check_wraps(), Err(KeysError::Disabled(_))));
         assert!(matches!(
             key.unwrap(&wrapped, ""),
             Err(KeysError::Disabled(_))
         ));
         keys.set_disabled("k", false).await.unwrap();
         assert!(keys.find("k").unwrap().unwrap(&wrapped, "").is_ok());
+        assert!(keys.find("k").unwrap().check_wraps().is_ok());
         keys.sse_s3_key().await.unwrap();
         let refused = keys.set_disabled(SSE_S3_KEY_ID, true).await;
         assert!(matches!(refused, Err(KeysError::Managed(_))));

@@ -16,6 +16,7 @@ mod engine;
 mod lookup_cache;
 pub mod memory;
 mod mutation;
+mod to_its_end;
 
 pub use check::{DEFAULT_LIMITS, InvalidMutation};
 pub use engine::{
@@ -24,3 +25,4 @@ pub use engine::{
 };
 pub use lookup_cache::{ForgetWhenDropped, LookupCache, ReadTicket};
 pub use mutation::{CommitOutcome, Mutation, Precondition};
+pub use to_its_end::{Interrupted, to_its_end};

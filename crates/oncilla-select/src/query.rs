@@ -33,6 +33,11 @@ const TEXTS_MEMORY_BYTES: usize = MADE_BYTES_MAX + 2 * RECORD_BYTES_MAX;
 /// two, while the list that holds them grows.
 const JSON_MEMORY_BYTES: usize = 24 << 20;
 
+/// What each byte of an expression may take once it is read. The costliest are columns of short names:
+/// `a,` is two tokens of 48 bytes, a path with a name in it, and an item with one, in lists that may
+/// have grown to twice what is in them.
+const EXPRESSION_BYTE_MEMORY_BYTES: usize = 320;
+
 /// What a BZIP2 decoder holds for blocks of 900 kB. Source: the manual of bzip2, "Memory management".
 const BZIP2_MEMORY_BYTES: usize = 4 << 20;
 
@@ -195,7 +200,8 @@ impl Select {
             Compression::None | Compression::Gzip => 0,
             Compression::Bzip2 => BZIP2_MEMORY_BYTES,
         };
-        MEMORY_BYTES + TEXTS_MEMORY_BYTES + json + decoder
+        let expression = request.expression.len() * EXPRESSION_BYTE_MEMORY_BYTES;
+        MEMORY_BYTES + TEXTS_MEMORY_BYTES + json + decoder + expression
     }
 
     /// The byte of the object from which on pieces are to come at first.

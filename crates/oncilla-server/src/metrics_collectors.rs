@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use oncilla_blob::{SYNC_SECONDS_BOUNDS, VolumeStats};
@@ -15,18 +16,91 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::{MetricType, info::Info};
 
+/// Something to show, as it is now.
+#[derive(Clone, Copy, Debug)]
+pub struct Figure {
+    name: &'static str,
+    help: &'static str,
+    grows: bool,
+    value: u64,
+}
+
+impl Figure {
+    /// One that only ever grows.
+    pub fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
+        Self {
+            name,
+            help,
+            grows: true,
+            value,
+        }
+    }
+
+    /// One that goes up and down.
+    pub fn gauge(name: &'static str, help: &'static str, value: u64) -> Self {
+        Self {
+            name,
+            help,
+            grows: false,
+            value,
+        }
+    }
+
+    fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (name, help) = (self.name, self.help);
+        if self.grows {
+            let figure = ConstCounter::new(self.value);
+            figure.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
+        } else {
+            let figure = ConstGauge::new(i64::try_from(self.value).unwrap_or(i64::MAX));
+            figure.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+        }
+    }
+}
+
+/// What was counted so far, by whoever counts as it works.
+pub fn count_of(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}
+
+/// Encodes when the page is asked for.
+type Encode = dyn Fn(&mut DescriptorEncoder<'_>) -> fmt::Result + Send + Sync;
+
+/// A collector that is a function.
+struct FromFunction(Box<Encode>);
+
+impl fmt::Debug for FromFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FromFunction").finish_non_exhaustive()
+    }
+}
+
+impl Collector for FromFunction {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        (self.0)(&mut encoder)
+    }
+}
+
+fn from_function(
+    encode: impl Fn(&mut DescriptorEncoder<'_>) -> fmt::Result + Send + Sync + 'static,
+) -> Box<dyn Collector> {
+    Box::new(FromFunction(Box::new(encode)))
+}
+
+/// Shows figures that are read together by a function.
+pub fn figures<const N: usize>(
+    read: impl Fn() -> [Figure; N] + Send + Sync + 'static,
+) -> Box<dyn Collector> {
+    from_function(move |encoder| read().iter().try_for_each(|figure| figure.encode(encoder)))
+}
+
 /// Shows one number that only ever grows, read by a function.
 pub fn counter(
     name: &'static str,
     help: &'static str,
     read: impl Fn() -> u64 + Send + Sync + 'static,
 ) -> Box<dyn Collector> {
-    Box::new(Figure {
-        name,
-        help,
-        grows: true,
-        read: Box::new(read),
-    })
+    figures(move || [Figure::counter(name, help, read())])
 }
 
 /// Shows one number that goes up and down, read by a function.
@@ -35,99 +109,32 @@ pub fn gauge(
     help: &'static str,
     read: impl Fn() -> u64 + Send + Sync + 'static,
 ) -> Box<dyn Collector> {
-    Box::new(Figure {
-        name,
-        help,
-        grows: false,
-        read: Box::new(read),
-    })
-}
-
-struct Figure {
-    name: &'static str,
-    help: &'static str,
-    grows: bool,
-    read: Box<dyn Fn() -> u64 + Send + Sync>,
-}
-
-impl fmt::Debug for Figure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Figure")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Collector for Figure {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        encode_figure(
-            &mut encoder,
-            self.name,
-            self.help,
-            self.grows,
-            (self.read)(),
-        )
-    }
-}
-
-fn encode_figure(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    grows: bool,
-    value: u64,
-) -> fmt::Result {
-    if grows {
-        let figure = ConstCounter::new(value);
-        figure.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)
-    } else {
-        let figure = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-        figure.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
-    }
+    figures(move || [Figure::gauge(name, help, read())])
 }
 
 /// Shows what the metadata engine counts.
 pub fn engine(read: impl Fn() -> EngineStats + Send + Sync + 'static) -> Box<dyn Collector> {
-    Box::new(EngineCollector {
-        read: Box::new(read),
-    })
-}
-
-struct EngineCollector {
-    read: Box<dyn Fn() -> EngineStats + Send + Sync>,
-}
-
-impl fmt::Debug for EngineCollector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EngineCollector").finish_non_exhaustive()
-    }
-}
-
-impl Collector for EngineCollector {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let stats = (self.read)();
-        for (name, help, grows, value) in [
-            ("meta_commits", "Mutations committed", true, stats.commits),
-            (
+    from_function(move |encoder| {
+        let stats = read();
+        for figure in [
+            Figure::counter("meta_commits", "Mutations committed", stats.commits),
+            Figure::counter(
                 "meta_conflicts",
                 "Mutations refused by a precondition",
-                true,
                 stats.conflicts,
             ),
-            (
+            Figure::counter(
                 "meta_batches",
                 "Batches written, each with one sync",
-                true,
                 stats.batches,
             ),
-            (
+            Figure::gauge(
                 "meta_disk_bytes",
                 "Bytes of the metadata engine on disk",
-                false,
                 stats.disk_bytes,
             ),
         ] {
-            encode_figure(&mut encoder, name, help, grows, value)?;
+            figure.encode(encoder)?;
         }
         let sizes: Vec<(f64, u64)> = stats
             .batch_size_buckets
@@ -135,7 +142,7 @@ impl Collector for EngineCollector {
             .map(|&(bound, count)| (bound as f64, count))
             .collect();
         encode_histogram(
-            &mut encoder,
+            encoder,
             "meta_batch_size",
             "Mutations that shared a sync",
             &sizes,
@@ -143,37 +150,20 @@ impl Collector for EngineCollector {
             stats.batches,
         )?;
         encode_histogram(
-            &mut encoder,
+            encoder,
             "meta_sync_seconds",
             "Time of a batch's durable write",
             &stats.sync_seconds_buckets,
             stats.sync_seconds_sum,
             stats.batches,
         )
-    }
+    })
 }
 
 /// Shows how long the volumes' syncs took.
 pub fn volume_syncs(read: impl Fn() -> VolumeStats + Send + Sync + 'static) -> Box<dyn Collector> {
-    Box::new(VolumeSyncCollector {
-        read: Box::new(read),
-    })
-}
-
-struct VolumeSyncCollector {
-    read: Box<dyn Fn() -> VolumeStats + Send + Sync>,
-}
-
-impl fmt::Debug for VolumeSyncCollector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VolumeSyncCollector")
-            .finish_non_exhaustive()
-    }
-}
-
-impl Collector for VolumeSyncCollector {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let histogram = (self.read)().sync_seconds;
+    from_function(move |encoder| {
+        let histogram = read().sync_seconds;
         let mut count = 0;
         let cumulative: Vec<(f64, u64)> = SYNC_SECONDS_BOUNDS
             .into_iter()
@@ -185,172 +175,117 @@ impl Collector for VolumeSyncCollector {
             })
             .collect();
         encode_histogram(
-            &mut encoder,
+            encoder,
             "volume_sync_seconds",
             "Time of a sync of a volume, failed ones too",
             &cumulative,
             histogram.sum_seconds,
             count,
         )
-    }
+    })
 }
 
 /// Shows what the store's collector counts.
 pub fn garbage(read: impl Fn() -> CollectorStats + Send + Sync + 'static) -> Box<dyn Collector> {
-    Box::new(GarbageCollector {
-        read: Box::new(read),
-    })
-}
-
-struct GarbageCollector {
-    read: Box<dyn Fn() -> CollectorStats + Send + Sync>,
-}
-
-impl fmt::Debug for GarbageCollector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GarbageCollector").finish_non_exhaustive()
-    }
-}
-
-impl Collector for GarbageCollector {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let stats = (self.read)();
-        for (name, help, grows, value) in [
-            (
+    figures(move || {
+        let stats = read();
+        [
+            Figure::gauge(
                 "garbage_bytes",
                 "Bytes in extents that wait for the collector",
-                false,
                 stats.bytes_waiting,
             ),
-            (
+            Figure::gauge(
                 "garbage_notes",
                 "Extents and uploads that wait for the collector",
-                false,
                 stats.notes_waiting,
             ),
-            (
+            Figure::counter(
                 "collector_freed_bytes",
                 "Bytes that the collector gave back",
-                true,
                 stats.freed_bytes,
             ),
-            (
+            Figure::counter(
                 "collector_freed_extents",
                 "Extents that the collector gave back",
-                true,
                 stats.freed_extents,
             ),
-            (
+            Figure::counter(
                 "collector_failures",
                 "Rounds of the collector that ended with an error",
-                true,
                 stats.failures,
             ),
-        ] {
-            encode_figure(&mut encoder, name, help, grows, value)?;
-        }
-        Ok(())
-    }
+        ]
+    })
 }
 
 /// Shows what the lifecycle worker counts.
 pub fn lifecycle(read: impl Fn() -> LifecycleStats + Send + Sync + 'static) -> Box<dyn Collector> {
-    Box::new(LifecycleCollector {
-        read: Box::new(read),
-    })
-}
-
-struct LifecycleCollector {
-    read: Box<dyn Fn() -> LifecycleStats + Send + Sync>,
-}
-
-impl fmt::Debug for LifecycleCollector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LifecycleCollector").finish_non_exhaustive()
-    }
-}
-
-impl Collector for LifecycleCollector {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let stats = (self.read)();
-        for (name, help, grows, value) in [
-            (
+    figures(move || {
+        let stats = read();
+        [
+            Figure::counter(
                 "lifecycle_expired_objects",
                 "Current versions that lifecycle rules expired",
-                true,
                 stats.expired_objects,
             ),
-            (
+            Figure::counter(
                 "lifecycle_expired_versions",
                 "Noncurrent versions that lifecycle rules deleted",
-                true,
                 stats.expired_versions,
             ),
-            (
+            Figure::counter(
                 "lifecycle_expired_markers",
                 "Delete markers that lifecycle rules deleted",
-                true,
                 stats.expired_markers,
             ),
-            (
+            Figure::counter(
                 "lifecycle_aborted_uploads",
                 "Uploads that lifecycle rules aborted",
-                true,
                 stats.aborted_uploads,
             ),
-            (
+            Figure::counter(
                 "lifecycle_transitions",
                 "Versions that lifecycle rules moved to another storage class",
-                true,
                 stats.transitions,
             ),
-            (
+            Figure::counter(
                 "lifecycle_expired_bytes",
                 "Bytes of the versions that lifecycle rules deleted",
-                true,
                 stats.expired_bytes,
             ),
-            (
+            Figure::counter(
                 "lifecycle_transitioned_bytes",
                 "Bytes of the versions that lifecycle rules moved",
-                true,
                 stats.transitioned_bytes,
             ),
-            (
+            Figure::counter(
                 "lifecycle_rows",
                 "Versions and uploads that the lifecycle worker looked at",
-                true,
                 stats.rows,
             ),
-            (
+            Figure::counter(
                 "lifecycle_passes",
                 "Passes of the lifecycle worker over a bucket",
-                true,
                 stats.passes,
             ),
-            (
+            Figure::counter(
                 "lifecycle_failures",
                 "Actions and passes of the lifecycle worker that ended with an error",
-                true,
                 stats.failures,
             ),
-            (
+            Figure::gauge(
                 "lifecycle_last_pass_timestamp_seconds",
                 "When the last pass over a bucket ended; 0 before the first",
-                false,
                 stats.last_pass_ms / 1_000,
             ),
-            (
+            Figure::gauge(
                 "lifecycle_lag_seconds",
                 "How long the bucket waited for its pass that waited longest in the last round",
-                false,
                 stats.lag_ms / 1_000,
             ),
-        ] {
-            encode_figure(&mut encoder, name, help, grows, value)?;
-        }
-        Ok(())
-    }
+        ]
+    })
 }
 
 /// The encoder takes the count of each bucket alone, where engines report cumulative counts.
@@ -376,54 +311,25 @@ fn encode_histogram(
 
 /// Shows memory, file descriptors, uptime and version of this process.
 pub fn process(version: &'static str) -> Box<dyn Collector> {
-    Box::new(ProcessCollector {
-        version,
-        started: Instant::now(),
-    })
-}
-
-#[derive(Debug)]
-struct ProcessCollector {
-    version: &'static str,
-    started: Instant,
-}
-
-impl Collector for ProcessCollector {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let build = Info::new([("version", self.version)]);
+    let started = Instant::now();
+    from_function(move |encoder| {
+        let build = Info::new([("version", version)]);
         let help = "The program that runs";
         build.encode(encoder.encode_descriptor("build", help, None, MetricType::Info)?)?;
-        let uptime_seconds = self.started.elapsed().as_secs();
+        let uptime_seconds = started.elapsed().as_secs();
         let help = "Seconds since the start";
-        encode_figure(
-            &mut encoder,
-            "process_uptime_seconds",
-            help,
-            false,
-            uptime_seconds,
-        )?;
+        Figure::gauge("process_uptime_seconds", help, uptime_seconds).encode(encoder)?;
         if let Some(bytes) = resident_bytes() {
             let help = "Resident memory of the process";
-            encode_figure(
-                &mut encoder,
-                "process_resident_memory_bytes",
-                help,
-                false,
-                bytes,
-            )?;
+            Figure::gauge("process_resident_memory_bytes", help, bytes).encode(encoder)?;
         }
         if let Ok(descriptors) = fs::read_dir("/proc/self/fd") {
             let help = "Open file descriptors";
-            encode_figure(
-                &mut encoder,
-                "process_open_fds",
-                help,
-                false,
-                descriptors.count() as u64,
-            )?;
+            let open = descriptors.count() as u64;
+            Figure::gauge("process_open_fds", help, open).encode(encoder)?;
         }
         Ok(())
-    }
+    })
 }
 
 /// From proc(5): a line such as `VmRSS:      1234 kB`.

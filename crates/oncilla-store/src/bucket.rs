@@ -8,6 +8,7 @@ use oncilla_meta::{CommitOutcome, Mutation, Precondition, Reader, Space};
 
 use crate::documents::{Documents, NAMED_DOCUMENTS_MAX, NewDocument};
 use crate::fault::Fault;
+use crate::object_lock::RemoveError;
 use crate::rows::bucket::{
     BucketRecord, all_buckets, bucket_by_owner_key, bucket_key, bucket_name, bucket_name_by_owner,
     bucket_name_key, bucket_name_value, buckets_of_owner,
@@ -381,9 +382,11 @@ impl Store {
         Err(Fault::Unavailable("too many concurrent changes of one bucket".to_owned()).into())
     }
 
-    /// The bucket as it is now; `None` if it is gone, even if another has its name.
-    pub(crate) async fn same_bucket(&self, bucket: &Bucket) -> Result<Option<Bucket>, Fault> {
-        self.bucket_of_id(&bucket.name, bucket.id()).await
+    /// The bucket as it is now, for a write that would be refused by what it was. It may be gone,
+    /// even if another has its name.
+    pub(crate) async fn same_bucket(&self, bucket: &Bucket) -> Result<Bucket, RemoveError> {
+        let now = self.bucket_of_id(&bucket.name, bucket.id()).await?;
+        now.ok_or(RemoveError::NoSuchBucket)
     }
 
     /// Whether writes that went by `bucket` would be refused: it is gone, or treats versions

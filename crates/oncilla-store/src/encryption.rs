@@ -34,11 +34,16 @@ pub enum EncryptionChoice {
     Customer(CustomerKey),
 }
 
+/// Longest name of a KMS key that is kept. Source: AWS KMS API reference, `KeyId`.
+const KMS_KEY_NAME_BYTES_MAX: usize = 2_048;
+
 /// The data key of a new object or upload, and what its record will say of it.
 #[derive(Clone, Debug)]
 pub struct NewEncryption {
     pub(crate) data_key: DataKey,
     pub(crate) stored: Encryption,
+    /// The name by which the KMS key was asked for; empty if it was by none.
+    pub(crate) kms_key_name: String,
 }
 
 impl NewEncryption {
@@ -145,7 +150,33 @@ impl Store {
     ) -> Result<NewEncryption, KeysError> {
         let data_key = DataKey::random()?;
         let stored = self.protect(&data_key, choice).await?;
-        Ok(NewEncryption { data_key, stored })
+        let kms_key_name = match choice {
+            EncryptionChoice::Kms {
+                key: Some(name), ..
+            } if name.len() <= KMS_KEY_NAME_BYTES_MAX => name.clone(),
+            EncryptionChoice::Kms { .. } | EncryptionChoice::S3 | EncryptionChoice::Customer(_) => {
+                String::new()
+            }
+        };
+        Ok(NewEncryption {
+            data_key,
+            stored,
+            kms_key_name,
+        })
+    }
+
+    /// Whether a data key could be had by `choice` now; makes and wraps none.
+    ///
+    /// # Errors
+    /// As [`Store::new_encryption`], but for `Random` of the data key itself.
+    pub async fn check_choice(&self, choice: &EncryptionChoice) -> Result<(), KeysError> {
+        let key = match choice {
+            EncryptionChoice::S3 => self.keys()?.sse_s3_key().await?,
+            EncryptionChoice::Kms { key, .. } => self.kms_key(key.as_deref()).await?,
+            // It came with the request.
+            EncryptionChoice::Customer(_) => return Ok(()),
+        };
+        key.check_wraps()
     }
 
     /// Wraps a data key as chosen.
@@ -164,20 +195,23 @@ impl Store {
                 context,
                 bucket_key,
             } => {
-                let keys = self.keys()?;
-                let key = match key {
-                    Some(name) => keys.find(name)?,
-                    None if !self.inner.options.default_kms_key => {
-                        return Err(KeysError::NoDefault);
-                    }
-                    None => keys.default_kms_key().await?,
-                };
+                let key = self.kms_key(key.as_deref()).await?;
                 by_kms_key(Scheme::Kms, &key, data_key, context, *bucket_key)
             }
             EncryptionChoice::Customer(key) => {
                 let wrapped = key.wrap(data_key)?;
                 Ok(encryption(Scheme::Customer, String::new(), wrapped))
             }
+        }
+    }
+
+    /// The KMS key of this id, alias or ARN; the default one for `None`.
+    async fn kms_key(&self, name: Option<&str>) -> Result<KmsKey, KeysError> {
+        let keys = self.keys()?;
+        match name {
+            Some(name) => keys.find(name),
+            None if !self.inner.options.default_kms_key => Err(KeysError::NoDefault),
+            None => keys.default_kms_key().await,
         }
     }
 
@@ -196,7 +230,12 @@ impl Store {
             return Ok(None);
         };
         let data_key = self.data_key(&stored, customer)?;
-        Ok(Some(NewEncryption { data_key, stored }))
+        let kms_key_name = upload.record.kms_key_name.clone();
+        Ok(Some(NewEncryption {
+            data_key,
+            stored,
+            kms_key_name,
+        }))
     }
 
     /// Unwraps the data key of an object or upload.

@@ -5,6 +5,7 @@
 //! at least once. A change in a bucket without a notification configuration costs one look at the
 //! bucket's documents, which are in memory.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -131,13 +132,25 @@ pub struct QueuePage {
     pub next: Option<Bytes>,
 }
 
-/// A count of the events that wait for a target.
+/// A count of events that wait for a target, or of those that were dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventCount {
     /// How many there are.
     pub events: u64,
+    /// How many there are of the buckets of each owner, by canonical id. Those that only a newer
+    /// version can read are nobody's.
+    pub by_owner: HashMap<String, u64>,
     /// The row key of the last one, behind which the next count goes on; `None` if there are none.
     pub last: Option<Bytes>,
+}
+
+impl EventCount {
+    fn add(&mut self, record: Bytes) {
+        self.events += 1;
+        if let Ok(record) = EventRecord::decode(record) {
+            *self.by_owner.entry(record.bucket_owner).or_default() += 1;
+        }
+    }
 }
 
 impl Store {
@@ -321,9 +334,11 @@ impl Store {
             let page = scan(start, end.clone(), ROWS_PER_STEP);
             let page = self.inner.engine.scan(page).await?;
             let Some(last) = page.rows.last() else { break };
-            count.events += page.rows.len() as u64;
             start = next_key(&last.key);
             count.last = Some(last.key.clone());
+            for row in page.rows {
+                count.add(row.value);
+            }
             if !page.more {
                 break;
             }
@@ -335,9 +350,13 @@ impl Store {
 
     /// Drops the events of a target that happened before `before_ms`; says how many. Costs a look at
     /// the oldest one where there are none.
-    pub async fn drop_events_before(&self, target: &str, before_ms: u64) -> Result<u64, Fault> {
+    pub async fn drop_events_before(
+        &self,
+        target: &str,
+        before_ms: u64,
+    ) -> Result<EventCount, Fault> {
         let (start, end) = events_of_target(target);
-        let (mut dropped, mut limit) = (0, 1);
+        let (mut dropped, mut limit) = (EventCount::default(), 1);
         loop {
             let page = scan(start.clone(), end.clone(), limit);
             let page = self.inner.engine.scan(page).await?;
@@ -348,10 +367,10 @@ impl Store {
                 if milliseconds(time) >= before_ms {
                     break;
                 }
+                dropped.add(row.value);
                 old.push(row.key);
             }
             let is_last = old.len() < found || !page.more;
-            dropped += old.len() as u64;
             self.forget_events(old).await?;
             if is_last {
                 return Ok(dropped);
@@ -361,20 +380,49 @@ impl Store {
     }
 
     /// Drops the oldest events of a target, as many as are wanted or there are; says how many.
-    pub async fn drop_oldest_events(&self, target: &str, wanted: u64) -> Result<u64, Fault> {
+    pub async fn drop_oldest_events(&self, target: &str, wanted: u64) -> Result<EventCount, Fault> {
         let (start, end) = events_of_target(target);
-        let mut dropped = 0;
-        while dropped < wanted {
-            let limit = usize::try_from(wanted - dropped).unwrap_or(usize::MAX);
+        let mut dropped = EventCount::default();
+        while dropped.events < wanted {
+            let limit = usize::try_from(wanted - dropped.events).unwrap_or(usize::MAX);
             let page = scan(start.clone(), end.clone(), limit.min(ROWS_PER_STEP));
             let rows = self.inner.engine.scan(page).await?.rows;
             if rows.is_empty() {
                 break;
             }
-            dropped += rows.len() as u64;
-            self.forget_events(rows.into_iter().map(|row| row.key).collect())
-                .await?;
+            let mut old = Vec::with_capacity(rows.len());
+            for row in rows {
+                dropped.add(row.value);
+                old.push(row.key);
+            }
+            self.forget_events(old).await?;
         }
+        Ok(dropped)
+    }
+
+    /// As [`Store::drop_oldest_events`], of the buckets of one owner only.
+    pub async fn drop_oldest_events_of(
+        &self,
+        owner: &str,
+        target: &str,
+        wanted: u64,
+    ) -> Result<EventCount, Fault> {
+        let mut dropped = EventCount::default();
+        let mut from = None;
+        while dropped.events < wanted {
+            let page = self.events_waiting(target, from, ROWS_PER_STEP).await?;
+            let left = usize::try_from(wanted - dropped.events).unwrap_or(usize::MAX);
+            let events = page.events.into_iter();
+            let of_owner = events.filter(|event| event.record.bucket_owner == owner);
+            let old: Vec<Bytes> = of_owner.take(left).map(|event| event.row_key).collect();
+            dropped.events += old.len() as u64;
+            self.forget_events(old).await?;
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+        dropped.by_owner.insert(owner.to_owned(), dropped.events);
         Ok(dropped)
     }
 }

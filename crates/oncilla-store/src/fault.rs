@@ -1,7 +1,7 @@
 //! What can go wrong beneath the store, told in terms of what the caller can do about it.
 
 use oncilla_blob::{ReadError, WriteError};
-use oncilla_meta::EngineError;
+use oncilla_meta::{EngineError, Interrupted};
 
 use crate::rows::DecodeError;
 
@@ -32,6 +32,12 @@ impl From<EngineError> for Fault {
                 Self::Failed(error.to_string())
             }
         }
+    }
+}
+
+impl From<Interrupted> for Fault {
+    fn from(error: Interrupted) -> Self {
+        Self::Failed(format!("a write ended early: {error}"))
     }
 }
 

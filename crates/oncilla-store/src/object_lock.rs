@@ -15,9 +15,12 @@ use oncilla_wire::object_lock::{LegalHold, Retention, RetentionMode};
 use crate::bucket::Bucket;
 use crate::events::Event;
 use crate::fault::Fault;
-use crate::object::GetObjectError;
+use crate::multipart::CompleteError;
 use crate::object::get::ObjectRow;
 use crate::object::put::too_many_writers;
+use crate::object::{
+    AppendError, CopyError, DeleteObjectError, GetObjectError, PutObjectError, RenameError,
+};
 use crate::rows::object::ObjectRecord;
 use crate::rows::version_id::VersionId;
 use crate::store::{CONFLICT_RETRIES_MAX, Store};
@@ -37,9 +40,11 @@ pub enum LockOverride {
 #[error("the version is protected by object lock")]
 pub struct Locked;
 
-/// Why a version was not removed.
+/// Why a version was not removed, or nothing took its place.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(crate) enum RemoveError {
+    #[error("no such bucket")]
+    NoSuchBucket,
     #[error(transparent)]
     Locked(#[from] Locked),
     #[error(transparent)]
@@ -47,15 +52,40 @@ pub(crate) enum RemoveError {
 }
 
 impl RemoveError {
-    /// Whether nothing was written: a lock and a full device refuse before anything is, other
-    /// failures may not.
+    /// Whether nothing was written: a bucket that is gone, a lock and a full device refuse before
+    /// anything is, other failures may not.
     pub(crate) fn applied_nothing(&self) -> bool {
         match self {
-            Self::Locked(_) => true,
+            Self::NoSuchBucket | Self::Locked(_) => true,
             Self::Fault(fault) => matches!(fault, Fault::NoSpace),
         }
     }
 }
+
+/// Every operation that removes or replaces a version can fail as [`RemoveError`] says, and each
+/// tells it by its own error.
+macro_rules! told_by {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<RemoveError> for $error {
+            fn from(error: RemoveError) -> Self {
+                match error {
+                    RemoveError::NoSuchBucket => Self::NoSuchBucket,
+                    RemoveError::Locked(locked) => Self::Locked(locked),
+                    RemoveError::Fault(fault) => Self::Fault(fault),
+                }
+            }
+        }
+    )+};
+}
+
+told_by!(
+    AppendError,
+    CompleteError,
+    CopyError,
+    DeleteObjectError,
+    PutObjectError,
+    RenameError,
+);
 
 /// Why the lock of a version was not changed.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -300,21 +300,6 @@ impl Store {
     }
 }
 
-/// Runs a write to its end even if the caller goes away (a client that disconnects): whether bytes
-/// may be given back is known only when the commit has ended.
-pub(crate) async fn to_its_end<T, E>(
-    write: impl Future<Output = Result<T, E>> + Send + 'static,
-) -> Result<T, E>
-where
-    T: Send + 'static,
-    E: From<Fault> + Send + 'static,
-{
-    match tokio::spawn(write).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(Fault::Failed(format!("a write ended early: {error}")).into()),
-    }
-}
-
 /// That the row under `key` still is what was read.
 pub(crate) fn unchanged(key: &Bytes, row: Option<&Bytes>) -> Precondition {
     match row {

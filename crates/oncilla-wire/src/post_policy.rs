@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
 
 use crate::error::{S3Error, S3ErrorCode};
+use crate::sigv4::is_customer_key;
 use crate::time;
 
 /// Fields that need no condition. The key id and the signature prove the policy; a checksum can
@@ -84,7 +85,7 @@ struct Condition {
     field: String,
     value: String,
     is_prefix: bool,
-    /// As errors show it.
+    /// As errors show it: without a client's encryption key, which has no business there.
     text: String,
 }
 
@@ -156,17 +157,17 @@ impl PostPolicy {
             "eq" => false,
             "starts-with" => true,
             _ => {
-                return Err(invalid(format!(
-                    "Invalid Condition: unknown operation '{operator}'"
-                )));
+                return Err(invalid("Invalid Condition: unknown operation"));
             }
         };
+        // It may be the value, a client's key, in the wrong place.
         let field = variable.strip_prefix('$').ok_or_else(|| {
-            invalid(format!(
-                "Invalid Condition: '{variable}' must begin with a dollar sign"
-            ))
+            invalid("Invalid Condition: the name of a field must begin with a dollar sign")
         })?;
-        let text = Value::from(vec![operator, variable, value]);
+        let text = match is_customer_key(field) {
+            true => Value::from(vec![operator, variable]),
+            false => Value::from(vec![operator, variable, value]),
+        };
         self.conditions.push(Condition {
             field: field.to_ascii_lowercase(),
             value: value.to_owned(),
@@ -221,6 +222,25 @@ impl PostPolicy {
     }
 }
 
+/// The error for a policy whose signature is another one than `signature`. It tells what was to be
+/// signed, the policy, unless a client's encryption key stands in it, or might.
+pub(crate) fn signature_does_not_match(
+    access_key_id: &str,
+    policy: &str,
+    signature: &str,
+) -> S3Error {
+    let has_no_key = |policy: PostPolicy| {
+        let mut conditions = policy.conditions.iter();
+        !conditions.any(|condition| is_customer_key(&condition.field))
+    };
+    let error = S3Error::new(S3ErrorCode::SignatureDoesNotMatch);
+    let mut error = error.detail("AWSAccessKeyId", access_key_id);
+    if PostPolicy::parse(policy).is_ok_and(has_no_key) {
+        error = error.detail("StringToSign", policy);
+    }
+    error.detail("SignatureProvided", signature)
+}
+
 impl Condition {
     fn holds(&self, value: &str) -> bool {
         if !self.is_prefix {
@@ -263,7 +283,7 @@ fn plain_json(document: &[u8]) -> Vec<u8> {
 
 fn text_of(value: &Value) -> Result<&str, S3Error> {
     let text = value.as_str();
-    text.ok_or_else(|| invalid(format!("Invalid Condition: {value} is not a text")))
+    text.ok_or_else(|| invalid("Invalid Condition: one of its items is not a text"))
 }
 
 /// A number, which some clients write as a text.
@@ -387,6 +407,39 @@ mod tests {
         assert!(policy.check(&form(&[]), "b", end_ms).is_ok());
         let late = policy.check(&form(&[]), "b", end_ms + 1).unwrap_err();
         assert_eq!(late.message, "Invalid according to Policy: Policy expired.");
+    }
+
+    #[test]
+    fn no_error_repeats_a_clients_key() {
+        let name = "x-amz-server-side-encryption-customer-key";
+        let wrong_form = form(&[(name, "other")]);
+        for condition in [
+            format!(r#"{{"{name}": "SECRET"}}"#),
+            format!(r#"["eq", "${}", "SECRET"]"#, name.to_uppercase()),
+            format!(r#"["starts-with", "${name}", "SECRET"]"#),
+            format!(r#"["starts-with", "SECRET", "${name}"]"#),
+            format!(r#"["SECRET", "${name}", "x"]"#),
+            format!(r#"{{"{name}": ["SECRET"]}}"#),
+        ] {
+            let judged = with_conditions(&condition)
+                .and_then(|policy| policy.check(&wrong_form, "b", NOW_MS));
+            let error = judged.unwrap_err();
+            assert!(!error.message.contains("SECRET"), "{}", error.message);
+            assert!(!error.message.contains("secret"), "{}", error.message);
+        }
+        let told = |conditions: &str| {
+            let document =
+                format!("{{\"expiration\": \"{LATER}\", \"conditions\": [{conditions}]}}");
+            let error = signature_does_not_match("AK", &BASE64.encode(document), "s");
+            let mut details = error.details.into_iter();
+            details.any(|(name, _)| name == "StringToSign")
+        };
+        assert!(told(r#"{"bucket": "b"}"#));
+        assert!(!told(
+            r#"{"bucket": "b"}, ["eq", "$x-amz-server-side-encryption-customer-\u006bey", "k"]"#
+        ));
+        // What cannot be read may have one anywhere.
+        assert!(!told(r#"{"bucket": "b"}, x"#));
     }
 
     #[test]

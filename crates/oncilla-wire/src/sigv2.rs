@@ -18,6 +18,7 @@ use subtle::ConstantTimeEq as _;
 use crate::error::{S3Error, S3ErrorCode};
 use crate::header::X_AMZ_SECURITY_TOKEN;
 use crate::operation::is_subresource_name;
+use crate::post_policy::signature_does_not_match;
 use crate::sigv4::{
     AmzDate, RequestView, SignatureLocation, TIGRIS_PREFIX, VerifyLimits, check_skew,
     header_timestamp, hoist, iso8601, spaced_hex,
@@ -399,10 +400,7 @@ pub fn verify_policy(
     if expected.as_bytes().ct_eq(signature.as_bytes()).into() {
         return Ok(());
     }
-    Err(S3Error::new(S3ErrorCode::SignatureDoesNotMatch)
-        .detail("AWSAccessKeyId", access_key_id)
-        .detail("StringToSign", policy)
-        .detail("SignatureProvided", signature))
+    Err(signature_does_not_match(access_key_id, policy, signature))
 }
 
 fn two_signatures() -> S3Error {

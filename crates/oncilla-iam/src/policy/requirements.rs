@@ -133,8 +133,8 @@ impl Requirements {
 
 /// The actions that an operation needs. The first is the operation's own.
 ///
-/// `GetObject` and `HeadObject` of a key that is not there answer `NoSuchKey` only to those who
-/// may also `s3:ListBucket` with that key as `s3:prefix`; that is asked for separately.
+/// What needs an object answers `NoSuchKey` for a key that is not there only to those who may also
+/// `s3:ListBucket` with that key as `s3:prefix`; that is asked for separately.
 pub fn requirements(operation: Operation, facts: &RequestFacts) -> Requirements {
     use Operation as O;
     match operation {

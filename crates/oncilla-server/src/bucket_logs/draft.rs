@@ -19,10 +19,16 @@ use super::buffer::Group;
 use super::{BucketLogs, LogLine, log_name};
 use crate::access_log::{header_text, redacted_target};
 use crate::request_context::{Facts, TlsSession};
+use crate::s3::authenticate::{Authentication, AuthenticationKind, SignatureVersion};
 use crate::{Peer, RequestContext, RequestId, ResponseBody};
 
 /// The operation of one deletion among several.
 const BATCH_DELETE: &str = "BATCH.DELETE.OBJECT";
+
+const SIGNATURE_V2: &str = "SigV2";
+const SIGNATURE_V4: &str = "SigV4";
+const IN_HEADER: &str = "AuthHeader";
+const IN_QUERY: &str = "QueryString";
 
 /// What is known of a request when it reaches its bucket.
 #[derive(Debug)]
@@ -34,7 +40,7 @@ pub struct Draft {
     requester: Option<String>,
     referer: Option<HeaderValue>,
     host: Option<HeaderValue>,
-    authentication: Authentication,
+    signature: Signature,
     tls: Option<TlsSession>,
     /// The length of the object, once it is known.
     object_size: OnceLock<u64>,
@@ -52,10 +58,12 @@ struct Deletion {
     error_code: Option<&'static str>,
 }
 
-/// How a request said who sent it.
+/// How a request said who sent it, in the words of the log.
+/// Source: S3 User Guide, "Amazon S3 server access log format", "Signature version" and
+/// "Authentication type".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Authentication {
-    signature_version: Option<&'static str>,
+struct Signature {
+    version: Option<&'static str>,
     kind: Option<&'static str>,
 }
 
@@ -103,18 +111,25 @@ impl Draft {
             requester: None,
             referer: headers.get(REFERER).cloned(),
             host: headers.get(HOST).cloned(),
-            authentication: Authentication::of(headers, query),
+            signature: Signature::claimed(headers, query),
             tls: context.tls_session,
             object_size: OnceLock::new(),
             deletions: Mutex::default(),
         })
     }
 
-    /// Adds what is known of a request whose signature holds.
+    /// Adds what is known of a request whose signature holds, or which has none.
     #[must_use]
-    pub fn of(mut self, operation: Operation, requester: &str, headers: &HeaderMap) -> Self {
+    pub fn of(
+        mut self,
+        operation: Operation,
+        requester: &str,
+        authentication: Option<Authentication>,
+        headers: &HeaderMap,
+    ) -> Self {
         self.operation = Some(operation);
         self.requester = Some(requester.to_owned()).filter(|id| !id.is_empty());
+        self.signature = authentication.map_or_else(Signature::default, Signature::verified);
         if matches!(operation, Operation::PutObject | Operation::UploadPart) {
             let declared = number(headers, &X_AMZ_DECODED_CONTENT_LENGTH)
                 .or_else(|| number(headers, &CONTENT_LENGTH));
@@ -190,9 +205,9 @@ impl Draft {
             user_agent: user_agent.as_deref(),
             version_id,
             host_id: &ended.request_id.host_id(),
-            signature_version: self.authentication.signature_version,
+            signature_version: self.signature.version,
             cipher_suite: self.tls.map(|tls| tls.cipher_suite),
-            authentication: self.authentication.kind,
+            authentication: self.signature.kind,
             host: host.as_deref(),
             tls_version: self.tls.map(|tls| tls.version),
             acl_required: None,
@@ -219,20 +234,39 @@ impl Draft {
     }
 }
 
-impl Authentication {
-    fn of(headers: &HeaderMap, query: &Query) -> Self {
+impl Signature {
+    /// What was verified. A signature in a form has no word of its own.
+    fn verified(authentication: Authentication) -> Self {
+        let version = match authentication.version {
+            SignatureVersion::V2 => SIGNATURE_V2,
+            SignatureVersion::V4 => SIGNATURE_V4,
+        };
+        let kind = match authentication.kind {
+            AuthenticationKind::Header => Some(IN_HEADER),
+            AuthenticationKind::Query => Some(IN_QUERY),
+            AuthenticationKind::Form => None,
+        };
+        Self {
+            version: Some(version),
+            kind,
+        }
+    }
+
+    /// What a request looks like whose sender is not known, because its signature does not hold.
+    fn claimed(headers: &HeaderMap, query: &Query) -> Self {
         let (version, kind) = if let Some(value) = headers.get(AUTHORIZATION) {
             let is_v4 = value.as_bytes().starts_with(b"AWS4-");
-            (if is_v4 { "SigV4" } else { "SigV2" }, "AuthHeader")
+            let version = if is_v4 { SIGNATURE_V4 } else { SIGNATURE_V2 };
+            (version, IN_HEADER)
         } else if query.has("X-Amz-Signature") {
-            ("SigV4", "QueryString")
+            (SIGNATURE_V4, IN_QUERY)
         } else if query.has("Signature") {
-            ("SigV2", "QueryString")
+            (SIGNATURE_V2, IN_QUERY)
         } else {
             return Self::default();
         };
         Self {
-            signature_version: Some(version),
+            version: Some(version),
             kind: Some(kind),
         }
     }

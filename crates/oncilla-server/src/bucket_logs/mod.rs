@@ -29,7 +29,7 @@ use oncilla_wire::error::S3Error;
 use oncilla_wire::xml::logging::{BucketLoggingStatus, LoggingEnabled};
 
 use crate::metrics::Collectors;
-use crate::metrics_collectors::{counter, gauge};
+use crate::metrics_collectors::{Figure, count_of, figures};
 use crate::service_write::{AllowedBy, ServiceWrite, WriteRefused};
 use buffer::{Batch, Buffers, Group};
 
@@ -167,33 +167,33 @@ impl BucketLogs {
 
     /// Figures for the metrics page.
     pub fn collectors(&self) -> Collectors {
-        let read = |figure: fn(&Stats) -> &AtomicU64| {
-            let inner = Arc::clone(&self.inner);
-            move || figure(&inner.stats).load(Ordering::Relaxed)
-        };
         let inner = Arc::clone(&self.inner);
-        vec![
-            counter(
-                "bucket_log_lines_delivered",
-                "Lines of access logs in their target buckets",
-                read(|stats| &stats.delivered),
-            ),
-            counter(
-                "bucket_log_lines_dropped",
-                "Lines of access logs dropped: too many, or their target bucket did not take them",
-                read(|stats| &stats.dropped),
-            ),
-            counter(
-                "bucket_log_deliveries_failed",
-                "Deliveries of access logs that failed and are tried again",
-                read(|stats| &stats.failed),
-            ),
-            gauge(
-                "bucket_log_buffered_bytes",
-                "Bytes of access logs that wait for their delivery",
-                move || inner.buffers.bytes(),
-            ),
-        ]
+        let read = move || {
+            let stats = &inner.stats;
+            [
+                Figure::counter(
+                    "bucket_log_lines_delivered",
+                    "Lines of access logs in their target buckets",
+                    count_of(&stats.delivered),
+                ),
+                Figure::counter(
+                    "bucket_log_lines_dropped",
+                    "Lines of access logs dropped: too many, or their target bucket did not take them",
+                    count_of(&stats.dropped),
+                ),
+                Figure::counter(
+                    "bucket_log_deliveries_failed",
+                    "Deliveries of access logs that failed and are tried again",
+                    count_of(&stats.failed),
+                ),
+                Figure::gauge(
+                    "bucket_log_buffered_bytes",
+                    "Bytes of access logs that wait for their delivery",
+                    inner.buffers.bytes(),
+                ),
+            ]
+        };
+        vec![figures(read)]
     }
 }
 

@@ -27,7 +27,7 @@ use oncilla_wire::error::S3Error;
 use oncilla_wire::xml::inventory::{InventoryConfiguration, InventoryFormat};
 
 use crate::metrics::Collectors;
-use crate::metrics_collectors::counter;
+use crate::metrics_collectors::{Figure, count_of, figures};
 use crate::service_write::{ServiceWrite, WriteRefused};
 use manifest::{Manifest, ManifestFile};
 
@@ -121,27 +121,28 @@ impl Inventories {
 
     /// Figures for the metrics page.
     pub fn collectors(&self) -> Collectors {
-        let read = |figure: fn(&Stats) -> &AtomicU64| {
-            let inner = Arc::clone(&self.inner);
-            move || figure(&inner.stats).load(Ordering::Relaxed)
+        let inner = Arc::clone(&self.inner);
+        let read = move || {
+            let stats = &inner.stats;
+            [
+                Figure::counter(
+                    "inventories_made",
+                    "Inventories made",
+                    count_of(&stats.made),
+                ),
+                Figure::counter(
+                    "inventory_entries",
+                    "Versions listed in inventories",
+                    count_of(&stats.entries),
+                ),
+                Figure::counter(
+                    "inventories_failed",
+                    "Attempts at inventories that failed",
+                    count_of(&stats.failed),
+                ),
+            ]
         };
-        vec![
-            counter(
-                "inventories_made",
-                "Inventories made",
-                read(|stats| &stats.made),
-            ),
-            counter(
-                "inventory_entries",
-                "Versions listed in inventories",
-                read(|stats| &stats.entries),
-            ),
-            counter(
-                "inventories_failed",
-                "Attempts at inventories that failed",
-                read(|stats| &stats.failed),
-            ),
-        ]
+        vec![figures(read)]
     }
 
     /// Makes inventories when they are due, for as long as it is polled. Drop it to stop.

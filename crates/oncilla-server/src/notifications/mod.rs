@@ -3,7 +3,8 @@
 //!
 //! Policy: at least once. An event is retried until its target answers 2xx, at growing intervals, for
 //! as long as [`DeliveryOptions::keep_for`] and while no more than [`DeliveryOptions::keep_max`] wait
-//! for the target; then the oldest are dropped, counted and logged. The events of one key go one after
+//! for the target; then the oldest are dropped, counted and logged, as are those of an owner of whose
+//! buckets more than [`DeliveryOptions::keep_max_of_owner`] wait. The events of one key go one after
 //! the other, those of other keys do not wait for them.
 //!
 //! Whoever configures a bucket makes up as many ARNs as they like, such that mean no target and such
@@ -23,12 +24,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use oncilla_store::events::QueuedEvent;
 use oncilla_store::{Fault, Store};
 
 use crate::metrics::Collectors;
-use crate::metrics_collectors::{counter, gauge};
+use crate::metrics_collectors::{Figure, count_of, figures};
 use queues::Queues;
 use sender::Sender;
 use worker::Worker;
@@ -42,6 +43,10 @@ const LOOK_TARGETS_MAX: usize = 256;
 /// How often the queue is looked at for targets with new events.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How many events are kept for the buckets of one owner: so that none of them fills the store, nor
+/// takes the place of what waits for others.
+pub const KEEP_MAX_OF_OWNER: u64 = 200_000;
+
 /// How events are delivered.
 #[derive(Clone, Debug)]
 pub struct DeliveryOptions {
@@ -52,6 +57,9 @@ pub struct DeliveryOptions {
     /// How many events are kept for a target. The bound is looked at every
     /// [`DeliveryOptions::trim_interval`], so that writes need not count.
     pub keep_max: u64,
+    /// How many are kept of the buckets of one owner, for all targets together: of those beyond, the
+    /// oldest go first, from where most of them wait.
+    pub keep_max_of_owner: u64,
     /// How many are kept for an ARN that means no target of this server, and may mean one of the next
     /// start.
     pub keep_max_unknown: u64,
@@ -75,6 +83,7 @@ impl Default for DeliveryOptions {
             region: "auto".to_owned(),
             keep_for: Duration::from_secs(24 * 3_600),
             keep_max: 100_000,
+            keep_max_of_owner: KEEP_MAX_OF_OWNER,
             keep_max_unknown: 1_000,
             keep_max_in_all: 1_000_000,
             keep_max_unknown_in_all: 10_000,
@@ -148,37 +157,38 @@ impl Deliverer {
 
     /// Figures for the metrics page.
     pub fn collectors(&self) -> Collectors {
-        let read = |figure: fn(&Stats) -> &AtomicU64| {
-            let inner = Arc::clone(&self.inner);
-            move || figure(&inner.stats).load(Ordering::Relaxed)
+        let inner = Arc::clone(&self.inner);
+        let read = move || {
+            let stats = &inner.stats;
+            [
+                Figure::counter(
+                    "notification_events_delivered",
+                    "Events that a target acknowledged",
+                    count_of(&stats.delivered),
+                ),
+                Figure::counter(
+                    "notification_attempts_failed",
+                    "Deliveries of events that failed and are tried again",
+                    count_of(&stats.failed),
+                ),
+                Figure::counter(
+                    "notification_events_expired",
+                    "Events dropped because their target did not take them in time",
+                    count_of(&stats.expired),
+                ),
+                Figure::counter(
+                    "notification_events_surplus",
+                    "Events dropped because too many waited for their target",
+                    count_of(&stats.surplus),
+                ),
+                Figure::gauge(
+                    "notification_events_waiting",
+                    "Events that wait for their delivery",
+                    count_of(&stats.waiting),
+                ),
+            ]
         };
-        vec![
-            counter(
-                "notification_events_delivered",
-                "Events that a target acknowledged",
-                read(|stats| &stats.delivered),
-            ),
-            counter(
-                "notification_attempts_failed",
-                "Deliveries of events that failed and are tried again",
-                read(|stats| &stats.failed),
-            ),
-            counter(
-                "notification_events_expired",
-                "Events dropped because their target did not take them in time",
-                read(|stats| &stats.expired),
-            ),
-            counter(
-                "notification_events_surplus",
-                "Events dropped because too many waited for their target",
-                read(|stats| &stats.surplus),
-            ),
-            gauge(
-                "notification_events_waiting",
-                "Events that wait for their delivery",
-                read(|stats| &stats.waiting),
-            ),
-        ]
+        vec![figures(read)]
     }
 
     /// Delivers for as long as it is polled. Drop it to stop: what was not acknowledged waits in the
@@ -241,9 +251,10 @@ impl Inner {
     }
 
     /// Removes events of a target that were delivered.
-    async fn forget(&self, arn: &str, row_keys: Vec<Bytes>) -> Result<(), Fault> {
-        self.store.forget_events(row_keys.clone()).await?;
-        self.queues.remove(arn, &row_keys);
+    async fn forget(&self, arn: &str, events: Vec<QueuedEvent>) -> Result<(), Fault> {
+        let row_keys = events.iter().map(|event| event.row_key.clone());
+        self.store.forget_events(row_keys.collect()).await?;
+        self.queues.remove(arn, &events);
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oncilla_store::Fault;
-use oncilla_store::events::EventCount;
+use oncilla_store::events::{EventCount, QueuedEvent};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -46,6 +46,22 @@ struct Found {
     events: u64,
 }
 
+impl Length {
+    fn take_off(&mut self, events: u64) {
+        self.count.events = self.count.events.saturating_sub(events);
+    }
+
+    fn take_off_owner(&mut self, owner: &str, events: u64) {
+        let Some(left) = self.count.by_owner.get_mut(owner) else {
+            return;
+        };
+        *left = left.saturating_sub(events);
+        if *left == 0 {
+            self.count.by_owner.remove(owner);
+        }
+    }
+}
+
 impl Queues {
     /// Where the next count of a queue goes on; `None` if it begins at the beginning.
     fn counted_up_to(&self, arn: &str) -> Option<Bytes> {
@@ -68,6 +84,9 @@ impl Queues {
         });
         length.look = look;
         length.count.events += counted.events;
+        for (owner, events) in counted.by_owner {
+            *length.count.by_owner.entry(owner).or_default() += events;
+        }
         if counted.last.is_some() {
             length.count.last = counted.last;
         }
@@ -75,20 +94,55 @@ impl Queues {
     }
 
     /// Takes off events that are gone.
-    pub fn remove(&self, arn: &str, row_keys: &[Bytes]) {
+    pub fn remove(&self, arn: &str, events: &[QueuedEvent]) {
         if let Some(length) = self.lengths.lock().get_mut(arn) {
             // What came later was never counted.
-            let is_counted = |key: &&Bytes| length.count.last.as_ref() >= Some(*key);
-            let counted = row_keys.iter().filter(is_counted).count() as u64;
-            length.count.events = length.count.events.saturating_sub(counted);
+            for event in events {
+                if length.count.last.as_ref() >= Some(&event.row_key) {
+                    length.take_off(1);
+                    length.take_off_owner(&event.record.bucket_owner, 1);
+                }
+            }
         }
     }
 
     /// Takes off the oldest events, which are the first to have been counted.
-    fn remove_oldest(&self, arn: &str, events: u64) {
+    fn remove_oldest(&self, arn: &str, dropped: &EventCount) {
         if let Some(length) = self.lengths.lock().get_mut(arn) {
-            length.count.events = length.count.events.saturating_sub(events);
+            length.take_off(dropped.events);
+            for (owner, events) in &dropped.by_owner {
+                length.take_off_owner(owner, *events);
+            }
         }
+    }
+
+    /// How many events wait in a queue.
+    fn length(&self, arn: &str) -> u64 {
+        let lengths = self.lengths.lock();
+        lengths.get(arn).map_or(0, |length| length.count.events)
+    }
+
+    /// The owners of whose buckets more than `keep_max` events wait, each with the queues that they
+    /// wait in.
+    fn owners_beyond(&self, keep_max: u64) -> HashMap<String, Vec<Found>> {
+        let lengths = self.lengths.lock();
+        let mut sums: HashMap<&str, u64> = HashMap::new();
+        for length in lengths.values() {
+            for (owner, events) in &length.count.by_owner {
+                *sums.entry(owner).or_default() += events;
+            }
+        }
+        let mut owners: HashMap<String, Vec<Found>> = HashMap::new();
+        for (arn, length) in lengths.iter() {
+            for (owner, &events) in &length.count.by_owner {
+                if sums.get(owner.as_str()).is_some_and(|sum| *sum > keep_max) {
+                    let arn = arn.clone();
+                    let found = Found { arn, events };
+                    owners.entry(owner.clone()).or_default().push(found);
+                }
+            }
+        }
+        owners
     }
 
     /// Forgets the queues that a look did not find: they are empty.
@@ -122,7 +176,7 @@ impl Inner {
                     None => (&mut unknown, self.options.keep_max_unknown),
                 };
                 match self.trim_target(&arn, keep_max, look).await {
-                    Ok(events) => queues.push(Found { arn, events }),
+                    Ok(()) => queues.push(arn),
                     Err(error) => {
                         tracing::error!(%error, target_arn = arn, "old events cannot be dropped");
                     }
@@ -135,6 +189,7 @@ impl Inner {
             }
         }
         self.queues.keep_found_by(look);
+        self.trim_owners().await?;
         let options = &self.options;
         let waiting = self.trim_sum(known, options.keep_max_in_all).await?
             + self
@@ -144,25 +199,60 @@ impl Inner {
         Ok(())
     }
 
-    /// Drops events of one target; says how many are left.
-    async fn trim_target(&self, arn: &str, keep_max: u64, look: u64) -> Result<u64, Fault> {
+    /// Drops events of one target.
+    async fn trim_target(&self, arn: &str, keep_max: u64, look: u64) -> Result<(), Fault> {
         let keep_for_ms = u64::try_from(self.options.keep_for.as_millis()).unwrap_or(u64::MAX);
         let before_ms = self.store.clock().now_ms().saturating_sub(keep_for_ms);
         let expired = self.store.drop_events_before(arn, before_ms).await?;
-        if expired > 0 {
-            self.queues.remove_oldest(arn, expired);
+        if expired.events > 0 {
+            self.queues.remove_oldest(arn, &expired);
+            let expired = expired.events;
             self.stats.expired.fetch_add(expired, Ordering::Relaxed);
             self.tell_dropped(arn, expired, "their target did not take them in time");
         }
         let behind = self.queues.counted_up_to(arn);
         let counted = self.store.count_events(arn, behind.as_ref()).await?;
         let events = self.queues.add(arn, counted, look);
-        self.shorten(arn, events, keep_max).await
+        self.shorten(arn, events, keep_max).await?;
+        Ok(())
+    }
+
+    /// Drops events of the buckets of one owner until no more than are kept of one wait: the oldest,
+    /// from the queues in which most of them wait.
+    async fn trim_owners(&self) -> Result<(), Fault> {
+        let keep_max = self.options.keep_max_of_owner;
+        for (owner, queues) in self.queues.owners_beyond(keep_max) {
+            let lengths = queues.iter().map(|queue| queue.events).collect();
+            let length_max = common_length(lengths, keep_max);
+            let mut surplus = 0;
+            for Found { arn, events } in queues {
+                let wanted = events.saturating_sub(length_max);
+                if wanted == 0 {
+                    continue;
+                }
+                let dropped = self.store.drop_oldest_events_of(&owner, &arn, wanted);
+                let dropped = dropped.await?;
+                self.queues.remove_oldest(&arn, &dropped);
+                surplus += dropped.events;
+            }
+            if surplus == 0 {
+                continue;
+            }
+            self.stats.surplus.fetch_add(surplus, Ordering::Relaxed);
+            let reason = "too many of the buckets of one owner waited";
+            tracing::warn!(owner, events = surplus, reason, "events were dropped");
+        }
+        Ok(())
     }
 
     /// Drops events until no more than `keep_max` wait in these queues together: the longest give
     /// theirs first. Says how many are left.
-    async fn trim_sum(&self, queues: Vec<Found>, keep_max: u64) -> Result<u64, Fault> {
+    async fn trim_sum(&self, arns: Vec<String>, keep_max: u64) -> Result<u64, Fault> {
+        let found = |arn: String| Found {
+            events: self.queues.length(&arn),
+            arn,
+        };
+        let queues: Vec<Found> = arns.into_iter().map(found).collect();
         let lengths = queues.iter().map(|queue| queue.events).collect();
         let length_max = common_length(lengths, keep_max);
         let mut left = 0;
@@ -178,8 +268,9 @@ impl Inner {
         if surplus == 0 {
             return Ok(events);
         }
-        let surplus = self.store.drop_oldest_events(arn, surplus).await?;
-        self.queues.remove_oldest(arn, surplus);
+        let dropped = self.store.drop_oldest_events(arn, surplus).await?;
+        self.queues.remove_oldest(arn, &dropped);
+        let surplus = dropped.events;
         self.stats.surplus.fetch_add(surplus, Ordering::Relaxed);
         self.tell_dropped(arn, surplus, "too many waited");
         Ok(events.saturating_sub(surplus))
@@ -214,6 +305,8 @@ fn common_length(mut lengths: Vec<u64>, keep_max: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use oncilla_store::rows::event::EventRecord;
+
     use super::*;
 
     #[test]
@@ -239,19 +332,58 @@ mod tests {
     fn what_was_not_counted_is_not_taken_off() {
         let queues = Queues::default();
         let key = Bytes::from_static;
-        let counted = |events, last| EventCount {
-            events,
-            last: Some(key(last)),
-        };
         assert_eq!(queues.counted_up_to("a"), None);
-        assert_eq!(queues.add("a", counted(3, b"3"), 1), 3);
-        queues.remove("a", &[key(b"2"), key(b"3"), key(b"4")]);
+        assert_eq!(queues.add("a", counted(3, "o", b"3"), 1), 3);
+        queues.remove("a", &[b"2", b"3", b"4"].map(|key| queued(key, "o")));
         assert_eq!(queues.counted_up_to("a"), Some(key(b"3")));
-        assert_eq!(queues.add("a", counted(1, b"5"), 2), 2);
+        assert_eq!(queues.add("a", counted(1, "o", b"5"), 2), 2);
         assert_eq!(queues.add("a", EventCount::default(), 2), 2);
-        queues.remove_oldest("a", 3);
-        assert_eq!(queues.add("a", counted(1, b"6"), 3), 1);
+        queues.remove_oldest("a", &counted(3, "o", b""));
+        assert_eq!(queues.add("a", counted(1, "o", b"6"), 3), 1);
+        assert_eq!(queues.length("a"), 1);
         queues.keep_found_by(4);
         assert_eq!(queues.counted_up_to("a"), None);
+    }
+
+    #[test]
+    fn an_owner_is_counted_over_all_queues() {
+        let queues = Queues::default();
+        let beyond = |keep_max| {
+            let mut owners: Vec<_> = queues
+                .owners_beyond(keep_max)
+                .into_iter()
+                .map(|(owner, found)| (owner, found.iter().map(|queue| queue.events).sum::<u64>()))
+                .collect();
+            owners.sort();
+            owners
+        };
+        let owned = |owner: &str, events| (owner.to_owned(), events);
+        queues.add("a", counted(3, "one", b"3"), 1);
+        queues.add("a", counted(1, "two", b"4"), 1);
+        queues.add("b", counted(2, "one", b"2"), 1);
+        assert_eq!(beyond(5), []);
+        assert_eq!(beyond(4), [owned("one", 5)]);
+        assert_eq!(beyond(0), [owned("one", 5), owned("two", 1)]);
+        queues.remove("a", &[queued(b"4", "two")]);
+        queues.remove_oldest("b", &counted(2, "one", b""));
+        assert_eq!(beyond(0), [owned("one", 3)]);
+    }
+
+    fn counted(events: u64, owner: &str, last: &'static [u8]) -> EventCount {
+        EventCount {
+            events,
+            by_owner: HashMap::from([(owner.to_owned(), events)]),
+            last: Some(Bytes::from_static(last)),
+        }
+    }
+
+    fn queued(row_key: &'static [u8], owner: &str) -> QueuedEvent {
+        QueuedEvent {
+            row_key: Bytes::from_static(row_key),
+            record: EventRecord {
+                bucket_owner: owner.to_owned(),
+                ..EventRecord::default()
+            },
+        }
     }
 }

@@ -69,7 +69,7 @@ struct Batch {
 /// How the delivery of one key's events went.
 struct KeyOutcome {
     name: ObjectName,
-    delivered: Vec<Bytes>,
+    delivered: Vec<QueuedEvent>,
     end: End,
 }
 
@@ -299,7 +299,7 @@ async fn deliver_in_order(
                 end,
             };
         }
-        delivered.push(event.row_key);
+        delivered.push(event);
     }
     KeyOutcome {
         name,

@@ -12,6 +12,7 @@ use oncilla_store::multipart::UploadError;
 use oncilla_store::object::GetObjectError;
 use oncilla_store::{Bucket, ObjectRecord, UniqueId, VersionId};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::event::EventKind;
 use oncilla_wire::header::{
     X_AMZ_ACL, X_AMZ_IF_MATCH_LAST_MODIFIED_TIME, X_AMZ_IF_MATCH_SIZE,
     X_AMZ_OBJECT_LOCK_LEGAL_HOLD, X_AMZ_OBJECT_LOCK_MODE, X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE,
@@ -78,6 +79,38 @@ impl Action<'_> {
     fn reads_object(&self) -> bool {
         matches!(self.name, "s3:GetObject" | "s3:GetObjectVersion")
     }
+
+    /// Whether it is done to an object that is there, and to none that comes about.
+    fn needs_object(&self) -> bool {
+        is_object_owners(self.name)
+            || matches!(
+                self.name,
+                "s3:GetObjectLegalHold"
+                    | "s3:GetObjectRetention"
+                    | "s3:PutObjectLegalHold"
+                    | "s3:PutObjectRetention"
+                    | "s3:RestoreObject"
+            )
+    }
+}
+
+/// How often a change is judged anew because the object was replaced meanwhile.
+pub const JUDGEMENTS_MAX: usize = 8;
+
+/// The object by which a change was judged.
+pub struct JudgedObject {
+    id: UniqueId,
+    /// Whose it is.
+    pub owner: String,
+    /// The tags that it had, if they were asked for.
+    tags: Option<Vec<(String, String)>>,
+}
+
+impl JudgedObject {
+    fn is(&self, record: &ObjectRecord) -> bool {
+        let tags = self.tags.as_ref();
+        record.id == self.id && tags.is_none_or(|tags| *tags == record.tags)
+    }
 }
 
 /// What had to be looked at of the object.
@@ -125,6 +158,7 @@ impl S3Service {
             Operation::PutObject
                 | Operation::PostObject
                 | Operation::CopyObject
+                | Operation::CreateMultipartUpload
                 | Operation::CompleteMultipartUpload
                 | Operation::DeleteObject
         );
@@ -172,6 +206,51 @@ impl S3Service {
         self.require(request, bucket, &access, action).await
     }
 
+    /// Judges a change of the object that the request names, again and by the one that is there now:
+    /// whose it is and which tags it has decide who may change it, and another one may have taken its
+    /// place since the request was judged.
+    ///
+    /// # Errors
+    /// As [`S3Service::authorize_request`]; that there is no object.
+    pub(super) async fn judge_object(
+        &self,
+        request: &S3Request,
+        bucket: &Bucket,
+    ) -> Result<JudgedObject, S3Error> {
+        let access = BucketAccess::of(bucket)?;
+        let (key, version) = (request.key.as_bytes(), request.version_id()?);
+        let found = self.store.object_version(bucket, key, version).await;
+        let record = self.found(request, bucket, found).await?;
+        self.authorize_request(request, bucket).await?;
+        let asks_tags = needs(&request.principal, &access, Policy::needs_existing_tags);
+        Ok(JudgedObject {
+            id: record.id,
+            owner: record.owner,
+            tags: asks_tags.then_some(record.tags),
+        })
+    }
+
+    /// Changes an object that was judged; `None` if another one is there by now, which stays as it is.
+    ///
+    /// # Errors
+    /// That there is no object.
+    pub(super) async fn change_judged(
+        &self,
+        request: &S3Request,
+        bucket: &Bucket,
+        judged: &JudgedObject,
+        change: impl Fn(&mut ObjectRecord),
+        event: EventKind,
+    ) -> Result<Option<ObjectRecord>, S3Error> {
+        let (key, version) = (request.key.as_bytes(), request.version_id()?);
+        let is_judged = |record: &ObjectRecord| judged.is(record);
+        let changed = self
+            .store
+            .update_object_if(bucket, key, version, is_judged, change, Some(event))
+            .await;
+        self.found(request, bucket, changed).await
+    }
+
     /// Judges an operation that concerns no existing bucket. `given` are values of condition keys
     /// that stand in the body.
     ///
@@ -199,8 +278,25 @@ impl S3Service {
         Ok(())
     }
 
+    /// What was found of the object that the request names.
+    ///
+    /// # Errors
+    /// As [`S3Service::not_found`].
+    pub(super) async fn found<T>(
+        &self,
+        request: &S3Request,
+        bucket: &Bucket,
+        found: Result<T, GetObjectError>,
+    ) -> Result<T, S3Error> {
+        match found {
+            Ok(found) => Ok(found),
+            Err(error) => Err(self.not_found(request, bucket, &request.key, error).await),
+        }
+    }
+
     /// The error for an object that is not there. That there is none is told to those who may list
-    /// the bucket; others cannot tell it from an object they may not read.
+    /// the bucket; others cannot tell it from an object they may not read. It is the same for
+    /// whatever needs the object, or one operation would tell what another one hides.
     /// Source: S3 API reference, GetObject, "Permissions".
     pub(super) async fn not_found(
         &self,
@@ -276,10 +372,10 @@ impl S3Service {
             let key = action.target.key().unwrap_or_default();
             // A rename that was carried out before has no source any more, and is known by its token to
             // the store alone.
-            let reads = action.reads_object() && !action.is_condition && !request.renames();
+            let needs_it = action.needs_object() && !action.is_condition && !request.renames();
             return match looked {
                 // What appears after this has an owner and tags that were not judged.
-                Looked::Absent(error) if reads => {
+                Looked::Absent(error) if needs_it => {
                     Err(self.not_found(request, bucket, key, error).await)
                 }
                 _ => Ok(()),

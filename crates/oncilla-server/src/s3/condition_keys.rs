@@ -8,7 +8,8 @@ use oncilla_iam::policy::{ConditionKey, Context, ContextValue, KnownKey, Policy}
 use oncilla_store::bucket::BucketError;
 use oncilla_store::multipart::UploadError;
 use oncilla_store::object::GetObjectError;
-use oncilla_store::{Bucket, Encryption, Scheme, UniqueId};
+use oncilla_store::rows::upload::UploadRecord;
+use oncilla_store::{Bucket, Scheme, UniqueId};
 use oncilla_wire::copy_source::CopySource;
 use oncilla_wire::encryption::{AES256, AWS_KMS};
 use oncilla_wire::error::S3Error;
@@ -117,8 +118,11 @@ pub async fn read_what_policies_ask_for(
         if asks(Policy::needs_request_tags) {
             request.inherited.tags = tags_of_source(service, request, bucket).await?;
         }
-    } else if asks(Policy::needs_encryption) {
-        request.inherited.encryption = encryption_of_upload(service, request, bucket).await?;
+    } else if asks(Policy::needs_encryption)
+        && let Some(upload) = upload_gone_on_with(service, request, bucket).await?
+    {
+        request.inherited.encryption = upload.encryption;
+        request.inherited.kms_key_name = upload.kms_key_name;
     }
     Ok(())
 }
@@ -162,20 +166,19 @@ async fn tags_of_source(
     }
 }
 
-/// How the upload is encrypted that the request names. `None` also if there is none, of which the
-/// handler tells.
-async fn encryption_of_upload(
+/// The upload that the request names. `None` if there is none, of which the handler tells.
+async fn upload_gone_on_with(
     service: &S3Service,
     request: &S3Request,
     bucket: &Bucket,
-) -> Result<Option<Box<Encryption>>, S3Error> {
+) -> Result<Option<UploadRecord>, S3Error> {
     let text = request.query.get("uploadId").unwrap_or_default();
     let Some(id) = UniqueId::from_hex(text) else {
         return Ok(None);
     };
     let key = request.key.as_bytes();
     match service.store.upload(bucket, key, id).await {
-        Ok(upload) => Ok(upload.record.encryption),
+        Ok(upload) => Ok(Some(upload.record)),
         Err(UploadError::NoSuchUpload) => Ok(None),
         Err(UploadError::Fault(fault)) => Err(errors::fault(fault)),
     }
@@ -333,9 +336,14 @@ impl ConditionKeys<'_> {
         }
     }
 
-    /// A KMS key by its id and its aliases: by which of them it was asked for is not kept.
-    fn names_of_key<'k>(&self, id: &'k str) -> ContextValue<'k> {
+    /// The KMS key of the upload: by the name by which that was begun, as the header of PutObject has
+    /// it and policies name keys (most by an ARN), and by its id and its aliases.
+    fn names_of_key<'k>(&'k self, id: &'k str) -> ContextValue<'k> {
+        let asked = self.request.inherited.kms_key_name.as_str();
         let mut names = vec![Cow::Borrowed(id)];
+        if !asked.is_empty() {
+            names.push(Cow::Borrowed(asked));
+        }
         let keys = self.service.store.keys();
         if let Ok(key) = keys.and_then(|keys| keys.find(id)) {
             let aliases = key.info().aliases.into_iter();

@@ -208,7 +208,9 @@ impl S3Service {
         let logs = self.bucket_logs.as_ref();
         let draft = logs.and_then(|logs| Draft::begin(logs, bucket, headers, query, context));
         if let Some(draft) = draft {
-            let draft = draft.of(request.operation, request.account_id(), headers);
+            let account_id = request.account_id();
+            let authentication = request.authentication;
+            let draft = draft.of(request.operation, account_id, authentication, headers);
             context.facts.note_bucket_log(draft);
         }
     }

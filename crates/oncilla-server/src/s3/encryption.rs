@@ -201,6 +201,19 @@ pub async fn new_encryption(
     data_key(&service.store, asked.choice.as_ref()).await
 }
 
+/// Tells before anything is read or written whether [`new_encryption`] could be had for what was
+/// asked.
+///
+/// # Errors
+/// Those of KMS keys.
+pub async fn check_choice(service: &S3Service, asked: &Asked) -> Result<(), S3Error> {
+    let Some(choice) = &asked.choice else {
+        return Ok(());
+    };
+    let checked = service.store.check_choice(choice).await;
+    checked.map_err(errors::keys)
+}
+
 /// As [`new_encryption`], of an object that the server itself writes.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use oncilla_store::object::{
     AppendError, CopyError, DeleteObjectError, GetObjectError, PutObjectError, RenameError,
     UpdateEncryptionError,
 };
-use oncilla_store::object_lock::{Locked, SetLockError};
+use oncilla_store::object_lock::Locked;
 use oncilla_store::{DeleteMarker, DigestMismatch, Fault, UnlockError, WriteContentError};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{
@@ -48,6 +48,13 @@ pub fn fault(fault: Fault) -> S3Error {
             S3ErrorCode::InternalError.into()
         }
     }
+}
+
+/// An object was replaced again and again while it was to be changed.
+pub fn changed_too_often() -> S3Error {
+    fault(Fault::Unavailable(
+        "too many concurrent changes of one object".to_owned(),
+    ))
 }
 
 pub fn overloaded(_: Overloaded) -> S3Error {
@@ -142,13 +149,6 @@ pub fn locked(_: Locked) -> S3Error {
         S3ErrorCode::AccessDenied,
         "Access Denied because object protected by object lock.",
     )
-}
-
-pub fn set_lock(key: &str, error: SetLockError) -> S3Error {
-    match error {
-        SetLockError::Object(error) => get_object(key, error),
-        SetLockError::Locked(inner) => locked(inner),
-    }
 }
 
 /// Source of the headers: S3 User Guide, "Working with delete markers"; and of the `false`,

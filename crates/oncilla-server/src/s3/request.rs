@@ -51,6 +51,8 @@ pub struct Inherited {
     pub tags: Option<TagSet>,
     /// How the upload is encrypted that it goes on with.
     pub encryption: Option<Box<Encryption>>,
+    /// The name by which that upload asked for its KMS key; empty if by none.
+    pub kms_key_name: String,
 }
 
 impl S3Request {

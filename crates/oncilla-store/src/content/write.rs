@@ -492,7 +492,9 @@ impl WrittenContent {
 
     /// From here on the bytes may be referred to: dropping no longer releases them. Called just
     /// before the commit, because a commit that was begun may be applied whatever happens to the
-    /// caller; what a failed one leaves behind is found by the sweep of the next start.
+    /// caller; what a failed one leaves behind is found by the sweep of the next start. Whether the
+    /// bytes may be given back is known only when the commit has ended, so what begins one runs
+    /// [to its end](oncilla_meta::to_its_end).
     pub(crate) fn commit_begins(&mut self) {
         if let WrittenBytes::Extents(extents) = &mut self.bytes {
             extents.commit_begins();

@@ -11,8 +11,8 @@ use crate::etag::ETag;
 use crate::fault::Fault;
 use crate::multipart::part::parts_page;
 use crate::multipart::{ListedPart, Upload, UploadError};
-use crate::object::put::{Replaced, too_many_writers};
-use crate::object_lock::{Locked, RemoveError};
+use crate::object::put::too_many_writers;
+use crate::object_lock::Locked;
 use crate::rows::codec::UnknownFields;
 use crate::rows::garbage::Garbage;
 use crate::rows::history::{Past, history_key};
@@ -112,15 +112,6 @@ pub enum CompleteError {
     Fault(#[from] Fault),
 }
 
-impl From<RemoveError> for CompleteError {
-    fn from(error: RemoveError) -> Self {
-        match error {
-            RemoveError::Locked(locked) => Self::Locked(locked),
-            RemoveError::Fault(fault) => Self::Fault(fault),
-        }
-    }
-}
-
 impl Store {
     /// Completes an upload. Completing one again that is already the object under its key gives
     /// the same answer: a client that lost the first answer can repeat the request.
@@ -183,16 +174,10 @@ impl Store {
                 self.note_garbage(&mut mutation, Garbage::UnusedParts(upload.id))?;
             }
             let created = EventKind::CreatedMultipart;
-            match self
-                .replace(&bucket, present, &mut record, mutation, time, created)
-                .await?
-            {
-                Replaced::Done => return Ok(record),
-                Replaced::BucketChanged => {
-                    let now = self.same_bucket(&bucket).await?;
-                    bucket = now.ok_or(CompleteError::NoSuchBucket)?;
-                }
-                Replaced::ChangedMeanwhile => {}
+            let replaced = self.replace(&bucket, present, &mut record, mutation, time, created);
+            // The parts are the upload's, whatever comes of it.
+            if self.is_done(replaced.await, &mut bucket, || {}).await? {
+                return Ok(record);
             }
         }
         Err(too_many_writers().into())
@@ -349,8 +334,5 @@ fn object_checksum(upload: &Upload, chosen: &[&ListedPart]) -> Option<StoredChec
     for (next, part) in rest.iter().zip(&chosen[1..]) {
         checksum = combine(&checksum, next, part.record.size)?;
     }
-    Some(StoredChecksum {
-        checksum,
-        composite: false,
-    })
+    Some(StoredChecksum::full_object(checksum))
 }

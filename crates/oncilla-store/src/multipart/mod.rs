@@ -12,7 +12,7 @@ pub use part::{ListedPart, PartPage};
 
 use bytes::Bytes;
 use oncilla_hash::ChecksumAlgorithm;
-use oncilla_meta::{CommitOutcome, Mutation, Precondition, Space};
+use oncilla_meta::{CommitOutcome, Interrupted, Mutation, Precondition, Space};
 
 use crate::bucket::Bucket;
 use crate::encryption::{EncryptionChoice, NewEncryption};
@@ -45,6 +45,12 @@ pub enum UploadError {
     /// A failure beneath.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+impl From<Interrupted> for UploadError {
+    fn from(error: Interrupted) -> Self {
+        Self::Fault(error.into())
+    }
 }
 
 /// An open upload as it was when it was looked up.
@@ -86,6 +92,10 @@ impl Store {
         encryption: Option<NewEncryption>,
     ) -> Result<UniqueId, PutObjectError> {
         let id = self.inner.clock.unique_id().map_err(Fault::from)?;
+        let (encryption, kms_key_name) = match encryption {
+            Some(new) => (Some(Box::new(new.stored)), new.kms_key_name),
+            None => (None, String::new()),
+        };
         let record = UploadRecord {
             started_ms: self.inner.clock.now_ms(),
             storage_class: new.storage_class,
@@ -99,7 +109,8 @@ impl Store {
             tags: new.tags,
             retention: new.lock.retention,
             legal_hold: new.lock.legal_hold,
-            encryption: encryption.map(|encryption| Box::new(encryption.stored)),
+            encryption,
+            kms_key_name,
             unknown: UnknownFields::default(),
         };
         let mut mutation = Mutation::new();

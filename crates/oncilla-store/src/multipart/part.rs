@@ -1,6 +1,6 @@
 //! Parts: put and list.
 
-use oncilla_meta::{CommitOutcome, Mutation, Precondition, Reader, Space};
+use oncilla_meta::{CommitOutcome, Mutation, Precondition, Reader, Space, to_its_end};
 
 use crate::content::WrittenContent;
 use crate::fault::Fault;
@@ -11,7 +11,7 @@ use crate::rows::object::StoredChecksum;
 use crate::rows::part::{PartRecord, part_key, parts_after, split_part_key};
 use crate::rows::placement::Placement;
 use crate::rows::upload::part_writes_key;
-use crate::store::{CONFLICT_RETRIES_MAX, Store, scan, to_its_end, unchanged};
+use crate::store::{CONFLICT_RETRIES_MAX, Store, scan, unchanged};
 
 /// A part in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,19 +55,7 @@ impl Store {
             return Err(Fault::Failed(detail.to_owned()).into());
         }
         let row_key = part_key(upload.id, number);
-        let salt = content.encryption.as_ref().and_then(|kept| kept.salt);
-        let record = PartRecord {
-            size: content.size,
-            md5: content.md5,
-            last_modified_ms: self.inner.clock.now_ms(),
-            checksum: Some(StoredChecksum {
-                checksum: content.checksum,
-                composite: false,
-            }),
-            placement: content.placement(),
-            salt,
-            unknown: UnknownFields::default(),
-        };
+        let record = PartRecord::of_content(&content, self.inner.clock.now_ms());
         let _turn = self.inner.locks.lock((upload.id, number)).await;
         for _ in 0..CONFLICT_RETRIES_MAX {
             let old_row = self.get(&row_key).await?;
@@ -140,6 +128,21 @@ impl Store {
         let truncated = parts.len() > limit;
         parts.truncate(limit);
         Ok(PartPage { parts, truncated })
+    }
+}
+
+impl PartRecord {
+    /// A part whose bytes are `content`.
+    pub(crate) fn of_content(content: &WrittenContent, last_modified_ms: u64) -> Self {
+        Self {
+            size: content.size,
+            md5: content.md5,
+            last_modified_ms,
+            checksum: Some(StoredChecksum::full_object(content.checksum)),
+            placement: content.placement(),
+            salt: content.encryption.as_ref().and_then(|kept| kept.salt),
+            unknown: UnknownFields::default(),
+        }
     }
 }
 

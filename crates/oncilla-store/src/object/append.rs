@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 use oncilla_hash::{Checksum, Md5, combine};
-use oncilla_meta::{Mutation, Precondition, Reader, Space};
+use oncilla_meta::{Interrupted, Mutation, Precondition, Reader, Space, to_its_end};
 use oncilla_wire::conditions::{ConditionFailure, Conditions};
 use oncilla_wire::event::EventKind;
 
@@ -16,8 +16,8 @@ use crate::content::WrittenContent;
 use crate::etag::ETag;
 use crate::fault::Fault;
 use crate::multipart::{PARTS_MAX, parts_page};
-use crate::object::put::{NewObject, Replaced, new_record, too_many_writers};
-use crate::object_lock::{Locked, RemoveError};
+use crate::object::put::{NewObject, new_record, too_many_writers};
+use crate::object_lock::Locked;
 use crate::rows::codec::UnknownFields;
 use crate::rows::key::UniqueId;
 use crate::rows::layout::{Layout, layout_key};
@@ -25,7 +25,7 @@ use crate::rows::object::{ObjectRecord, StoredChecksum};
 use crate::rows::part::{PartRecord, part_key};
 use crate::rows::placement::Placement;
 use crate::rows::reference::upload_reference_key;
-use crate::store::{CONFLICT_RETRIES_MAX, Store, to_its_end, unchanged};
+use crate::store::{CONFLICT_RETRIES_MAX, Store, unchanged};
 
 /// Most parts that are listed anew in one commit, for an object whose parts are shared with one to
 /// which something else was appended. Each has some twenty extents at most, and an engine takes
@@ -82,12 +82,9 @@ pub enum AppendError {
     Fault(#[from] Fault),
 }
 
-impl From<RemoveError> for AppendError {
-    fn from(error: RemoveError) -> Self {
-        match error {
-            RemoveError::Locked(locked) => Self::Locked(locked),
-            RemoveError::Fault(fault) => Self::Fault(fault),
-        }
+impl From<Interrupted> for AppendError {
+    fn from(error: Interrupted) -> Self {
+        Self::Fault(error.into())
     }
 }
 
@@ -164,20 +161,9 @@ impl Store {
             let time = self.inner.clock.tick();
             let created = EventKind::CreatedPut;
             let replaced = self.replace(&bucket, present, &mut record, mutation, time, created);
-            match replaced.await {
-                Ok(Replaced::Done) => return Ok(record),
-                Ok(Replaced::ChangedMeanwhile) => content.commit_refused(),
-                Ok(Replaced::BucketChanged) => {
-                    content.commit_refused();
-                    let now = self.same_bucket(&bucket).await?;
-                    bucket = now.ok_or(AppendError::NoSuchBucket)?;
-                }
-                Err(error) => {
-                    if error.applied_nothing() {
-                        content.commit_refused();
-                    }
-                    return Err(error.into());
-                }
+            let (replaced, refused) = (replaced.await, || content.commit_refused());
+            if self.is_done(replaced, &mut bucket, refused).await? {
+                return Ok(record);
             }
         }
         Err(too_many_writers().into())
@@ -284,18 +270,7 @@ impl Store {
 
     /// Adds to `mutation` the part that comes, and the layout with it.
     fn add_part(&self, mutation: &mut Mutation, extended: &Extended, content: &WrittenContent) {
-        let part = PartRecord {
-            size: content.size,
-            md5: content.md5,
-            last_modified_ms: self.inner.clock.now_ms(),
-            checksum: Some(StoredChecksum {
-                checksum: content.checksum,
-                composite: false,
-            }),
-            placement: content.placement(),
-            salt: None,
-            unknown: UnknownFields::default(),
-        };
+        let part = PartRecord::of_content(content, self.inner.clock.now_ms());
         let row_key = part_key(extended.upload, extended.number);
         let mut layout = extended.layout.clone();
         layout.push(extended.number, content.size);
@@ -310,13 +285,7 @@ impl Store {
 fn first_bytes(id: UniqueId, old: &ObjectRecord, content: &WrittenContent) -> ObjectRecord {
     let mut record = old.clone();
     record.id = id;
-    record.size = content.size;
-    record.etag = ETag::of_md5(content.md5);
-    record.checksum = Some(StoredChecksum {
-        checksum: content.checksum,
-        composite: false,
-    });
-    record.placement = content.placement();
+    record.set_content(content);
     record
 }
 
@@ -362,8 +331,5 @@ fn appended_checksum(
         .flatten()
         .find(same_algorithm)?;
     let checksum = combine(&before.checksum, &after, content.size)?;
-    Some(StoredChecksum {
-        checksum,
-        composite: false,
-    })
+    Some(StoredChecksum::full_object(checksum))
 }

@@ -15,11 +15,10 @@ use oncilla_wire::event::EventKind;
 use crate::bucket::Bucket;
 use crate::content::{Declared, Relocated, WriteContentError, WrittenContent};
 use crate::encryption::{EncryptionChoice, UnlockError, check_customer_key};
-use crate::etag::ETag;
 use crate::fault::Fault;
 use crate::object::GetObjectError;
-use crate::object::put::{NewObject, Replaced, too_many_writers};
-use crate::object_lock::{Locked, RemoveError};
+use crate::object::put::{NewObject, too_many_writers};
+use crate::object_lock::Locked;
 use crate::rows::encryption::{Encryption, Scheme};
 use crate::rows::key::UniqueId;
 use crate::rows::object::{ObjectRecord, StoredChecksum};
@@ -124,15 +123,6 @@ pub enum CopyError {
     Fault(#[from] Fault),
 }
 
-impl From<RemoveError> for CopyError {
-    fn from(error: RemoveError) -> Self {
-        match error {
-            RemoveError::Locked(locked) => Self::Locked(locked),
-            RemoveError::Fault(fault) => Self::Fault(fault),
-        }
-    }
-}
-
 impl Store {
     /// Copies an object. `size_bytes_max` is S3's limit for one copy.
     pub async fn copy_object(
@@ -224,7 +214,7 @@ impl Store {
             mutation.require(unchanged(&source.row_key, Some(&source.row)));
             match &mut prepared {
                 Some(Prepared::Anew(content)) => {
-                    of_content(&mut record, content);
+                    record.set_content(content);
                     content.refer(&mut mutation, record.id);
                     content.commit_begins();
                 }
@@ -253,25 +243,16 @@ impl Store {
             let replaced = self
                 .replace(&to_bucket, present, &mut record, mutation, time, created)
                 .await;
-            let nothing_applied = match &replaced {
-                Ok(replaced) => *replaced != Replaced::Done,
-                Err(error) => error.applied_nothing(),
+            let refused = || {
+                if let Some(prepared) = &mut prepared {
+                    prepared.commit_refused();
+                }
             };
-            if nothing_applied && let Some(prepared) = &mut prepared {
-                prepared.commit_refused();
-            }
-            match replaced? {
-                Replaced::Done => {
-                    return Ok(Copied {
-                        record,
-                        source_id: source.record.version_id(),
-                    });
-                }
-                Replaced::BucketChanged => {
-                    let now = self.same_bucket(&to_bucket).await?;
-                    to_bucket = now.ok_or(CopyError::NoSuchBucket)?;
-                }
-                Replaced::ChangedMeanwhile => {}
+            if self.is_done(replaced, &mut to_bucket, refused).await? {
+                return Ok(Copied {
+                    record,
+                    source_id: source.record.version_id(),
+                });
             }
         }
         Err(too_many_writers().into())
@@ -401,11 +382,7 @@ impl Store {
         while let Some(bytes) = reader.next().await? {
             hasher.update(&bytes);
         }
-        let checksum = StoredChecksum {
-            checksum: hasher.finish(),
-            composite: false,
-        };
-        Ok((id, checksum))
+        Ok((id, StoredChecksum::full_object(hasher.finish())))
     }
 }
 
@@ -436,18 +413,6 @@ impl Prepared {
             Self::InPlace => {}
         }
     }
-}
-
-/// Says in a copy's record what its bytes are, which were written anew.
-fn of_content(record: &mut ObjectRecord, content: &WrittenContent) {
-    record.size = content.size;
-    record.etag = ETag::of_md5(content.md5);
-    record.checksum = Some(StoredChecksum {
-        checksum: content.checksum,
-        composite: false,
-    });
-    record.encryption = content.encryption.clone();
-    record.placement = content.placement();
 }
 
 /// How a copy comes to its bytes.

@@ -36,15 +36,6 @@ pub enum DeleteObjectError {
     Fault(#[from] Fault),
 }
 
-impl From<RemoveError> for DeleteObjectError {
-    fn from(error: RemoveError) -> Self {
-        match error {
-            RemoveError::Locked(locked) => Self::Locked(locked),
-            RemoveError::Fault(fault) => Self::Fault(fault),
-        }
-    }
-}
-
 /// What a deletion did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deleted {
@@ -112,8 +103,7 @@ impl Store {
             let (counts, marker) = match vacated.await {
                 Ok(vacated) => vacated,
                 Err(RemoveError::Locked(_)) if self.has_changed(bucket).await? => {
-                    let now = self.same_bucket(bucket).await?;
-                    changed = Some(now.ok_or(DeleteObjectError::NoSuchBucket)?);
+                    changed = Some(self.same_bucket(bucket).await?);
                     continue;
                 }
                 Err(error) => return Err(error.into()),
@@ -130,8 +120,7 @@ impl Store {
                     }));
                 }
                 CommitOutcome::Conflict { precondition: 0 } => {
-                    let now = self.same_bucket(bucket).await?;
-                    changed = Some(now.ok_or(DeleteObjectError::NoSuchBucket)?);
+                    changed = Some(self.same_bucket(bucket).await?);
                 }
                 CommitOutcome::Conflict { .. } => {}
             }

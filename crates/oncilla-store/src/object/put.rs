@@ -1,7 +1,7 @@
 //! Writing an object: one mutation that names the bytes and lets go of what was there before.
 
 use bytes::Bytes;
-use oncilla_meta::{CommitOutcome, Mutation, Space};
+use oncilla_meta::{CommitOutcome, Interrupted, Mutation, Space, to_its_end};
 use oncilla_wire::conditions::{ConditionFailure, Conditions, Existing};
 use oncilla_wire::event::EventKind;
 
@@ -16,7 +16,7 @@ use crate::rows::codec::UnknownFields;
 use crate::rows::key::UniqueId;
 use crate::rows::object::{OBJECT_KEY_OFFSET, ObjectRecord, StoredChecksum, object_key};
 use crate::rows::usage::Counts;
-use crate::store::{CONFLICT_RETRIES_MAX, Store, to_its_end, unchanged};
+use crate::store::{CONFLICT_RETRIES_MAX, Store, unchanged};
 use oncilla_wire::object_lock::NewLock;
 use oncilla_wire::xml::acl::Acl;
 
@@ -57,12 +57,9 @@ pub enum PutObjectError {
     Fault(#[from] Fault),
 }
 
-impl From<RemoveError> for PutObjectError {
-    fn from(error: RemoveError) -> Self {
-        match error {
-            RemoveError::Locked(locked) => Self::Locked(locked),
-            RemoveError::Fault(fault) => Self::Fault(fault),
-        }
+impl From<Interrupted> for PutObjectError {
+    fn from(error: Interrupted) -> Self {
+        Self::Fault(error.into())
     }
 }
 
@@ -135,20 +132,9 @@ impl Store {
             let time = self.inner.clock.tick();
             let created = EventKind::CreatedPut;
             let replaced = self.replace(&bucket, present, &mut record, mutation, time, created);
-            match replaced.await {
-                Ok(Replaced::Done) => return Ok(record),
-                Ok(Replaced::ChangedMeanwhile) => content.commit_refused(),
-                Ok(Replaced::BucketChanged) => {
-                    content.commit_refused();
-                    let now = self.same_bucket(&bucket).await?;
-                    bucket = now.ok_or(PutObjectError::NoSuchBucket)?;
-                }
-                Err(error) => {
-                    if error.applied_nothing() {
-                        content.commit_refused();
-                    }
-                    return Err(error.into());
-                }
+            let (replaced, refused) = (replaced.await, || content.commit_refused());
+            if self.is_done(replaced, &mut bucket, refused).await? {
+                return Ok(record);
             }
         }
         Err(too_many_writers().into())
@@ -206,6 +192,30 @@ impl Store {
         }
     }
 
+    /// What follows from how [`Store::replace`] ended: whether the record is there, or is to be
+    /// tried again, by the bucket as it is then. `refused` is called first if nothing was applied,
+    /// so that what the mutation would have referred to can be given back.
+    pub(crate) async fn is_done(
+        &self,
+        replaced: Result<Replaced, RemoveError>,
+        bucket: &mut Bucket,
+        refused: impl FnOnce(),
+    ) -> Result<bool, RemoveError> {
+        let applied_nothing = match &replaced {
+            Ok(replaced) => *replaced != Replaced::Done,
+            Err(error) => error.applied_nothing(),
+        };
+        if applied_nothing {
+            refused();
+        }
+        match replaced? {
+            Replaced::Done => return Ok(true),
+            Replaced::ChangedMeanwhile => {}
+            Replaced::BucketChanged => *bucket = self.same_bucket(bucket).await?,
+        }
+        Ok(false)
+    }
+
     /// Adds to `mutation` what makes `record` the present of a key, if `present` still is what is
     /// there; whether the record has a version id is set here, and the bucket's retention of what
     /// is written at `written_ms`, if it has none of its own. The mutation must require that the
@@ -236,6 +246,15 @@ impl Store {
 }
 
 impl ObjectRecord {
+    /// Says that the bytes are `content`, in place of what they were.
+    pub(crate) fn set_content(&mut self, content: &WrittenContent) {
+        self.size = content.size;
+        self.etag = ETag::of_md5(content.md5);
+        self.checksum = Some(StoredChecksum::full_object(content.checksum));
+        self.encryption = content.encryption.clone();
+        self.placement = content.placement();
+    }
+
     /// What conditions are evaluated against; `etag` is the entity tag's text.
     pub fn existing<'a>(&self, etag: &'a str) -> Existing<'a> {
         Existing {
@@ -256,10 +275,7 @@ pub(crate) fn new_record(id: UniqueId, new: NewObject, content: &WrittenContent)
         time: 0,
         storage_class: new.storage_class,
         owner: new.owner,
-        checksum: Some(StoredChecksum {
-            checksum: content.checksum,
-            composite: false,
-        }),
+        checksum: Some(StoredChecksum::full_object(content.checksum)),
         placement: content.placement(),
         acl: new.acl,
         headers: new.headers,

@@ -70,15 +70,6 @@ pub enum RenameError {
     Fault(#[from] Fault),
 }
 
-impl From<RemoveError> for RenameError {
-    fn from(error: RemoveError) -> Self {
-        match error {
-            RemoveError::Locked(locked) => Self::Locked(locked),
-            RemoveError::Fault(fault) => Self::Fault(fault),
-        }
-    }
-}
-
 impl Store {
     /// Renames an object. In a bucket that never kept versions it moves, with its modification time;
     /// in one that does, the new key gets a new version and the old one a delete marker, as if it
@@ -133,8 +124,7 @@ impl Store {
             let mut counts = match placed.await {
                 Ok(counts) => counts,
                 Err(RemoveError::Locked(_)) if self.has_changed(&bucket).await? => {
-                    let now = self.same_bucket(&bucket).await?;
-                    bucket = now.ok_or(RenameError::NoSuchBucket)?;
+                    bucket = self.same_bucket(&bucket).await?;
                     continue;
                 }
                 Err(error) => return Err(error.into()),
@@ -148,8 +138,7 @@ impl Store {
             let (of_source, marker) = match vacated.await {
                 Ok(vacated) => vacated,
                 Err(RemoveError::Locked(_)) if self.has_changed(&bucket).await? => {
-                    let now = self.same_bucket(&bucket).await?;
-                    bucket = now.ok_or(RenameError::NoSuchBucket)?;
+                    bucket = self.same_bucket(&bucket).await?;
                     continue;
                 }
                 Err(error) => return Err(error.into()),
@@ -165,8 +154,7 @@ impl Store {
             match self.commit(mutation, time).await? {
                 CommitOutcome::Committed { .. } => return Ok(Some(record)),
                 CommitOutcome::Conflict { precondition: 0 } => {
-                    let now = self.same_bucket(&bucket).await?;
-                    bucket = now.ok_or(RenameError::NoSuchBucket)?;
+                    bucket = self.same_bucket(&bucket).await?;
                 }
                 CommitOutcome::Conflict { .. } => {}
             }

@@ -5,6 +5,7 @@ use oncilla_wire::event::EventKind;
 
 use crate::bucket::Bucket;
 use crate::encryption::{EncryptionChoice, UnlockError};
+use crate::fault::Fault;
 use crate::object::GetObjectError;
 use crate::object::put::too_many_writers;
 use crate::rows::encryption::{Encryption, Scheme};
@@ -27,6 +28,25 @@ pub enum UpdateEncryptionError {
     /// The new key cannot be had.
     #[error(transparent)]
     Keys(#[from] KeysError),
+}
+
+/// Why a record was not changed.
+enum NotUpdated {
+    Object(GetObjectError),
+    /// It is not of the object that was to be changed.
+    Other,
+}
+
+impl From<GetObjectError> for NotUpdated {
+    fn from(error: GetObjectError) -> Self {
+        Self::Object(error)
+    }
+}
+
+impl From<Fault> for NotUpdated {
+    fn from(fault: Fault) -> Self {
+        Self::Object(GetObjectError::Fault(fault))
+    }
 }
 
 impl Store {
@@ -86,14 +106,39 @@ impl Store {
         change: impl Fn(&mut ObjectRecord),
         kind: Option<EventKind>,
     ) -> Result<ObjectRecord, GetObjectError> {
+        let any = |_: &ObjectRecord| true;
+        let changed = self.update_object_if(bucket, key, version, any, change, kind);
+        // Any object is changed, so there always is one.
+        let changed = changed.await?;
+        changed.ok_or_else(|| GetObjectError::Fault(too_many_writers()))
+    }
+
+    /// As [`Store::update_object_and_tell`], of an object that `is_wanted`: any other one stays as it
+    /// is, and the answer is `None`.
+    pub async fn update_object_if(
+        &self,
+        bucket: &Bucket,
+        key: &[u8],
+        version: Option<VersionId>,
+        is_wanted: impl Fn(&ObjectRecord) -> bool,
+        change: impl Fn(&mut ObjectRecord),
+        kind: Option<EventKind>,
+    ) -> Result<Option<ObjectRecord>, GetObjectError> {
         let keeping_locks = |record: &mut ObjectRecord| {
+            if !is_wanted(record) {
+                return Err(NotUpdated::Other);
+            }
             let (retention, legal_hold) = (record.retention, record.legal_hold);
             change(record);
             record.retention = retention;
             record.legal_hold = legal_hold;
             Ok(())
         };
-        self.change_object(bucket, key, version, keeping_locks, kind)
-            .await
+        let changed = self.change_object(bucket, key, version, keeping_locks, kind);
+        match changed.await {
+            Ok(record) => Ok(Some(record)),
+            Err(NotUpdated::Other) => Ok(None),
+            Err(NotUpdated::Object(error)) => Err(error),
+        }
     }
 }

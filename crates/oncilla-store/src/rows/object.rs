@@ -55,6 +55,16 @@ pub struct StoredChecksum {
     pub composite: bool,
 }
 
+impl StoredChecksum {
+    /// That of the bytes.
+    pub fn full_object(checksum: Checksum) -> Self {
+        Self {
+            checksum,
+            composite: false,
+        }
+    }
+}
+
 /// What an object is, apart from its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectRecord {

@@ -31,6 +31,7 @@ mod tag {
     pub const RETENTION: u64 = 37;
     pub const LEGAL_HOLD: u64 = 38;
     pub const ENCRYPTION: u64 = 39;
+    pub const KMS_KEY_NAME: u64 = 40;
 }
 
 /// What the object will be once the upload completes.
@@ -62,6 +63,9 @@ pub struct UploadRecord {
     pub legal_hold: Option<LegalHold>,
     /// How the parts are encrypted; `None` for parts that are kept as they are.
     pub encryption: Option<Box<Encryption>>,
+    /// The name by which the KMS key was asked for, as policies see it: its id, an alias or an ARN.
+    /// Empty if it was by none.
+    pub kms_key_name: String,
     /// Fields of newer versions.
     pub unknown: UnknownFields,
 }
@@ -98,6 +102,7 @@ impl UploadRecord {
         if let Some(encryption) = &self.encryption {
             writer.bytes(tag::ENCRYPTION, &encryption.encode());
         }
+        writer.text(tag::KMS_KEY_NAME, &self.kms_key_name);
         writer.finish(&self.unknown)
     }
 
@@ -119,6 +124,7 @@ impl UploadRecord {
             retention: None,
             legal_hold: None,
             encryption: None,
+            kms_key_name: String::new(),
             unknown: UnknownFields::default(),
         };
         while let Some(field) = reader.next_field()? {
@@ -143,6 +149,7 @@ impl UploadRecord {
                 tag::ENCRYPTION => {
                     record.encryption = Some(Box::new(Encryption::decode(field.value)?));
                 }
+                tag::KMS_KEY_NAME => record.kms_key_name = field.text()?,
                 _ => reader.keep(field),
             }
         }
@@ -220,6 +227,7 @@ mod tests {
                               tags: Vec<(String, String)>, header: (Vec<u8>, Vec<u8>),
                               acl in super::super::acl::tests::acls(),
                               encryption in proptest::option::of(encryptions()),
+                              kms_key_name: String,
                               (retention, legal_hold) in super::super::lock::tests::locks()) {
             let record = UploadRecord {
                 started_ms,
@@ -235,6 +243,7 @@ mod tests {
                 retention,
                 legal_hold,
                 encryption: encryption.map(Box::new),
+                kms_key_name,
                 unknown: UnknownFields::default(),
             };
             prop_assert_eq!(UploadRecord::decode(record.encode()), Ok(record));

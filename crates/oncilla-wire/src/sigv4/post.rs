@@ -8,7 +8,8 @@ use subtle::ConstantTimeEq as _;
 
 use super::scope::parse_credential;
 use super::{ALGORITHM, AmzDate, SERVICE_S3, Scope, SignatureLocation, SigningKey};
-use crate::error::{S3Error, S3ErrorCode};
+use crate::error::S3Error;
+use crate::post_policy::signature_does_not_match;
 
 /// What a form says of its signature.
 #[derive(Clone, Debug)]
@@ -72,16 +73,18 @@ impl<'r> SignedPolicy<'r> {
         if expected.ct_eq(self.signature.as_bytes()).into() {
             return Ok(());
         }
-        Err(S3Error::new(S3ErrorCode::SignatureDoesNotMatch)
-            .detail("AWSAccessKeyId", self.access_key_id.as_ref())
-            .detail("StringToSign", policy)
-            .detail("SignatureProvided", self.signature))
+        Err(signature_does_not_match(
+            &self.access_key_id,
+            policy,
+            self.signature,
+        ))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::S3ErrorCode;
 
     /// Source: S3 API reference, "Example: Browser-Based Upload using HTTP POST (Using AWS Signature
     /// Version 4)": its credential and secret. The signature is of a policy of our own, computed

@@ -33,6 +33,15 @@ impl CopyResult<'_> {
         self.write(PART_ROOT)
     }
 
+    /// Writes the answer of CopyObject that tells nothing of what was copied. It still is a document:
+    /// SDKs take an empty one for an answer that broke off.
+    pub fn nothing_to_tell() -> Vec<u8> {
+        let mut xml = XmlWriter::with_capacity(128);
+        xml.open_root(OBJECT_ROOT);
+        xml.close(OBJECT_ROOT);
+        xml.finish()
+    }
+
     /// Reads either answer, which can be an error under status 200.
     pub fn parse(xml: &[u8]) -> Result<Result<CopyResult<'static>, ErrorDocument>, S3Error> {
         let Ok(mut reader) = XmlReader::open(xml, &[OBJECT_ROOT, PART_ROOT]) else {

@@ -4,14 +4,14 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use http::StatusCode;
 use oncilla_iam::{Account, AccountUpdate, NewAccount};
-use oncilla_meta::Precondition;
+use oncilla_meta::{Precondition, to_its_end};
 use oncilla_store::rows::bucket::buckets_of_owner;
 use serde::Deserialize;
 
+use super::Api;
 use super::access::Caller;
 use super::document::{Document, Name, Nothing, Page, Parameters, page_limit, present};
 use super::error::ApiError;
-use super::{Api, to_the_end};
 
 /// The parameters of the listing.
 #[derive(Deserialize)]
@@ -56,14 +56,13 @@ pub async fn create(
     Parameters(Nothing {}): Parameters<Nothing>,
     Document(new): Document<NewAccountDocument>,
 ) -> Result<(StatusCode, Json<Account>), ApiError> {
-    let account = to_the_end(async move {
+    to_its_end(async move {
         let NewAccountDocument { name, email } = new;
         let account = api.iam.create_account(NewAccount { name, email }).await?;
         caller.note("CreateAccount", &account.id, &account.name);
-        Ok(account)
+        Ok((StatusCode::CREATED, Json(account)))
     })
-    .await?;
-    Ok((StatusCode::CREATED, Json(account)))
+    .await
 }
 
 pub async fn show(
@@ -81,7 +80,7 @@ pub async fn update(
     Parameters(Nothing {}): Parameters<Nothing>,
     Document(changes): Document<AccountChanges>,
 ) -> Result<Json<Account>, ApiError> {
-    let changed = to_the_end(async move {
+    to_its_end(async move {
         let id = api.account(&name).await?.id;
         let AccountChanges { name, email } = changes;
         let changed = api
@@ -89,46 +88,31 @@ pub async fn update(
             .update_account(&id, AccountUpdate { name, email })
             .await?;
         caller.note("UpdateAccount", &id, &changed.name);
-        Ok(changed)
-    });
-    Ok(Json(changed.await?))
+        Ok(Json(changed))
+    })
+    .await
 }
 
-pub async fn disable(
+/// Disables or enables an account.
+pub async fn set_disabled<const DISABLED: bool>(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Name(name): Name,
     Parameters(Nothing {}): Parameters<Nothing>,
     Document(Nothing {}): Document<Nothing>,
 ) -> Result<Json<Account>, ApiError> {
-    to_the_end(set_disabled(api, caller, name, true)).await
-}
-
-pub async fn enable(
-    State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
-    Name(name): Name,
-    Parameters(Nothing {}): Parameters<Nothing>,
-    Document(Nothing {}): Document<Nothing>,
-) -> Result<Json<Account>, ApiError> {
-    to_the_end(set_disabled(api, caller, name, false)).await
-}
-
-async fn set_disabled(
-    api: Api,
-    caller: Caller,
-    name: String,
-    disabled: bool,
-) -> Result<Json<Account>, ApiError> {
-    let id = api.account(&name).await?.id;
-    let account = api.iam.set_account_disabled(&id, disabled).await?;
-    let change = if disabled {
-        "DisableAccount"
-    } else {
-        "EnableAccount"
-    };
-    caller.note(change, &id, &account.name);
-    Ok(Json(account))
+    to_its_end(async move {
+        let id = api.account(&name).await?.id;
+        let account = api.iam.set_account_disabled(&id, DISABLED).await?;
+        let change = if DISABLED {
+            "DisableAccount"
+        } else {
+            "EnableAccount"
+        };
+        caller.note(change, &id, &account.name);
+        Ok(Json(account))
+    })
+    .await
 }
 
 pub async fn delete(
@@ -137,7 +121,7 @@ pub async fn delete(
     Name(name): Name,
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Result<StatusCode, ApiError> {
-    to_the_end(async move {
+    to_its_end(async move {
         let account = api.account(&name).await?;
         let (start, end) = buckets_of_owner(&account.id, "");
         let no_buckets = Precondition::RangeEmpty(start, end);

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use http::StatusCode;
 use oncilla_iam::IamError;
+use oncilla_meta::to_its_end;
 use oncilla_store::bucket::{ListBuckets, NewBucket};
 use oncilla_store::rows::bucket::BucketRecord;
 use oncilla_wire::names::check_bucket_name;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::access::Caller;
 use super::document::{Document, ListParameters, Name, Nothing, Page, Parameters};
 use super::error::ApiError;
-use super::{AdminApi, Api, to_the_end};
+use super::{AdminApi, Api};
 
 /// A new bucket.
 #[derive(Deserialize)]
@@ -115,14 +116,14 @@ pub async fn create(
     Parameters(Nothing {}): Parameters<Nothing>,
     Document(new): Document<NewBucketDocument>,
 ) -> Result<(StatusCode, Json<Bucket>), ApiError> {
-    let bucket = to_the_end(async move {
+    to_its_end(async move {
         let owner = api.account_id_or_root(new.account.as_deref()).await?;
         let bucket = api.make_bucket(new.name, owner, new.public).await?;
         caller.note("CreateBucket", &bucket.name, &summary(&bucket));
-        api.described(&bucket.name, &bucket.record).await
+        let bucket = api.described(&bucket.name, &bucket.record).await?;
+        Ok((StatusCode::CREATED, Json(bucket)))
     })
-    .await?;
-    Ok((StatusCode::CREATED, Json(bucket)))
+    .await
 }
 
 /// What the log says of a bucket.
@@ -150,7 +151,7 @@ pub async fn delete(
     Name(name): Name,
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Result<StatusCode, ApiError> {
-    to_the_end(async move {
+    to_its_end(async move {
         let bucket = api.store.bucket(&name).await?;
         api.store.delete_bucket(&bucket).await?;
         caller.note("DeleteBucket", &name, "");

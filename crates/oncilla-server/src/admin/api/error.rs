@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use oncilla_iam::IamError;
+use oncilla_meta::Interrupted;
 use oncilla_store::Fault;
 use oncilla_store::bucket::{BucketError, CreateBucketError, DeleteBucketError};
 use oncilla_wire::error::S3Error;
@@ -123,6 +124,13 @@ impl From<S3Error> for ApiError {
 impl From<Fault> for ApiError {
     fn from(fault: Fault) -> Self {
         errors::fault(fault).into()
+    }
+}
+
+impl From<Interrupted> for ApiError {
+    fn from(error: Interrupted) -> Self {
+        tracing::error!(target: "admin", %error, "a change did not end as it should");
+        Self::internal()
     }
 }
 

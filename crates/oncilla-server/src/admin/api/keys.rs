@@ -6,12 +6,13 @@ use http::StatusCode;
 use oncilla_iam::{
     AccessKey, AccessKeyInfo, Grant, ImportKey, KeyUpdate, NewKey, PAGE_ITEMS_MAX, Role, Secret,
 };
+use oncilla_meta::to_its_end;
 use serde::{Deserialize, Serialize};
 
+use super::Api;
 use super::access::Caller;
 use super::document::{Document, ListParameters, Name, Nothing, Page, Parameters, present};
 use super::error::ApiError;
-use super::{Api, to_the_end};
 
 /// The `account` of a listing of everybody's keys. No account can have this name.
 const EVERY_ACCOUNT: &str = "*";
@@ -195,7 +196,7 @@ pub async fn create(
     Parameters(Nothing {}): Parameters<Nothing>,
     Document(new): Document<NewKeyDocument>,
 ) -> Result<(StatusCode, Json<Key>), ApiError> {
-    let key = to_the_end(async move {
+    to_its_end(async move {
         let key = NewKey {
             account_id: api.account_id_or_root(new.account.as_deref()).await?,
             description: new.description,
@@ -205,16 +206,16 @@ pub async fn create(
         let Some(ImportDocument { id, secret }) = new.import else {
             let created = api.iam.create_key(key).await?;
             caller.note("CreateKey", created.id(), &summary(&created.info));
-            return Ok(Key::with_secret(created));
+            let key = Key::with_secret(created);
+            return Ok((StatusCode::CREATED, Json(key)));
         };
         let secret = Secret::new(secret);
         let imported = api.iam.import_key(ImportKey { id, secret, key }).await?;
         caller.note("ImportKey", imported.id(), &summary(&imported.info));
         // Whoever imports a secret has it already.
-        Ok(Key::from(imported.info))
+        Ok((StatusCode::CREATED, Json(Key::from(imported.info))))
     })
-    .await?;
-    Ok((StatusCode::CREATED, Json(key)))
+    .await
 }
 
 pub async fn show(
@@ -237,7 +238,7 @@ pub async fn update(
         grants: changes.grants.map(grants),
         expires_ms: changes.expires_ms,
     };
-    to_the_end(change(api, caller, "UpdateKey", id, update)).await
+    to_its_end(change(api, caller, "UpdateKey", id, update)).await
 }
 
 pub async fn set_grants(
@@ -251,7 +252,7 @@ pub async fn set_grants(
         grants: Some(grants(documents)),
         ..KeyUpdate::default()
     };
-    to_the_end(change(api, caller, "SetGrants", id, update)).await
+    to_its_end(change(api, caller, "SetGrants", id, update)).await
 }
 
 async fn change(
@@ -273,7 +274,7 @@ pub async fn rotate(
     Parameters(Nothing {}): Parameters<Nothing>,
     Document(Nothing {}): Document<Nothing>,
 ) -> Result<Json<Key>, ApiError> {
-    to_the_end(async move {
+    to_its_end(async move {
         let rotated = api.iam.rotate_key(&id).await?;
         caller.note(
             "RotateKey",
@@ -285,36 +286,21 @@ pub async fn rotate(
     .await
 }
 
-pub async fn disable(
+/// Disables or enables a key.
+pub async fn set_disabled<const DISABLED: bool>(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Name(id): Name,
     Parameters(Nothing {}): Parameters<Nothing>,
     Document(Nothing {}): Document<Nothing>,
 ) -> Result<Json<Key>, ApiError> {
-    to_the_end(set_disabled(api, caller, id, true)).await
-}
-
-pub async fn enable(
-    State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
-    Name(id): Name,
-    Parameters(Nothing {}): Parameters<Nothing>,
-    Document(Nothing {}): Document<Nothing>,
-) -> Result<Json<Key>, ApiError> {
-    to_the_end(set_disabled(api, caller, id, false)).await
-}
-
-async fn set_disabled(
-    api: Api,
-    caller: Caller,
-    id: String,
-    disabled: bool,
-) -> Result<Json<Key>, ApiError> {
-    let info = api.iam.set_key_disabled(&id, disabled).await?;
-    let change = if disabled { "DisableKey" } else { "EnableKey" };
-    caller.note(change, &id, &summary(&info));
-    Ok(Json(Key::from(info)))
+    to_its_end(async move {
+        let info = api.iam.set_key_disabled(&id, DISABLED).await?;
+        let change = if DISABLED { "DisableKey" } else { "EnableKey" };
+        caller.note(change, &id, &summary(&info));
+        Ok(Json(Key::from(info)))
+    })
+    .await
 }
 
 pub async fn delete(
@@ -323,7 +309,7 @@ pub async fn delete(
     Name(id): Name,
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Result<StatusCode, ApiError> {
-    to_the_end(async move {
+    to_its_end(async move {
         api.iam.delete_key(&id).await?;
         caller.note("DeleteKey", &id, "");
         Ok(StatusCode::NO_CONTENT)

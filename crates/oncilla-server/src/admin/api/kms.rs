@@ -4,13 +4,14 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use http::StatusCode;
 use oncilla_keys::{KeysError, KmsKeyInfo, NewKmsKey};
+use oncilla_meta::to_its_end;
 use oncilla_store::Fault;
 use serde::Deserialize;
 
+use super::Api;
 use super::access::Caller;
 use super::document::{Document, Name, Nothing, Page, Parameters};
 use super::error::ApiError;
-use super::{Api, to_the_end};
 
 /// A new key.
 #[derive(Deserialize)]
@@ -36,14 +37,13 @@ pub async fn create(
     Parameters(Nothing {}): Parameters<Nothing>,
     Document(new): Document<NewKmsKeyDocument>,
 ) -> Result<(StatusCode, Json<KmsKeyInfo>), ApiError> {
-    let key = to_the_end(async move {
+    to_its_end(async move {
         let (id, aliases) = (new.id, new.aliases);
         let key = api.store.keys()?.create(NewKmsKey { id, aliases }).await?;
         caller.note("CreateKmsKey", &key.id, &key.aliases.join(","));
-        Ok(key)
+        Ok((StatusCode::CREATED, Json(key)))
     })
-    .await?;
-    Ok((StatusCode::CREATED, Json(key)))
+    .await
 }
 
 pub async fn rotate(
@@ -53,7 +53,7 @@ pub async fn rotate(
     Parameters(Nothing {}): Parameters<Nothing>,
     Document(Nothing {}): Document<Nothing>,
 ) -> Result<Json<KmsKeyInfo>, ApiError> {
-    to_the_end(async move {
+    to_its_end(async move {
         let key = api.store.keys()?.rotate(&name).await?;
         let version = format!("version {}", key.version);
         caller.note("RotateKmsKey", &key.id, &version);
@@ -62,40 +62,25 @@ pub async fn rotate(
     .await
 }
 
-pub async fn disable(
+/// Disables or enables a key.
+pub async fn set_disabled<const DISABLED: bool>(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
     Name(name): Name,
     Parameters(Nothing {}): Parameters<Nothing>,
     Document(Nothing {}): Document<Nothing>,
 ) -> Result<Json<KmsKeyInfo>, ApiError> {
-    to_the_end(set_disabled(api, caller, name, true)).await
-}
-
-pub async fn enable(
-    State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
-    Name(name): Name,
-    Parameters(Nothing {}): Parameters<Nothing>,
-    Document(Nothing {}): Document<Nothing>,
-) -> Result<Json<KmsKeyInfo>, ApiError> {
-    to_the_end(set_disabled(api, caller, name, false)).await
-}
-
-async fn set_disabled(
-    api: Api,
-    caller: Caller,
-    name: String,
-    disabled: bool,
-) -> Result<Json<KmsKeyInfo>, ApiError> {
-    let key = api.store.keys()?.set_disabled(&name, disabled).await?;
-    let change = if disabled {
-        "DisableKmsKey"
-    } else {
-        "EnableKmsKey"
-    };
-    caller.note(change, &key.id, "");
-    Ok(Json(key))
+    to_its_end(async move {
+        let key = api.store.keys()?.set_disabled(&name, DISABLED).await?;
+        let change = if DISABLED {
+            "DisableKmsKey"
+        } else {
+            "EnableKmsKey"
+        };
+        caller.note(change, &key.id, "");
+        Ok(Json(key))
+    })
+    .await
 }
 
 /// Exhaustive on purpose: a new variant does not compile until somebody decides here what clients

@@ -2,7 +2,8 @@
 //!
 //! `access` decides who gets in, before anything is looked up; one file per resource answers:
 //! `accounts`, `keys`, `kms` (the keys of SSE-KMS), `buckets`, `storage` (a bucket with its key, in one call) and
-//! `server`. The reference for clients is `docs/admin-api.md`.
+//! `server`. A change is carried to its end (`to_its_end`) even if the client goes away meanwhile, so that
+//! no step and no line of the log is left out. The reference for clients is `docs/admin-api.md`.
 
 mod access;
 mod accounts;
@@ -71,21 +72,27 @@ pub fn routes(api: AdminApi) -> OwnRoutes {
                 .patch(accounts::update)
                 .delete(accounts::delete),
         )
-        .route("/accounts/{account}/disable", post(accounts::disable))
-        .route("/accounts/{account}/enable", post(accounts::enable))
+        .route(
+            "/accounts/{account}/disable",
+            post(accounts::set_disabled::<true>),
+        )
+        .route(
+            "/accounts/{account}/enable",
+            post(accounts::set_disabled::<false>),
+        )
         .route("/keys", get(keys::list).post(keys::create))
         .route(
             "/keys/{id}",
             get(keys::show).patch(keys::update).delete(keys::delete),
         )
         .route("/keys/{id}/rotate", post(keys::rotate))
-        .route("/keys/{id}/disable", post(keys::disable))
-        .route("/keys/{id}/enable", post(keys::enable))
+        .route("/keys/{id}/disable", post(keys::set_disabled::<true>))
+        .route("/keys/{id}/enable", post(keys::set_disabled::<false>))
         .route("/keys/{id}/grants", put(keys::set_grants))
         .route("/kms/keys", get(kms::list).post(kms::create))
         .route("/kms/keys/{id}/rotate", post(kms::rotate))
-        .route("/kms/keys/{id}/disable", post(kms::disable))
-        .route("/kms/keys/{id}/enable", post(kms::enable))
+        .route("/kms/keys/{id}/disable", post(kms::set_disabled::<true>))
+        .route("/kms/keys/{id}/enable", post(kms::set_disabled::<false>))
         .route("/buckets", get(buckets::list).post(buckets::create))
         .route(
             "/buckets/{name}",
@@ -126,20 +133,6 @@ impl AdminApi {
         match id_or_name {
             Some(id_or_name) => Ok(self.account(id_or_name).await?.id),
             None => Ok(self.server.root_account_id.clone()),
-        }
-    }
-}
-
-/// Carries a change to its end even if the client goes away meanwhile (which drops its handler), so
-/// that no step and no line of the log is left out.
-async fn to_the_end<T: Send + 'static>(
-    change: impl Future<Output = Result<T, ApiError>> + Send + 'static,
-) -> Result<T, ApiError> {
-    match tokio::spawn(change).await {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            tracing::error!(target: "admin", %error, "a change did not end as it should");
-            Err(ApiError::internal())
         }
     }
 }

@@ -14,6 +14,7 @@ use oncilla_iam::{
     AccessKey, AccessKeyInfo, BucketPattern, Grant, IamError, NewKey, PAGE_ITEMS_MAX, Role,
     generate_bucket_name,
 };
+use oncilla_meta::to_its_end;
 use oncilla_store::bucket::{BucketError, DeleteBucketError};
 use oncilla_store::history::{ListVersionsQuery, ListedVersion, VersionMarker};
 use oncilla_store::list::{Entry, ListQuery};
@@ -29,7 +30,7 @@ use super::buckets::{self, Bucket};
 use super::document::{Document, Name, Nothing, Parameters};
 use super::error::ApiError;
 use super::keys::{self, Key};
-use super::{AdminApi, Api, to_the_end};
+use super::{AdminApi, Api};
 
 /// Generated names tried before giving up. There are some 200 million: even a store with a million
 /// buckets finds all of them taken once in 10^36 calls.
@@ -88,7 +89,7 @@ pub async fn create(
     Parameters(Nothing {}): Parameters<Nothing>,
     Document(new): Document<NewStorageDocument>,
 ) -> Result<(StatusCode, Json<Storage>), ApiError> {
-    let storage = to_the_end(async move {
+    to_its_end(async move {
         let owner = api.account_id_or_root(new.account.as_deref()).await?;
         let made = match &new.name {
             Some(name) => api.make_storage(name, &owner, &new).await?,
@@ -97,15 +98,15 @@ pub async fn create(
         let (key, bucket) = made;
         caller.note("CreateKey", key.id(), &keys::summary(&key.info));
         caller.note("CreateBucket", &bucket.name, &buckets::summary(&bucket));
-        Ok(Storage {
+        let storage = Storage {
             bucket: api.described(&bucket.name, &bucket.record).await?,
             key: Key::with_secret(key),
             endpoint_url: api.server.endpoint_url.get().cloned(),
             region: api.server.region.clone(),
-        })
+        };
+        Ok((StatusCode::CREATED, Json(storage)))
     })
-    .await?;
-    Ok((StatusCode::CREATED, Json(storage)))
+    .await
 }
 
 pub async fn destroy(
@@ -114,7 +115,7 @@ pub async fn destroy(
     Name(name): Name,
     Parameters(parameters): Parameters<DestroyParameters>,
 ) -> Result<Json<Destroyed>, ApiError> {
-    to_the_end(async move {
+    to_its_end(async move {
         let bucket = api.store.bucket(&name).await?;
         let objects_deleted = api.remove_bucket(&bucket, parameters.force).await?;
         let detail = format!("{objects_deleted} objects");

@@ -4,7 +4,7 @@
 use http::StatusCode;
 use oncilla_iam::policy::ResourceSide;
 use oncilla_iam::{Question, authorize};
-use oncilla_store::{Bucket, Document, DocumentKind, NewDocument};
+use oncilla_store::{Bucket, Document, DocumentKind};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::xml::inventory::{
     InventoryConfiguration, InventoryField, InventoryFormat, ListInventoryConfigurations,
@@ -12,12 +12,13 @@ use oncilla_wire::xml::inventory::{
 };
 
 use crate::inventories;
+use crate::s3::S3Service;
 use crate::s3::answer::{Answer, empty, xml};
 use crate::s3::authorize::ActionTarget;
 use crate::s3::body::read_document;
+use crate::s3::bucket::set_document;
 use crate::s3::condition_keys::ConditionKeys;
 use crate::s3::request::S3Request;
-use crate::s3::{S3Service, errors};
 use crate::service_write::{AllowedBy, WriteRefused};
 
 /// Configurations in a page. Source: S3 API reference, ListBucketInventoryConfigurations.
@@ -79,11 +80,8 @@ pub async fn put_inventory(
     }
     refuse_what_is_not_made(&configuration)?;
     authorize_destination(service, request, bucket, &configuration).await?;
-    let new = NewDocument {
-        text: configuration.to_xml().into(),
-        ..NewDocument::default()
-    };
-    set(service, bucket, &id, Some(new)).await?;
+    let text = Some(configuration.to_xml());
+    set_document(service, bucket, DocumentKind::Inventory, &id, text).await?;
     Ok(empty(StatusCode::OK))
 }
 
@@ -96,19 +94,8 @@ pub async fn delete_inventory(service: &S3Service, request: &S3Request, bucket: 
     {
         return Err(S3ErrorCode::NoSuchConfiguration.into());
     }
-    set(service, bucket, id, None).await?;
+    set_document(service, bucket, DocumentKind::Inventory, id, None).await?;
     Ok(empty(StatusCode::NO_CONTENT))
-}
-
-async fn set(
-    service: &S3Service,
-    bucket: &Bucket,
-    id: &str,
-    new: Option<NewDocument>,
-) -> Result<(), S3Error> {
-    let kind = DocumentKind::Inventory;
-    let set = service.store.put_document(bucket, kind, id, new).await;
-    set.map_err(errors::put_document)
 }
 
 /// At S3 the policy of the destination has to let the service in (S3 User Guide, "Granting permissions for

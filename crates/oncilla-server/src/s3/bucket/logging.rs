@@ -1,16 +1,17 @@
 //! GetBucketLogging and PutBucketLogging.
 
 use http::StatusCode;
-use oncilla_store::{Bucket, DocumentKind, NewDocument};
+use oncilla_store::{Bucket, DocumentKind};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::xml::logging::{BucketLoggingStatus, LoggingEnabled, MAX_LOGGING_BODY_BYTES};
 
 use crate::bucket_logs::log_target;
+use crate::s3::S3Service;
 use crate::s3::answer::{Answer, empty, xml};
 use crate::s3::authorize::ActionTarget;
 use crate::s3::body::read_document;
+use crate::s3::bucket::set_document;
 use crate::s3::request::S3Request;
-use crate::s3::{S3Service, errors};
 
 pub fn get_logging(bucket: &Bucket) -> Answer {
     let document = bucket.documents.get(DocumentKind::Logging);
@@ -31,13 +32,8 @@ pub async fn put_logging(service: &S3Service, request: &mut S3Request, bucket: &
         }
         authorize_target(service, request, bucket, enabled).await?;
     }
-    let new = status.enabled.is_some().then(|| NewDocument {
-        text: status.to_xml().into(),
-        ..NewDocument::default()
-    });
-    let store = &service.store;
-    let set = store.put_document(bucket, DocumentKind::Logging, "", new);
-    set.await.map_err(errors::put_document)?;
+    let text = status.enabled.is_some().then(|| status.to_xml());
+    set_document(service, bucket, DocumentKind::Logging, "", text).await?;
     Ok(empty(StatusCode::OK))
 }
 

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use oncilla_hash::hex;
-use oncilla_store::{Bucket, DocumentKind, NewDocument};
+use oncilla_store::{Bucket, DocumentKind};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::X_AMZ_SKIP_DESTINATION_VALIDATION;
 use oncilla_wire::xml::notification::{MAX_NOTIFICATION_BODY_BYTES, NotificationConfiguration};
@@ -10,6 +10,7 @@ use oncilla_wire::xml::notification::{MAX_NOTIFICATION_BODY_BYTES, NotificationC
 use crate::notifications::can_mean_target;
 use crate::s3::answer::{Answer, empty, xml};
 use crate::s3::body::read_document;
+use crate::s3::bucket::set_document;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
 
@@ -54,13 +55,8 @@ pub async fn put_notification(
             destination.id = new_id()?;
         }
     }
-    let new = (!configuration.is_empty()).then(|| NewDocument {
-        text: configuration.to_xml().into(),
-        ..NewDocument::default()
-    });
-    let store = &service.store;
-    let set = store.put_document(bucket, DocumentKind::Notification, "", new);
-    set.await.map_err(errors::put_document)?;
+    let text = (!configuration.is_empty()).then(|| configuration.to_xml());
+    set_document(service, bucket, DocumentKind::Notification, "", text).await?;
     if is_validated {
         let acting = service.acting_for(request);
         let told = acting.store.announce_test(bucket, &configuration);

@@ -239,6 +239,7 @@ mod tests {
             retention: None,
             legal_hold: None,
             encryption: None,
+            kms_key_name: String::new(),
             unknown: UnknownFields::default(),
         }
     }

@@ -9,6 +9,7 @@ use oncilla_wire::xml::acl::Acl;
 use crate::s3::access::BucketAccess;
 use crate::s3::acl::requested_acl;
 use crate::s3::answer::{Answer, empty, set_version, xml};
+use crate::s3::authorize::JUDGEMENTS_MAX;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
 
@@ -16,7 +17,7 @@ pub async fn get_acl(service: &S3Service, request: &mut S3Request, bucket: &Buck
     let version = request.version_id()?;
     let key = request.key.as_bytes();
     let record = service.store.object_version(bucket, key, version).await;
-    let record = record.map_err(|error| errors::get_object(&request.key, error))?;
+    let record = service.found(request, bucket, record).await?;
     let access = BucketAccess::of(bucket)?;
     let owner = access.owner_of_object(&record.owner);
     let acl = match access.is_owner_enforced() {
@@ -30,34 +31,26 @@ pub async fn get_acl(service: &S3Service, request: &mut S3Request, bucket: &Buck
 }
 
 pub async fn put_acl(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
-    let version = request.version_id()?;
     let access = BucketAccess::of(bucket)?;
     if access.is_owner_enforced() {
         return Err(S3ErrorCode::AccessControlListNotSupported.into());
     }
-    let key = request.key.as_bytes();
-    let record = service.store.object_version(bucket, key, version).await;
-    let record = record.map_err(|error| errors::get_object(&request.key, error))?;
-    let acl = requested_acl(service, request, &record.owner).await?;
-    access.check_acl(&acl)?;
-    // Judged between two looks at whose it is: what somebody else has put there meanwhile keeps its
-    // ACL.
-    service.authorize_request(request, bucket).await?;
-    let owner = record.owner;
-    let set = |record: &mut ObjectRecord| {
-        if record.owner == owner {
-            record.acl.clone_from(&acl);
+    let mut set = None;
+    for _ in 0..JUDGEMENTS_MAX {
+        let judged = service.judge_object(request, bucket).await?;
+        let document = request.document.clone();
+        let acl = requested_acl(service, request, &judged.owner).await?;
+        request.document = document;
+        access.check_acl(&acl)?;
+        let change = |record: &mut ObjectRecord| record.acl.clone_from(&acl);
+        set = service
+            .change_judged(request, bucket, &judged, change, EventKind::AclPut)
+            .await?;
+        if set.is_some() {
+            break;
         }
-    };
-    let (key, event) = (request.key.as_bytes(), Some(EventKind::AclPut));
-    let changed = service
-        .store
-        .update_object_and_tell(bucket, key, version, set, event)
-        .await;
-    let record = changed.map_err(|error| errors::get_object(&request.key, error))?;
-    if record.owner != owner {
-        return Err(S3ErrorCode::AccessDenied.into());
     }
+    let record = set.ok_or_else(errors::changed_too_often)?;
     let mut response = empty(StatusCode::OK);
     set_version(&mut response, bucket, record.version_id())?;
     Ok(response)

@@ -116,10 +116,7 @@ pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
         lock: new_lock(service, request, bucket)?,
     };
     let asked = encryption::asked(service, &request.headers, &request.context, bucket)?;
-    if asked.choice.is_some() {
-        // Whether the key can be had is told before anything is read.
-        encryption::new_encryption(service, &asked).await?;
-    }
+    encryption::check_choice(service, &asked).await?;
     let encrypted = CopyEncryption {
         source_key: encryption::key_of_copy_source(service, request)?,
         choice: asked.choice,
@@ -157,15 +154,12 @@ async fn rename_by_copy(
     }
     let conditions = Conditions::from_copy_source_headers(&request.headers);
     let renamed = rename_within(service, request, bucket, &source.key, &conditions).await?;
-    let record = match renamed {
-        Some(record) => record,
-        // Done before: what is there now is what it was renamed to, or what came after.
-        None => {
-            let found = service.store.object(bucket, request.key.as_bytes()).await;
-            found.map_err(|error| errors::get_object(&request.key, error))?
-        }
-    };
-    copied_answer(&record, None)
+    match renamed {
+        Some(record) => copied_answer(&record, None),
+        // Done before, perhaps by somebody else. What has the key now may be another object, which
+        // the sender was not judged by; so it is told no more than RenameObject tells: that it is done.
+        None => Ok(xml(CopyResult::nothing_to_tell())),
+    }
 }
 
 fn copied_answer(record: &ObjectRecord, sent_key: Option<&SentKey>) -> Answer {

@@ -1,6 +1,7 @@
 //! UpdateObjectEncryption: puts the data key of an object under a KMS key. No byte of it moves.
 
 use http::StatusCode;
+use oncilla_store::object::UpdateEncryptionError;
 use oncilla_store::{Bucket, EncryptionChoice};
 use oncilla_wire::xml::encryption::{MAX_ENCRYPTION_BODY_BYTES, ObjectEncryption};
 
@@ -26,7 +27,15 @@ pub async fn update_encryption(
         .store
         .update_encryption(bucket, request.key.as_bytes(), version, &choice)
         .await;
-    let record = updated.map_err(|error| errors::update_encryption(&request.key, error))?;
+    let record = match updated {
+        Ok(record) => record,
+        Err(UpdateEncryptionError::Object(error)) => {
+            return Err(service
+                .not_found(request, bucket, &request.key, error)
+                .await);
+        }
+        Err(error) => return Err(errors::update_encryption(&request.key, error)),
+    };
     let mut response = empty(StatusCode::OK);
     encryption::set_headers(&mut response, record.encryption.as_deref(), None)?;
     set_version(&mut response, bucket, record.version_id())?;

@@ -1,7 +1,8 @@
 //! GetObjectRetention, PutObjectRetention, GetObjectLegalHold and PutObjectLegalHold.
 
 use http::StatusCode;
-use oncilla_store::Bucket;
+use oncilla_store::object_lock::SetLockError;
+use oncilla_store::{Bucket, ObjectRecord};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::object_lock::{LegalHold, Retention, check_future, require_digest};
 use oncilla_wire::xml::object_lock::MAX_OBJECT_LOCK_BODY_BYTES;
@@ -17,16 +18,8 @@ pub async fn get_retention(
     request: &mut S3Request,
     bucket: &Bucket,
 ) -> Answer {
-    require_object_lock(bucket)?;
-    let version = request.version_id()?;
-    let key = request.key.as_bytes();
-    let record = service.store.object_version(bucket, key, version).await;
-    let record = record.map_err(|error| errors::get_object(&request.key, error))?;
-    let retention = record.retention.as_ref();
-    let retention = retention.ok_or_else(|| no_lock(&request.key))?;
-    let mut response = xml(retention.to_xml());
-    set_version(&mut response, bucket, record.version_id())?;
-    Ok(response)
+    let retention = |record: &ObjectRecord| record.retention.as_ref().map(Retention::to_xml);
+    get_lock(service, request, bucket, retention).await
 }
 
 /// Sets until when a version may not go away; an empty document ends its retention.
@@ -50,7 +43,15 @@ pub async fn put_retention(
         .store
         .set_retention(bucket, key, version, retention, lock_override)
         .await;
-    let record = set.map_err(|error| errors::set_lock(&request.key, error))?;
+    let record = match set {
+        Ok(record) => record,
+        Err(SetLockError::Object(error)) => {
+            return Err(service
+                .not_found(request, bucket, &request.key, error)
+                .await);
+        }
+        Err(SetLockError::Locked(inner)) => return Err(errors::locked(inner)),
+    };
     let mut response = empty(StatusCode::OK);
     set_version(&mut response, bucket, record.version_id())?;
     Ok(response)
@@ -61,13 +62,24 @@ pub async fn get_legal_hold(
     request: &mut S3Request,
     bucket: &Bucket,
 ) -> Answer {
+    let hold = |record: &ObjectRecord| record.legal_hold.map(|hold| hold.to_xml());
+    get_lock(service, request, bucket, hold).await
+}
+
+/// Answers with what `document` tells of the lock of a version.
+async fn get_lock(
+    service: &S3Service,
+    request: &mut S3Request,
+    bucket: &Bucket,
+    document: impl Fn(&ObjectRecord) -> Option<Vec<u8>>,
+) -> Answer {
     require_object_lock(bucket)?;
     let version = request.version_id()?;
     let key = request.key.as_bytes();
     let record = service.store.object_version(bucket, key, version).await;
-    let record = record.map_err(|error| errors::get_object(&request.key, error))?;
-    let hold = record.legal_hold.ok_or_else(|| no_lock(&request.key))?;
-    let mut response = xml(hold.to_xml());
+    let record = service.found(request, bucket, record).await?;
+    let document = document(&record).ok_or_else(|| no_lock(&request.key))?;
+    let mut response = xml(document);
     set_version(&mut response, bucket, record.version_id())?;
     Ok(response)
 }
@@ -85,7 +97,7 @@ pub async fn put_legal_hold(
     let key = request.key.as_bytes();
     let set = service.store.set_legal_hold(bucket, key, version, hold);
     let record = set.await;
-    let record = record.map_err(|error| errors::get_object(&request.key, error))?;
+    let record = service.found(request, bucket, record).await?;
     let mut response = empty(StatusCode::OK);
     set_version(&mut response, bucket, record.version_id())?;
     Ok(response)

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use oncilla_store::Bucket;
-use oncilla_store::lifecycle::Restored;
+use oncilla_store::lifecycle::{RestoreError, Restored};
 use oncilla_wire::xml::restore::{MAX_RESTORE_BODY_BYTES, RestoreRequest};
 
 use crate::s3::answer::{Answer, empty, set_version};
@@ -20,9 +20,15 @@ pub async fn restore(service: &S3Service, request: &mut S3Request, bucket: &Buck
         .store
         .restore_object(bucket, request.key.as_bytes(), version, asked)
         .await;
-    let mut response = match restored.map_err(|error| errors::restore(&request.key, error))? {
-        Restored::Begun => empty(StatusCode::ACCEPTED),
-        Restored::Extended => empty(StatusCode::OK),
+    let mut response = match restored {
+        Ok(Restored::Begun) => empty(StatusCode::ACCEPTED),
+        Ok(Restored::Extended) => empty(StatusCode::OK),
+        Err(RestoreError::Object(error)) => {
+            return Err(service
+                .not_found(request, bucket, &request.key, error)
+                .await);
+        }
+        Err(error) => return Err(errors::restore(&request.key, error)),
     };
     if let Some(version) = version {
         set_version(&mut response, bucket, version)?;

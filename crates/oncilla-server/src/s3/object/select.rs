@@ -9,9 +9,9 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use oncilla_select::{Select, Step};
 use oncilla_store::{BodyReader, Bucket, ByteRange};
-use oncilla_wire::error::S3Error;
+use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::event_stream;
-use oncilla_wire::xml::select::{MAX_SELECT_BODY_BYTES, SelectRequest};
+use oncilla_wire::xml::select::{EXPRESSION_BYTES_MAX, MAX_SELECT_BODY_BYTES, SelectRequest};
 use tokio::time::Instant;
 
 use crate::s3::answer::{Answer, empty};
@@ -46,6 +46,9 @@ pub async fn select(service: &S3Service, request: &mut S3Request, bucket: &Bucke
     let document = read_document(request, MAX_SELECT_BODY_BYTES as u64).await?;
     let asked = SelectRequest::parse(&document)?;
     drop(document);
+    if asked.expression.len() > EXPRESSION_BYTES_MAX {
+        return Err(S3ErrorCode::ExpressionTooLong.into());
+    }
     let tells_progress = asked.progress;
     let mut memory = Select::memory_bytes(&asked) + READER_MEMORY_BYTES;
     let key = request.key.as_bytes();
@@ -61,10 +64,11 @@ pub async fn select(service: &S3Service, request: &mut S3Request, bucket: &Bucke
     encryption::unlock(&mut body, sent_key.as_ref())?;
     let size = body.record.size;
     memory += opening_memory_bytes(&body.record, size);
-    let now_ms = service.store.clock().now_ms() as i64;
-    let select = Select::new(asked, size, now_ms)?;
+    // Before the expression is read, which takes a part of it.
     let memory = request.context.memory.reserve(memory);
     let memory = memory.await.map_err(errors::overloaded)?;
+    let now_ms = service.store.clock().now_ms() as i64;
+    let select = Select::new(asked, size, now_ms)?;
     let whole = ByteRange {
         start: select.begin().min(size),
         end: size,
@@ -73,7 +77,7 @@ pub async fn select(service: &S3Service, request: &mut S3Request, bucket: &Bucke
         select: Some(Box::new(select)),
         reader: body.read(whole),
         tells_progress,
-        _memory: memory,
+        memory,
     };
     let first = run.gather().await?;
     let facts = request.context.facts.clone();
@@ -93,14 +97,18 @@ pub async fn select(service: &S3Service, request: &mut S3Request, bucket: &Bucke
                     let is_done = gathered.is_done;
                     run.push_events(gathered, &mut out);
                     match is_done {
-                        true => Next::Nothing,
+                        true => Next::Nothing {
+                            _memory: run.memory,
+                        },
                         false => Next::Events(run, None),
                     }
                 }
                 Err(error) => {
                     facts.note_error_code(error.code.as_str());
                     event_stream::push_error(&mut out, &error);
-                    Next::Nothing
+                    Next::Nothing {
+                        _memory: run.memory,
+                    }
                 }
             };
             Some((Ok::<_, io::Error>(Bytes::from(out)), next))
@@ -116,7 +124,10 @@ pub async fn select(service: &S3Service, request: &mut S3Request, bucket: &Bucke
 /// What is sent next: events of the query, of which the first may have been gathered already.
 enum Next {
     Events(Box<Run>, Option<Gathered>),
-    Nothing,
+    /// The last event is on its way, and takes memory until it is sent.
+    Nothing {
+        _memory: MemoryPermit,
+    },
 }
 
 /// A query under way.
@@ -125,8 +136,7 @@ struct Run {
     select: Option<Box<Select>>,
     reader: BodyReader,
     tells_progress: bool,
-    /// Held until the last event is on its way.
-    _memory: MemoryPermit,
+    memory: MemoryPermit,
 }
 
 /// What came of a while.
@@ -169,7 +179,7 @@ impl Run {
 
     /// One step, on a thread that may be busy with it.
     async fn step(&mut self, records: &mut Vec<u8>) -> Result<Step, S3Error> {
-        let lost = || S3Error::from(oncilla_wire::error::S3ErrorCode::InternalError);
+        let lost = || S3Error::from(S3ErrorCode::InternalError);
         let mut select = self.select.take().ok_or_else(lost)?;
         let mut gathered = std::mem::take(records);
         let stepped = tokio::task::spawn_blocking(move || {

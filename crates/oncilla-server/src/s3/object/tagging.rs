@@ -7,6 +7,7 @@ use oncilla_wire::tagging::TagTarget;
 use oncilla_wire::xml::tagging::{self, MAX_TAGGING_BODY_BYTES};
 
 use crate::s3::answer::{Answer, empty, set_version, xml};
+use crate::s3::authorize::JUDGEMENTS_MAX;
 use crate::s3::body::read_document;
 use crate::s3::request::S3Request;
 use crate::s3::tags::{pairs_of, stored_tag_set};
@@ -16,7 +17,7 @@ pub async fn get_tagging(service: &S3Service, request: &mut S3Request, bucket: &
     let version = request.version_id()?;
     let key = request.key.as_bytes();
     let record = service.store.object_version(bucket, key, version).await;
-    let record = record.map_err(|error| errors::get_object(&request.key, error))?;
+    let record = service.found(request, bucket, record).await?;
     let tags = stored_tag_set(&record.tags, TagTarget::Object)?;
     let mut response = xml(tagging::to_xml(&tags));
     set_version(&mut response, bucket, record.version_id())?;
@@ -26,6 +27,8 @@ pub async fn get_tagging(service: &S3Service, request: &mut S3Request, bucket: &
 pub async fn put_tagging(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let document = read_document(request, MAX_TAGGING_BODY_BYTES as u64).await?;
     let tags = pairs_of(tagging::parse(&document, TagTarget::Object)?);
+    // It is judged again with the object that gets them.
+    request.document = Some(document);
     let (status, event) = (StatusCode::OK, EventKind::TaggingPut);
     set_tags(service, request, bucket, tags, status, event).await
 }
@@ -47,14 +50,18 @@ async fn set_tags(
     status: StatusCode,
     event: EventKind,
 ) -> Answer {
-    let version = request.version_id()?;
-    let key = request.key.as_bytes();
     let change = |record: &mut ObjectRecord| record.tags.clone_from(&tags);
-    let changed = service
-        .store
-        .update_object_and_tell(bucket, key, version, change, Some(event))
-        .await;
-    let record = changed.map_err(|error| errors::get_object(&request.key, error))?;
+    let mut set = None;
+    for _ in 0..JUDGEMENTS_MAX {
+        let judged = service.judge_object(request, bucket).await?;
+        set = service
+            .change_judged(request, bucket, &judged, change, event)
+            .await?;
+        if set.is_some() {
+            break;
+        }
+    }
+    let record = set.ok_or_else(errors::changed_too_often)?;
     let mut response = empty(status);
     set_version(&mut response, bucket, record.version_id())?;
     Ok(response)
