@@ -298,6 +298,9 @@ impl Index {
     }
 
     /// Splits the gap that `key` lies in, so that neither half holds it.
+    ///
+    /// Where a range fills up again, every put splits a gap: without a bound on them, a million puts
+    /// into one empty range made a million gaps.
     fn take_out(&mut self, key: &[u8]) {
         let around = self.gaps.range::<[u8], _>(up_to(key)).next_back();
         let Some((start, gap)) = around else { return };
@@ -305,25 +308,25 @@ impl Index {
             return;
         }
         let start = start.clone();
-        let Some(mut gap) = self.gaps.remove(&start) else {
+        let Some(mut upper) = self.gaps.remove(&start) else {
             return;
         };
         // Each half takes its share, or splitting and joining would grow the cost without end.
-        gap.cost /= 2;
+        upper.cost /= 2;
+        let lower = Gap {
+            end: Bytes::copy_from_slice(key),
+            since: upper.since,
+            cost: upper.cost,
+        };
         let upper_start = successor(key);
-        if start.as_ref() < key {
-            let end = Bytes::copy_from_slice(key);
-            self.gaps.insert(
-                start,
-                Gap {
-                    end,
-                    since: gap.since,
-                    cost: gap.cost,
-                },
-            );
+        if upper_start < upper.end {
+            self.gaps.insert(upper_start, upper);
         }
-        if upper_start < gap.end {
-            self.gaps.insert(upper_start, gap);
+        if start < lower.end {
+            self.gaps.insert(start, lower);
+        }
+        if self.gaps.len() > GAPS_MAX {
+            self.forget_cheaper_half();
         }
     }
 }
@@ -556,5 +559,18 @@ mod tests {
             None,
             "the log does not reach back to 2"
         );
+    }
+
+    #[test]
+    fn a_range_that_fills_up_again_does_not_fill_the_index() {
+        let gaps = GapIndex::default();
+        let key = |number: usize| Bytes::from(format!("{number:08}"));
+        let last = key(9 * GAPS_MAX);
+        gaps.learn(1, &key(0), &last, LONG_STEP);
+        for number in 1..3 * GAPS_MAX {
+            gaps.before_puts(2, std::iter::once(&key(number)));
+        }
+        assert!(gaps.count.load(Ordering::Relaxed) <= GAPS_MAX);
+        assert_eq!(gaps.jump_forward(3, &key(4 * GAPS_MAX)).to, Some(last));
     }
 }
