@@ -209,8 +209,48 @@ operations! {
 /// documents is not here.
 const PARTLY: &[(Operation, &str)] = &[
     (
+        Operation::PutBucketAccelerateConfiguration,
+        "kept and told, and without an effect",
+    ),
+    (
+        Operation::PutBucketAnalyticsConfiguration,
+        "kept and told; nothing is analysed or exported",
+    ),
+    (
+        Operation::PutBucketIntelligentTieringConfiguration,
+        "kept and told; no object changes its tier",
+    ),
+    (
+        Operation::PutBucketInventoryConfiguration,
+        "CSV; ORC, Parquet and encrypted inventories are refused with 501",
+    ),
+    (
+        Operation::PutBucketMetricsConfiguration,
+        "kept and told; there are no metrics by it",
+    ),
+    (
+        Operation::PutBucketEncryption,
+        "`aws:kms:dsse` is refused with 501",
+    ),
+    (
+        Operation::PutBucketLogging,
+        "target grants are refused with 501",
+    ),
+    (
+        Operation::PutBucketNotificationConfiguration,
+        "EventBridge is refused with 501",
+    ),
+    (
         Operation::PutBucketVersioning,
         "MFA delete is refused with 501",
+    ),
+    (
+        Operation::PutObject,
+        "`aws:kms:dsse`, and appending where versions are kept or to what is encrypted, are refused with 501",
+    ),
+    (
+        Operation::RestoreObject,
+        "a restore of the type `SELECT` is refused with 501",
     ),
     (
         Operation::SelectObjectContent,

@@ -10,9 +10,11 @@ const TOKEN: &str = "x-amz-client-token";
 /// The longest token in bytes. Source: S3 API reference, RenameObject.
 pub const CLIENT_TOKEN_BYTES_MAX: usize = 64;
 
-/// Reads the key of the object to rename: URL-encoded, alone or behind its bucket, which must be the
-/// one that the request is for. `/bucket/key` and `bucket/key` are that key in the bucket, so a key
-/// that itself begins with the bucket's name and a slash has to be written with the bucket.
+/// Reads the key of the object to rename, which is in the bucket of the request: URL-encoded, with a
+/// slash in front or without, alone or behind that bucket. `/bucket/key` and `bucket/key` are the key
+/// in the bucket, so one that itself begins with the bucket's name and a slash has to be written with
+/// the bucket. Source: S3 API reference, RenameObject, whose pattern has a bucket and whose examples
+/// have none.
 ///
 /// # Errors
 /// `InvalidArgument` for what cannot be decoded or has no key; `KeyTooLongError`.
@@ -26,18 +28,11 @@ pub fn rename_source(value: &[u8], bucket: &str) -> Result<String, S3Error> {
     let behind_bucket = path
         .strip_prefix(bucket)
         .and_then(|rest| rest.strip_prefix('/'));
-    // With a slash in front, it begins with a bucket.
-    let key = match behind_bucket {
-        Some(key) => key,
-        None if path.len() < decoded.len() => {
-            return Err(refuse(
-                "Rename Source must be in the bucket of the request.",
-            ));
-        }
-        None => path,
-    };
+    let key = behind_bucket.unwrap_or(path);
     if key.is_empty() {
-        return Err(refuse("Rename Source must mention the key of an object."));
+        return Err(refuse(
+            "Rename Source must be the key of an object, or bucket/key.",
+        ));
     }
     check_key(key)?;
     Ok(key.to_owned())
@@ -76,6 +71,9 @@ mod tests {
             ("/bucket/key", "key"),
             ("a/b%20c", "a/b c"),
             ("bucket%2Fa%3Fb", "a?b"),
+            ("/key", "key"),
+            ("/logs/key", "logs/key"),
+            ("/bucket", "bucket"),
             ("/bucket//a", "/a"),
             ("bucket/bucket/key", "bucket/key"),
             ("bucketkey", "bucketkey"),
@@ -86,7 +84,7 @@ mod tests {
                 "{value}"
             );
         }
-        for value in ["", "/", "bucket/", "/other/key", "%ff", "/bucket"] {
+        for value in ["", "/", "bucket/", "/bucket/", "%ff"] {
             let error = rename_source(value.as_bytes(), "bucket").unwrap_err();
             assert_eq!(error.code, S3ErrorCode::InvalidArgument, "{value}");
         }

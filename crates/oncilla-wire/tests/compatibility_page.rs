@@ -16,18 +16,33 @@ use oncilla_wire::operation::{Level, Operation};
 /// Operations of the API reference that have no row in the operation table: those of annotations,
 /// whose sub-resources it refuses as a whole, and those that are addressed to another kind of
 /// endpoint and cannot be told by their request.
-const NO_ROW: [(&str, &str); 7] = [
+const NO_ROW: [(&str, &str); 6] = [
     ("DeleteObjectAnnotation", "501"),
     ("GetObjectAnnotation", "501"),
     ("ListObjectAnnotations", "501"),
     ("PutObjectAnnotation", "501"),
     ("UpdateBucketMetadataAnnotationTableConfiguration", "501"),
-    (
-        "ListDirectoryBuckets",
-        "directory buckets, which are not here, have an endpoint of their own",
-    ),
     ("WriteGetObjectResponse", "an endpoint of S3 Object Lambda"),
 ];
+
+/// What somebody who knows AWS would not expect, and no row tells.
+const DEPARTURES: &str = "
+## Where it differs from AWS on purpose
+
+- New buckets are as S3's were before 2023: ACLs are on, there is no public access block, and objects are encrypted if the
+  bucket or the server says so (`--encrypt-at-rest true`). GetBucketEncryption of a bucket without a setting answers
+  `ServerSideEncryptionConfigurationNotFoundError`.
+- An account is named by its canonical user id where AWS has twelve digits, in ARNs too. A policy may name principals that
+  do not exist: it grants them nothing until they do.
+- A KMS key is told as it was named in the request (`photos`, `alias/photos`, or its ARN), and an ARN's region and account are not looked at.
+- `x-amz-rename-source` takes `key`, `/key`, `bucket/key` and `/bucket/key`. What begins with the bucket's name and a slash is
+  taken for the latter two: write such a key with its bucket.
+- RenameObject and appending (`x-amz-write-offset-bytes`), which S3 has in directory buckets alone, are there in every bucket.
+- Log objects are delivered into buckets of the same account alone. Notifications go to web hooks, which stand for topics,
+  queues and functions.
+- GetBucketPolicyStatus answers without a policy too. Configurations that are not here (GetBucketReplication) are 501
+  instead of a 404 that says there is none.
+";
 
 /// How many tests may rightly differ.
 const DIFFERS_MAX: usize = 10;
@@ -154,6 +169,7 @@ fn page(results: &str, list: &str) -> String {
     for (name, state) in NO_ROW {
         writeln!(page, "| {name} | | {state} | |").unwrap();
     }
+    page.push_str(DEPARTURES);
     page.push_str("\n## ceph/s3-tests\n\n");
     if outcomes.is_empty() {
         page.push_str("No whole run has been kept yet.\n");
@@ -173,7 +189,10 @@ fn page(results: &str, list: &str) -> String {
     for (test, reason) in differs(list) {
         writeln!(page, "- `{}`: {reason}", test.replace(", ", "`, `")).unwrap();
     }
-    page.push_str("\nAnd these fail:\n\n");
+    page.push_str(
+        "\nAnd these fail. All are of `test_iam.py` and `test_sts.py`: \
+         [why](s3-tests.md#identity-and-temporary-credentials), and [what IAM and STS do here](iam.md).\n\n",
+    );
     let differing: Vec<&str> = differs(list).iter().map(|(test, _)| *test).collect();
     for outcome in &outcomes {
         let name = outcome.test.rsplit_once("::").unwrap().1;

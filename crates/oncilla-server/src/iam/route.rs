@@ -90,7 +90,118 @@ pub const IAM_ACTIONS: &[&str] = &[
 /// The actions of STS that are answered, sorted.
 pub const STS_ACTIONS: &[&str] = &["AssumeRole", "GetCallerIdentity", "GetSessionToken"];
 
-/// Actions of STS that are known and not answered.
+/// Actions of IAM that are known and not answered, sorted. Source: IAM API reference, "Actions".
+const IAM_MISSING: &[&str] = &[
+    "AcceptDelegationRequest",
+    "AcquireRole",
+    "AddRoleToInstanceProfile",
+    "AssociateDelegationRequest",
+    "ChangePassword",
+    "CreateAccountAlias",
+    "CreateDelegationRequest",
+    "CreateInstanceProfile",
+    "CreateLoginProfile",
+    "CreateSAMLProvider",
+    "CreateServiceLinkedRole",
+    "CreateServiceSpecificCredential",
+    "CreateVirtualMFADevice",
+    "DeactivateMFADevice",
+    "DeleteAccountAlias",
+    "DeleteAccountPasswordPolicy",
+    "DeleteInstanceProfile",
+    "DeleteLoginProfile",
+    "DeleteRolePermissionsBoundary",
+    "DeleteSAMLProvider",
+    "DeleteSSHPublicKey",
+    "DeleteServerCertificate",
+    "DeleteServiceLinkedRole",
+    "DeleteServiceSpecificCredential",
+    "DeleteSigningCertificate",
+    "DeleteUserPermissionsBoundary",
+    "DeleteVirtualMFADevice",
+    "DisableOrganizationsRootCredentialsManagement",
+    "DisableOrganizationsRootSessions",
+    "DisableOutboundWebIdentityFederation",
+    "EnableMFADevice",
+    "EnableOrganizationsRootCredentialsManagement",
+    "EnableOrganizationsRootSessions",
+    "EnableOutboundWebIdentityFederation",
+    "GenerateCredentialReport",
+    "GenerateOrganizationsAccessReport",
+    "GenerateServiceLastAccessedDetails",
+    "GetAccessKeyLastUsed",
+    "GetAccountAuthorizationDetails",
+    "GetAccountPasswordPolicy",
+    "GetAccountProperties",
+    "GetContextKeysForCustomPolicy",
+    "GetContextKeysForPrincipalPolicy",
+    "GetCredentialReport",
+    "GetDelegationRequest",
+    "GetHumanReadableSummary",
+    "GetInstanceProfile",
+    "GetLoginProfile",
+    "GetMFADevice",
+    "GetOrganizationsAccessReport",
+    "GetOutboundWebIdentityFederationInfo",
+    "GetRoleTemplateVersion",
+    "GetSAMLProvider",
+    "GetSSHPublicKey",
+    "GetServerCertificate",
+    "GetServiceLastAccessedDetails",
+    "GetServiceLastAccessedDetailsWithEntities",
+    "GetServiceLinkedRoleDeletionStatus",
+    "ListAccountAliases",
+    "ListDelegationRequests",
+    "ListInstanceProfileTags",
+    "ListInstanceProfiles",
+    "ListMFADeviceTags",
+    "ListMFADevices",
+    "ListOpenIDConnectProviderTags",
+    "ListOrganizationsFeatures",
+    "ListPoliciesGrantingServiceAccess",
+    "ListSAMLProviderTags",
+    "ListSAMLProviders",
+    "ListSSHPublicKeys",
+    "ListServerCertificateTags",
+    "ListServerCertificates",
+    "ListServiceSpecificCredentials",
+    "ListSigningCertificates",
+    "ListVirtualMFADevices",
+    "PutAccountProperties",
+    "PutRolePermissionsBoundary",
+    "PutUserPermissionsBoundary",
+    "RejectDelegationRequest",
+    "RemoveRoleFromInstanceProfile",
+    "ResetServiceSpecificCredential",
+    "ResyncMFADevice",
+    "SendDelegationToken",
+    "SetSecurityTokenServicePreferences",
+    "SimulateCustomPolicy",
+    "SimulatePrincipalPolicy",
+    "TagInstanceProfile",
+    "TagMFADevice",
+    "TagOpenIDConnectProvider",
+    "TagSAMLProvider",
+    "TagServerCertificate",
+    "UntagInstanceProfile",
+    "UntagMFADevice",
+    "UntagOpenIDConnectProvider",
+    "UntagSAMLProvider",
+    "UntagServerCertificate",
+    "UpdateAccountPasswordPolicy",
+    "UpdateDelegationRequest",
+    "UpdateLoginProfile",
+    "UpdateSAMLProvider",
+    "UpdateSSHPublicKey",
+    "UpdateServerCertificate",
+    "UpdateServiceSpecificCredential",
+    "UpdateSigningCertificate",
+    "UploadSSHPublicKey",
+    "UploadServerCertificate",
+    "UploadSigningCertificate",
+];
+
+/// Actions of STS that are known and not answered, sorted.
 const STS_MISSING: &[&str] = &[
     "AssumeRoleWithSAML",
     "AssumeRoleWithWebIdentity",
@@ -100,9 +211,11 @@ const STS_MISSING: &[&str] = &[
     "GetFederationToken",
 ];
 
-/// Whether STS has an action that is not answered here.
+/// Whether IAM or STS has an action that is not answered here.
 pub fn is_missing(action: &str) -> bool {
-    STS_MISSING.contains(&action)
+    [IAM_MISSING, STS_MISSING]
+        .into_iter()
+        .any(|table| table.binary_search(&action).is_ok())
 }
 
 /// The service and the name of an action.
@@ -227,7 +340,7 @@ mod tests {
 
     #[test]
     fn the_tables_are_sorted_and_found_again() {
-        for table in [IAM_ACTIONS, STS_ACTIONS] {
+        for table in [IAM_ACTIONS, STS_ACTIONS, IAM_MISSING, STS_MISSING] {
             assert!(table.is_sorted_by(|left, right| left < right));
         }
         assert_eq!(find("CreateUser"), Some((QueryService::Iam, "CreateUser")));

@@ -9,7 +9,7 @@ use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::sigv2;
 use oncilla_wire::sigv4::{
     ALGORITHM, AmzDate, PayloadDeclaration, RequestView, SERVICE_S3, SignatureLocation,
-    SignedRequest, SigningKey, VerifyLimits, hoist_encryption, refuse_repeated_headers,
+    SignedRequest, SigningKey, VerifyLimits, hoist_headers, refuse_repeated_headers,
 };
 use quick_cache::Equivalent;
 
@@ -167,18 +167,24 @@ pub struct Authenticated {
 }
 
 impl Authenticated {
-    /// Completes the headers of what came by a presigned URL with what that says in their place of
-    /// encryption. (Version 2 signs such parameters as headers, so there it was done before.)
+    /// Whether it came by a presigned URL.
+    pub fn is_presigned(&self) -> bool {
+        let authentication = self.authentication;
+        authentication.is_some_and(|it| it.kind == AuthenticationKind::Query)
+    }
+
+    /// Completes the headers of what came by a presigned URL with what that says in their place.
+    /// (Version 2 signs such parameters as headers, so there it was done before.)
     ///
     /// # Errors
-    /// Those of [`hoist_encryption`].
+    /// Those of [`hoist_headers`].
     pub fn complete_headers(&self, head: &mut Parts) -> Result<(), S3Error> {
-        let is_presigned = self.authentication.is_some_and(|authentication| {
-            authentication.kind == AuthenticationKind::Query
-                && authentication.version == SignatureVersion::V4
-        });
+        let authentication = self.authentication;
+        let is_version_4 = authentication.is_some_and(|it| it.version == SignatureVersion::V4);
         match head.uri.query() {
-            Some(query) if is_presigned => hoist_encryption(query, &mut head.headers),
+            Some(query) if is_version_4 && self.is_presigned() => {
+                hoist_headers(query, &mut head.headers)
+            }
             _ => Ok(()),
         }
     }

@@ -355,7 +355,7 @@ impl S3Service {
         let is_object = matches!(action.target, ActionTarget::Object { .. });
         let mut looked = Looked::NotYet;
         if is_object && (may_be_others || asks_tags) {
-            looked = self.look_at(bucket, action.target).await?;
+            looked = self.look_at(request, bucket, action.target).await?;
         }
         let is_others =
             |record: &ObjectRecord| may_be_others && record.owner != bucket.record.owner;
@@ -393,7 +393,7 @@ impl S3Service {
             && let Some(permission) = object_permission(action.name)
         {
             if matches!(looked, Looked::NotYet) {
-                looked = self.look_at(bucket, action.target).await?;
+                looked = self.look_at(request, bucket, action.target).await?;
             }
             if let Looked::Absent(error) = looked {
                 return self.judge_absent(request, bucket, action, error).await;
@@ -494,7 +494,7 @@ impl S3Service {
                 let owner = match record {
                     Some(record) => Some(record.owner.clone()),
                     None => {
-                        let looked = self.look_at(bucket, action.target).await?;
+                        let looked = self.look_at(request, bucket, action.target).await?;
                         looked.record().map(|record| record.owner.clone())
                     }
                 };
@@ -538,14 +538,22 @@ impl S3Service {
         }
     }
 
-    async fn look_at(&self, bucket: &Bucket, target: ActionTarget<'_>) -> Result<Looked, S3Error> {
-        let key = target.key().unwrap_or_default().as_bytes();
+    async fn look_at(
+        &self,
+        request: &S3Request,
+        bucket: &Bucket,
+        target: ActionTarget<'_>,
+    ) -> Result<Looked, S3Error> {
+        let (key, version) = (target.key().unwrap_or_default(), target.version());
         match self
             .store
-            .object_version(bucket, key, target.version())
+            .object_version(bucket, key.as_bytes(), version)
             .await
         {
-            Ok(record) => Ok(Looked::Found(Box::new(record))),
+            Ok(record) => {
+                request.judged.note(bucket, key, version, &record);
+                Ok(Looked::Found(Box::new(record)))
+            }
             Err(GetObjectError::Fault(fault)) => Err(errors::fault(fault)),
             Err(error) => Ok(Looked::Absent(error)),
         }

@@ -31,7 +31,7 @@ use crate::s3::condition_keys::read_what_policies_ask_for;
 use crate::s3::cors::PREFLIGHT;
 use crate::s3::errors::ACTUAL_OBJECT_SIZE;
 use crate::s3::payer::{check_payer, tell_charged};
-use crate::s3::request::{Inherited, S3Request};
+use crate::s3::request::{Inherited, JudgedObjects, S3Request};
 use crate::s3::{S3Service, bucket, errors, multipart, object, service};
 use crate::{RequestBody, RequestContext, ResponseBody, Service, iam};
 
@@ -99,7 +99,7 @@ impl S3Service {
             context.facts.note_operation(PREFLIGHT);
             return Box::pin(self.preflight(&head.headers, &bucket, level)).await;
         }
-        let operation = operation::resolve(&head.method, level, &query, &head.headers);
+        let mut operation = operation::resolve(&head.method, level, &query, &head.headers);
         if let Ok(operation) = operation {
             context.facts.note_operation(operation.name());
         }
@@ -124,6 +124,13 @@ impl S3Service {
             }
         };
         sender.complete_headers(&mut head)?;
+        if sender.is_presigned() {
+            // `x-amz-copy-source` may have stood in the query.
+            operation = operation::resolve(&head.method, level, &query, &head.headers);
+            if let Ok(operation) = operation {
+                context.facts.note_operation(operation.name());
+            }
+        }
         // What does not exist is told to whoever proved who they are, and to nobody before.
         let operation = operation?;
         let request = S3Request {
@@ -138,6 +145,7 @@ impl S3Service {
             principal: sender.principal,
             authentication: sender.authentication,
             inherited: Inherited::default(),
+            judged: JudgedObjects::default(),
             context,
         };
         self.route(request).await

@@ -86,7 +86,8 @@ impl SentKey {
         let allowed = service.options.customer_keys_over_http;
         if !allowed.allows(context.tls, &context.peer) {
             let message = "Requests specifying Server Side Encryption with Customer provided keys \
-                           must be made over a secure connection.";
+                           must be made over a secure connection. (The server's operator can allow \
+                           others by --sse-c-over-http.)";
             return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
         }
         let mut bytes = sent.key;

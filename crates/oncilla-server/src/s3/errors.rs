@@ -61,6 +61,12 @@ pub fn overloaded(_: Overloaded) -> S3Error {
     S3ErrorCode::SlowDown.into()
 }
 
+/// What was there when the request was judged is not what is there now.
+pub fn replaced_while_judged() -> S3Error {
+    let message = "The object was replaced while the request was looked at. Please try again.";
+    S3Error::with_message(S3ErrorCode::ServiceUnavailable, message)
+}
+
 pub fn body(error: BodyError) -> S3Error {
     match error {
         BodyError::Stalled { .. } => S3ErrorCode::RequestTimeout.into(),
@@ -242,6 +248,7 @@ pub fn copy_source(key: &str, error: GetObjectError) -> S3Error {
 pub fn copy(source_key: &str, error: CopyError) -> S3Error {
     match error {
         CopyError::Source(error) => copy_source(source_key, error),
+        CopyError::SourceReplaced => replaced_while_judged(),
         CopyError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
         CopyError::SourceCondition(failure) | CopyError::Condition(failure) => failure.into(),
         CopyError::Locked(inner) => locked(inner),
@@ -299,6 +306,7 @@ pub fn invalid_write_offset(size: u64) -> S3Error {
 pub fn rename(source_key: &str, error: RenameError) -> S3Error {
     match error {
         RenameError::Source(error) => get_object(source_key, error),
+        RenameError::SourceReplaced => replaced_while_judged(),
         RenameError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
         RenameError::Unchanged => S3Error::with_message(
             S3ErrorCode::InvalidRequest,
@@ -320,7 +328,8 @@ pub fn keys(error: KeysError) -> S3Error {
         ),
         // `aws:kms` without a key, where the operator wants keys to be named.
         KeysError::NoDefault => {
-            let message = "The request names no KMS key, and this server has no default one.";
+            let message = "The request names no KMS key, and this server has no default one. (Its \
+                           operator can allow it one by --default-kms-key true.)";
             let name = X_AMZ_SERVER_SIDE_ENCRYPTION_KMS_KEY_ID;
             S3Error::with_message(S3ErrorCode::InvalidArgument, message)
                 .detail("ArgumentName", name.as_str())

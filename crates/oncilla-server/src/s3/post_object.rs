@@ -32,7 +32,7 @@ use crate::s3::authenticate::{Authentication, SignatureVersion, sigv2_not_enable
 use crate::s3::body::{PayloadForm, in_time};
 use crate::s3::form_file::FormFile;
 use crate::s3::payer::{check_payer, tell_charged};
-use crate::s3::request::{Inherited, S3Request};
+use crate::s3::request::{Inherited, JudgedObjects, S3Request};
 use crate::s3::{S3Service, errors, object};
 use crate::{RequestBody, RequestContext, ResponseBody};
 
@@ -122,6 +122,7 @@ impl S3Service {
             principal,
             authentication,
             inherited: Inherited::default(),
+            judged: JudgedObjects::default(),
             context,
         };
         let request = &mut request;

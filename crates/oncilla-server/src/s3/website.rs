@@ -26,7 +26,7 @@ use crate::s3::body::PayloadForm;
 use crate::s3::bucket::no_website;
 use crate::s3::cors::PREFLIGHT;
 use crate::s3::payer::check_payer;
-use crate::s3::request::{Inherited, S3Request};
+use crate::s3::request::{Inherited, JudgedObjects, S3Request};
 use crate::s3::{S3Service, errors, object};
 use crate::{RequestBody, RequestContext, ResponseBody};
 
@@ -213,6 +213,7 @@ impl S3Service {
             principal: Principal::Anonymous,
             authentication: None,
             inherited: Inherited::default(),
+            judged: JudgedObjects::default(),
             context: request.context.clone(),
         };
         self.authorize_request(&read, bucket).await?;

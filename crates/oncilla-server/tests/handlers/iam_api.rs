@@ -370,6 +370,11 @@ async fn requests_that_are_none_are_refused_in_the_shape_of_iam() {
             "NotImplemented",
         ),
         (
+            &[("Action", "SimulatePrincipalPolicy")],
+            501,
+            "NotImplemented",
+        ),
+        (
             &[("Action", "ListUsers"), ("Version", "2006-03-01")],
             400,
             "InvalidAction",

@@ -462,6 +462,34 @@ async fn an_absence_says_nothing_of_whose_it_will_be() {
     }
 }
 
+/// What takes the place of an object between the judgement and the reading is not given away: it is
+/// judged when the client asks again.
+#[tokio::test(start_paused = true)]
+async fn what_replaces_a_judged_object_is_not_given() {
+    let world = slow_world().await;
+    let stranger = world.stranger().await;
+    world.succeed(put("/bucket", "")).await;
+    let copies = world.send_by(Some(&stranger), put("/copies", "")).await;
+    copies.is(200);
+    let calls = [
+        get("/bucket/key"),
+        head("/bucket/key"),
+        put("/copies/copy", "").header("x-amz-copy-source", "/bucket/key"),
+    ];
+    for call in calls {
+        let public = put("/bucket/key", "public").header("x-amz-acl", "public-read");
+        world.succeed(public).await;
+        let (reader, by) = (Arc::clone(&world), stranger.clone());
+        let again = call.clone();
+        let reading = async move { reader.send_by(Some(&by), call).await };
+        let reading = tokio::spawn(LOOKUP_TIME.scope(LOOKUP, reading));
+        tokio::time::sleep(LOOKUP / 2).await;
+        world.succeed(put("/bucket/key", "secret")).await;
+        reading.await.unwrap().is(503);
+        world.send_by(Some(&stranger), again).await.is(403);
+    }
+}
+
 #[tokio::test]
 async fn what_is_absent_is_told_to_whoever_may_list() {
     let world = World::new().await;

@@ -160,7 +160,7 @@ async fn objects_are_renamed() {
     world
         .send(rename("/bkt/new", "/other/old"))
         .await
-        .refused(400, "InvalidArgument");
+        .refused(404, "NoSuchKey");
     let bare = put("/bkt/new?renameObject", "");
     world.send(bare).await.refused(400, "InvalidRequest");
     let token = rename("/bkt/newer", "new").header("x-amz-client-token", "a b");

@@ -138,8 +138,28 @@ async fn kms_keys_that_cannot_be_used_are_refused_by_name() {
         .await
         .refused(400, "KMS.NotFoundException");
     world.succeed(by("key-1")).await;
+    let begun = post("/bucket/parts?uploads", "")
+        .header(SSE, "aws:kms")
+        .header(KEY_ID, "key-1");
+    let upload = world.succeed(begun).await.element("UploadId").unwrap();
+    let part = put(
+        &format!("/bucket/parts?partNumber=1&uploadId={upload}"),
+        "x",
+    );
+    let part = world.succeed(part).await;
+    let list = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{}</ETag></Part>\
+         </CompleteMultipartUpload>",
+        part.header("etag").unwrap()
+    );
+    let complete = || post(&format!("/bucket/parts?uploadId={upload}"), list.clone());
+    let copy = || put("/bucket/copy", "").header("x-amz-copy-source", "/bucket/k");
     let keys = world.store.keys().unwrap();
     keys.set_disabled("key-1", true).await.unwrap();
+    for protects_more in [complete(), copy()] {
+        let refused = world.send(protects_more).await;
+        refused.refused(400, "KMS.DisabledException");
+    }
     world
         .send(by("key-1"))
         .await
@@ -153,6 +173,9 @@ async fn kms_keys_that_cannot_be_used_are_refused_by_name() {
     keys.set_disabled("key-1", false).await.unwrap();
     keys.rotate("key-1").await.unwrap();
     world.succeed(get("/bucket/k")).await.body_is(b"x");
+    for protects_more in [complete(), copy()] {
+        world.succeed(protects_more).await;
+    }
 }
 
 #[tokio::test]

@@ -91,6 +91,16 @@ async fn headers_and_urls_are_verified() {
     );
     send(put(&url, "open")).await.is(200);
     send(get("/bucket/open")).await.is(200).body_is(b"open");
+    let copy = "x-amz-copy-source:bucket/key\n/bucket/copy";
+    let url = presigned(
+        user,
+        "PUT",
+        "/bucket/copy?x-amz-copy-source=bucket%2Fkey",
+        copy,
+        60,
+    );
+    send(put(&url, "")).await.is(200);
+    world.succeed(get("/bucket/copy")).await.body_is(b"body");
 
     let url = presigned(user, "GET", "/bucket/key", "/bucket/key", 60);
     world.advance_ms(61_000);

@@ -540,10 +540,14 @@ fn nobody_else_gets_in_or_learns_anything() {
     wrong_secret.secret_access_key.push('x');
     let mut with_token = world.root.clone();
     with_token.session_token = Some("token".to_owned());
+    let session = world.begin_session(&world.root);
+    let reply = world.s3("GET", "/", b"", &session);
+    assert_eq!(reply.status, 200, "{}", reply.text);
     let callers = [
         ("unknown key", unknown, Forgery::None),
         ("wrong secret", wrong_secret, Forgery::None),
         ("session token", with_token, Forgery::None),
+        ("temporary credentials", session, Forgery::None),
         (
             "another account's Admin",
             key(&account, "*", Role::Admin, None),

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue};
 use oncilla_blob::testing::FaultyFileSystem;
 use oncilla_blob::{VolumeOptions, Volumes};
 use oncilla_hash::{ChecksumAlgorithm, Sha256};
-use oncilla_iam::{Account, Iam, NewKey};
+use oncilla_iam::{Account, Iam, NewKey, NewSession};
 use oncilla_meta::memory::MemoryEngine;
 use oncilla_meta::{
     Change, CommitOutcome, Engine, EngineError, EngineFuture, EngineStats, Limits, Mutation,
@@ -302,6 +302,22 @@ impl World {
     pub fn create_key(&self, new: NewKey) -> Credentials {
         let key = self.runtime.block_on(self.iam.create_key(new)).unwrap();
         credentials(key.id(), key.secret.expose())
+    }
+
+    /// Temporary credentials of a key, as GetSessionToken makes them.
+    pub fn begin_session(&self, of: &Credentials) -> Credentials {
+        let begun = self.runtime.block_on(async {
+            let key = self.iam.lookup(&of.access_key_id).await.unwrap().unwrap();
+            let new = NewSession {
+                duration_s: 900,
+                ..NewSession::default()
+            };
+            self.iam.begin_session(&key, new).await.unwrap()
+        });
+        Credentials {
+            session_token: Some(begun.token.expose().to_owned()),
+            ..credentials(&begun.access_key_id, begun.secret.expose())
+        }
     }
 
     /// Stores an object without asking the server.

@@ -44,6 +44,9 @@ pub struct CopyObject<'a> {
     pub source: (&'a Bucket, &'a [u8]),
     /// Which version of it; `None` is the newest.
     pub source_version: Option<VersionId>,
+    /// The only object that may be copied, where the right to read it was judged by it; `None` is
+    /// whichever is there.
+    pub source_id: Option<UniqueId>,
     /// Conditions on the source (`x-amz-copy-source-if-…`).
     pub source_conditions: &'a Conditions,
     /// Where to copy to.
@@ -94,6 +97,9 @@ pub enum CopyError {
     /// There is no source object.
     #[error("on the source: {0}")]
     Source(GetObjectError),
+    /// Another object than [`CopyObject::source_id`] is there by now.
+    #[error("the source was replaced meanwhile")]
+    SourceReplaced,
     /// The destination bucket was deleted meanwhile.
     #[error("no such bucket")]
     NoSuchBucket,
@@ -154,6 +160,9 @@ impl Store {
             let source = self.object_row(bucket, key, copy.source_version).await;
             let source = source.map_err(source_error)?;
             let from = &source.record;
+            if copy.source_id.is_some_and(|id| id != from.id) {
+                return Err(CopyError::SourceReplaced);
+            }
             check_customer_key(from.encryption.as_deref(), encryption.source_key.as_ref())?;
             check_source(from, copy.source_conditions).map_err(CopyError::SourceCondition)?;
             from.check_readable(self.inner.clock.now_ms())
@@ -219,8 +228,15 @@ impl Store {
                     content.commit_begins();
                 }
                 other => {
-                    if let Way::Share(Some(choice)) = &way {
-                        self.protect_copy(&mut record, choice).await?;
+                    match (&way, from.encryption.as_deref()) {
+                        (Way::Share(Some(choice)), _) => {
+                            self.protect_copy(&mut record, choice).await?;
+                        }
+                        // A key that is disabled protects nothing new, not even what it protects already.
+                        (Way::Share(None), Some(kept)) => {
+                            self.data_key(kept, None)?;
+                        }
+                        _ => {}
                     }
                     if let Some(Prepared::Moved(moved)) = other {
                         record.placement = moved.placement();

@@ -13,6 +13,7 @@ use crate::object::copy::check_source;
 use crate::object::delete::removal;
 use crate::object::put::{Present, too_many_writers};
 use crate::object_lock::{Locked, RemoveError};
+use crate::rows::key::UniqueId;
 use crate::rows::object::ObjectRecord;
 use crate::rows::rename_token::{RenameToken, rename_token_key, rename_tokens_of_bucket};
 use crate::store::{CONFLICT_RETRIES_MAX, Store, scan, unchanged};
@@ -31,6 +32,9 @@ pub struct RenameObject<'a> {
     pub bucket: &'a Bucket,
     /// The object's key.
     pub source: &'a [u8],
+    /// The only object that may be renamed, where the right to it was judged by it; `None` is
+    /// whichever is there.
+    pub source_id: Option<UniqueId>,
     /// Conditions on the object (`x-amz-rename-source-if-…`).
     pub source_conditions: &'a Conditions,
     /// The key it gets.
@@ -47,6 +51,9 @@ pub enum RenameError {
     /// There is no source object.
     #[error("on the source: {0}")]
     Source(GetObjectError),
+    /// Another object than [`RenameObject::source_id`] is there by now.
+    #[error("the source was replaced meanwhile")]
+    SourceReplaced,
     /// The bucket was deleted meanwhile.
     #[error("no such bucket")]
     NoSuchBucket,
@@ -97,6 +104,9 @@ impl Store {
             let source = self.object_row(&bucket, rename.source, None).await;
             let source = source.map_err(source_error)?;
             let from = &source.record;
+            if rename.source_id.is_some_and(|id| id != from.id) {
+                return Err(RenameError::SourceReplaced);
+            }
             check_source(from, rename.source_conditions).map_err(RenameError::SourceCondition)?;
             let present = self.present(&bucket, rename.destination).await?;
             present.check(rename.conditions)?;

@@ -132,6 +132,7 @@ async fn copy(
     let copy = CopyObject {
         source: (source.0, source.1.as_bytes()),
         source_version: None,
+        source_id: None,
         source_conditions: &Conditions::default(),
         destination: (destination.0, destination.1.as_bytes()),
         conditions: &Conditions::default(),

@@ -22,7 +22,7 @@ mod verify;
 pub use chunk::{ChunkSeed, SIGNATURE_LENGTH_BYTES};
 pub use date::AmzDate;
 pub(crate) use hoist::hoist;
-pub use hoist::hoist_encryption;
+pub use hoist::hoist_headers;
 pub use key::SigningKey;
 pub use parse::SignedRequest;
 pub(crate) use parse::header_timestamp;
@@ -45,6 +45,10 @@ pub const SCOPE_TERMINATOR: &str = "aws4_request";
 
 /// The service name of S3 requests.
 pub const SERVICE_S3: &str = "s3";
+
+/// The service in the scope of a signature for a directory bucket. Source: S3 User Guide, "Zonal
+/// endpoint API operations authorization".
+const SERVICE_S3_EXPRESS: &str = "s3express";
 
 /// What the names of headers begin with that say what a request does: S3's own, and those that Tigris
 /// adds. Whoever is given a signed request must be able to add none of them.

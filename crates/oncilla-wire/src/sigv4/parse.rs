@@ -447,6 +447,7 @@ fn version_2_not_supported() -> S3Error {
         S3ErrorCode::InvalidRequest,
         "The authorization mechanism you have provided is not supported. Please use \
          AWS4-HMAC-SHA256. (boto3 and aws CLI version 1 presign by Signature Version 2 unless \
-         AWS_DEFAULT_REGION or a region is set, to auto for instance.)",
+         AWS_DEFAULT_REGION or a region is set, to auto for instance. The server's operator can allow \
+         Version 2 by --sigv2 true.)",
     )
 }

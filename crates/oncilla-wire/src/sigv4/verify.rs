@@ -10,8 +10,8 @@ use super::canonical::{PathForm, canonical_request, path_was_changed, string_to_
 use super::parse::{malformed, malformed_credential};
 use super::payload::UNSIGNED_PAYLOAD;
 use super::{
-    AmzDate, PayloadDeclaration, RequestView, SERVICE_S3, SignatureLocation, SignedRequest,
-    SigningKey, has_to_be_signed,
+    AmzDate, PayloadDeclaration, RequestView, SERVICE_S3, SERVICE_S3_EXPRESS, SignatureLocation,
+    SignedRequest, SigningKey, has_to_be_signed,
 };
 use crate::error::{S3Error, S3ErrorCode};
 use crate::header::USER_METADATA_PREFIX;
@@ -54,8 +54,15 @@ impl SignedRequest<'_> {
     ///
     /// # Errors
     /// `RequestTimeTooSkewed`, `AccessDenied` (expired or not yet valid),
-    /// `AuthorizationHeaderMalformed`, `AuthorizationQueryParametersError`.
+    /// `AuthorizationHeaderMalformed`, `AuthorizationQueryParametersError`; `NotImplemented` for what
+    /// is meant for directory buckets.
     pub fn check_scope_and_time(&self, now_s: i64, limits: &VerifyLimits) -> Result<(), S3Error> {
+        if self.scope.service == SERVICE_S3_EXPRESS {
+            return Err(S3Error::with_message(
+                S3ErrorCode::NotImplemented,
+                "Directory buckets are not implemented. Nothing was changed.",
+            ));
+        }
         if self.scope.service != limits.service {
             return Err(malformed_credential(
                 self.location,

@@ -24,24 +24,23 @@ impl AccelerateStatus {
     /// Reads what a client asks for, which has a status.
     pub fn parse(xml: &[u8]) -> Result<Self, S3Error> {
         let mut reader = XmlReader::open(xml, &["AccelerateConfiguration"])?;
-        let mut status = Self::NeverSet;
+        let mut status = None;
         while let Some(name) = reader.child()? {
             match name {
-                "Status" => {
-                    status = match reader.value()?.as_str() {
-                        "Enabled" => Self::Enabled,
-                        "Suspended" => Self::Suspended,
-                        _ => return Err(malformed("Status must be Enabled or Suspended.")),
-                    }
-                }
+                "Status" => reader.once(&mut status, Self::read)?,
                 _ => reader.skip()?,
             }
         }
         reader.finish()?;
-        if status == Self::NeverSet {
-            return Err(malformed("AccelerateConfiguration needs a Status."));
+        status.ok_or_else(|| malformed("AccelerateConfiguration needs a Status."))
+    }
+
+    fn read(xml: &mut XmlReader<'_>) -> Result<Self, S3Error> {
+        match xml.value()?.as_str() {
+            "Enabled" => Ok(Self::Enabled),
+            "Suspended" => Ok(Self::Suspended),
+            _ => Err(malformed("Status must be Enabled or Suspended.")),
         }
-        Ok(status)
     }
 
     /// Writes the document.

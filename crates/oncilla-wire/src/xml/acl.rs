@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::Owner;
-use super::reader::XmlReader;
+use super::reader::{XmlReader, malformed};
 use super::writer::XmlWriter;
 use crate::error::{S3Error, S3ErrorCode};
 
@@ -294,23 +294,19 @@ impl AccessControlPolicy {
 
     fn read(document: &[u8]) -> Result<Self, S3Error> {
         let mut xml = XmlReader::open(document, &["AccessControlPolicy"])?;
-        let mut policy = Self::default();
-        let mut has_list = false;
+        let (mut owner, mut grants) = (None, None);
         while let Some(name) = xml.child()? {
             match name {
-                "Owner" => policy.owner = read_owner_id(&mut xml)?,
-                "AccessControlList" => {
-                    policy.grants = read_grants(&mut xml)?;
-                    has_list = true;
-                }
+                "Owner" => xml.once(&mut owner, read_owner_id)?,
+                "AccessControlList" => xml.once(&mut grants, read_grants)?,
                 _ => xml.skip()?,
             }
         }
         xml.finish()?;
-        if !has_list {
-            return Err(S3ErrorCode::MalformedACLError.into());
-        }
-        Ok(policy)
+        Ok(Self {
+            owner: owner.flatten(),
+            grants: grants.ok_or(S3ErrorCode::MalformedACLError)?,
+        })
     }
 }
 
@@ -318,7 +314,7 @@ fn read_owner_id(xml: &mut XmlReader<'_>) -> Result<Option<String>, S3Error> {
     let mut id = None;
     while let Some(name) = xml.child()? {
         match name {
-            "ID" => id = Some(xml.value()?),
+            "ID" => xml.once(&mut id, XmlReader::value)?,
             _ => xml.skip()?,
         }
     }
@@ -343,8 +339,8 @@ fn read_grant(xml: &mut XmlReader<'_>) -> Result<NamedGrant, S3Error> {
     let (mut grantee, mut permission) = (None, None);
     while let Some(name) = xml.child()? {
         match name {
-            "Grantee" => grantee = read_grantee(xml)?,
-            "Permission" => permission = Permission::parse(&xml.value()?),
+            "Grantee" => xml.once(&mut grantee, read_grantee)?,
+            "Permission" => xml.once(&mut permission, read_permission)?,
             _ => xml.skip()?,
         }
     }
@@ -357,8 +353,13 @@ fn read_grant(xml: &mut XmlReader<'_>) -> Result<NamedGrant, S3Error> {
     }
 }
 
+fn read_permission(xml: &mut XmlReader<'_>) -> Result<Permission, S3Error> {
+    let permission = Permission::parse(&xml.value()?);
+    permission.ok_or_else(|| malformed("There is no such Permission."))
+}
+
 /// The element that names the grantee says what kind it is; `xsi:type` says the same again.
-fn read_grantee(xml: &mut XmlReader<'_>) -> Result<Option<NamedGrantee>, S3Error> {
+fn read_grantee(xml: &mut XmlReader<'_>) -> Result<NamedGrantee, S3Error> {
     let mut grantee = None;
     while let Some(name) = xml.child()? {
         let named = match name {
@@ -374,7 +375,7 @@ fn read_grantee(xml: &mut XmlReader<'_>) -> Result<Option<NamedGrantee>, S3Error
             return Err(S3ErrorCode::MalformedACLError.into());
         }
     }
-    Ok(grantee)
+    grantee.ok_or_else(|| S3ErrorCode::MalformedACLError.into())
 }
 
 /// Reads the value of an `x-amz-grant-…` header: `id="…", emailAddress="…", uri="…"`, with or

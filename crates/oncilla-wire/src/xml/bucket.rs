@@ -40,24 +40,22 @@ impl CreateBucketConfiguration {
 
     /// Reads the document. An empty body, as most clients send, asks for nothing.
     pub fn parse(xml: &[u8]) -> Result<Self, S3Error> {
-        let mut configuration = Self::default();
         if xml.is_empty() {
-            return Ok(configuration);
+            return Ok(Self::default());
         }
         let mut reader = XmlReader::open(xml, &["CreateBucketConfiguration"])?;
+        let (mut region, mut tags) = (None, None);
         while let Some(name) = reader.child()? {
             match name {
-                "LocationConstraint" => {
-                    let region = reader.value()?;
-                    configuration.location_constraint = (!region.is_empty()).then_some(region);
-                }
-                "Tags" => {
-                    configuration.tags = TagSet::new(read_tags(&mut reader)?, TagTarget::Bucket)?;
-                }
+                "LocationConstraint" => reader.once(&mut region, XmlReader::value)?,
+                "Tags" => reader.once(&mut tags, read_tags)?,
                 _ => reader.skip()?,
             }
         }
         reader.finish()?;
-        Ok(configuration)
+        Ok(Self {
+            location_constraint: region.filter(|region| !region.is_empty()),
+            tags: TagSet::new(tags.unwrap_or_default(), TagTarget::Bucket)?,
+        })
     }
 }

@@ -64,7 +64,8 @@ impl<'a> Checksums<'a> {
         xml.optional_text("ChecksumType", self.checksum_type.as_deref());
     }
 
-    /// Reads the element just entered if it is one of these; otherwise leaves it to the caller.
+    /// Reads the element just entered if it is one of these, which can be there once each; otherwise
+    /// leaves it to the caller.
     pub(crate) fn read(&mut self, name: &str, xml: &mut XmlReader<'_>) -> Result<bool, S3Error> {
         let slot = match name {
             "ChecksumCRC32" => &mut self.crc32,
@@ -75,7 +76,7 @@ impl<'a> Checksums<'a> {
             "ChecksumType" => &mut self.checksum_type,
             _ => return Ok(false),
         };
-        *slot = Some(xml.value()?.into());
+        xml.once(slot, |xml| Ok(xml.value()?.into()))?;
         Ok(true)
     }
 }

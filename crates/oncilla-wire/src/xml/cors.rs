@@ -101,12 +101,12 @@ impl CorsRule {
         let mut rule = Self::default();
         while let Some(name) = xml.child()? {
             match name {
-                "ID" => rule.id = Some(xml.value()?),
+                "ID" => xml.once(&mut rule.id, XmlReader::value)?,
                 "AllowedHeader" => rule.allowed_headers.push(xml.value()?),
                 "AllowedMethod" => rule.allowed_methods.push(xml.value()?),
                 "AllowedOrigin" => rule.allowed_origins.push(xml.value()?),
                 "ExposeHeader" => rule.expose_headers.push(xml.value()?),
-                "MaxAgeSeconds" => rule.max_age_s = Some(xml.small_number()?),
+                "MaxAgeSeconds" => xml.once(&mut rule.max_age_s, XmlReader::small_number)?,
                 _ => xml.skip()?,
             }
         }

@@ -47,13 +47,13 @@ impl ObjectIdentifier<'_> {
         let mut object = ObjectIdentifier::default();
         while let Some(name) = xml.child()? {
             match name {
-                // Which of two was meant cannot be known, and a deletion is for good.
-                "Key" if key.is_some() => return Err(malformed("Every object has one Key.")),
-                "Key" => key = Some(xml.value()?),
-                "VersionId" => object.version_id = Some(xml.value()?.into()),
-                "ETag" => object.etag = Some(xml.etag()?.into()),
-                "LastModifiedTime" => object.last_modified_time_ms = Some(xml.time()?),
-                "Size" => object.size = Some(xml.number()?),
+                "Key" => xml.once(&mut key, XmlReader::value)?,
+                "VersionId" => xml.once(&mut object.version_id, |xml| Ok(xml.value()?.into()))?,
+                "ETag" => xml.once(&mut object.etag, |xml| Ok(xml.etag()?.into()))?,
+                "LastModifiedTime" => {
+                    xml.once(&mut object.last_modified_time_ms, XmlReader::time)?;
+                }
+                "Size" => xml.once(&mut object.size, XmlReader::number)?,
                 _ => xml.skip()?,
             }
         }
@@ -105,22 +105,26 @@ impl Delete<'_> {
     /// `MalformedXML`.
     pub fn parse(xml: &[u8]) -> Result<Delete<'static>, S3Error> {
         let mut reader = XmlReader::open(xml, &["Delete"])?;
-        let mut delete = Delete::default();
+        let mut objects = Vec::new();
+        let mut quiet = None;
         while let Some(name) = reader.child()? {
             match name {
-                "Object" if delete.objects.len() == MAX_DELETE_KEYS => {
+                "Object" if objects.len() == MAX_DELETE_KEYS => {
                     return Err(malformed("A request deletes at most 1,000 objects."));
                 }
-                "Object" => delete.objects.push(ObjectIdentifier::read(&mut reader)?),
-                "Quiet" => delete.quiet = reader.boolean()?,
+                "Object" => objects.push(ObjectIdentifier::read(&mut reader)?),
+                "Quiet" => reader.once(&mut quiet, XmlReader::boolean)?,
                 _ => reader.skip()?,
             }
         }
         reader.finish()?;
-        if delete.objects.is_empty() {
+        if objects.is_empty() {
             return Err(malformed("You must specify at least one object."));
         }
-        Ok(delete)
+        Ok(Delete {
+            objects,
+            quiet: quiet.unwrap_or_default(),
+        })
     }
 }
 

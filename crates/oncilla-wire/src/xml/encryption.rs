@@ -67,8 +67,7 @@ impl EncryptionConfiguration {
         let mut rule = None;
         while let Some(name) = reader.child()? {
             match name {
-                "Rule" if rule.is_some() => return Err(malformed("There can be one Rule only.")),
-                "Rule" => rule = Some(parse_rule(&mut reader)?),
+                "Rule" => reader.once(&mut rule, parse_rule)?,
                 _ => reader.skip()?,
             }
         }
@@ -78,28 +77,33 @@ impl EncryptionConfiguration {
 }
 
 fn parse_rule(reader: &mut XmlReader<'_>) -> Result<EncryptionConfiguration, S3Error> {
-    let mut rule = EncryptionConfiguration::default();
+    let (mut default, mut bucket_key, mut blocked) = (None, None, None);
     while let Some(name) = reader.child()? {
         match name {
-            "ApplyServerSideEncryptionByDefault" => rule.default = Some(parse_default(reader)?),
-            "BucketKeyEnabled" => rule.bucket_key_enabled = reader.boolean()?,
-            "BlockedEncryptionTypes" => rule.blocks_customer_keys = Some(parse_blocked(reader)?),
+            "ApplyServerSideEncryptionByDefault" => reader.once(&mut default, parse_default)?,
+            "BucketKeyEnabled" => reader.once(&mut bucket_key, XmlReader::boolean)?,
+            "BlockedEncryptionTypes" => reader.once(&mut blocked, parse_blocked)?,
             _ => reader.skip()?,
         }
     }
-    Ok(rule)
+    Ok(EncryptionConfiguration {
+        default,
+        bucket_key_enabled: bucket_key.unwrap_or_default(),
+        blocks_customer_keys: blocked,
+    })
 }
 
 fn parse_default(reader: &mut XmlReader<'_>) -> Result<DefaultEncryption, S3Error> {
-    let (mut algorithm, mut key) = (String::new(), None);
+    let (mut algorithm, mut key) = (None, None);
     while let Some(name) = reader.child()? {
         match name {
-            "SSEAlgorithm" => algorithm = reader.value()?,
-            "KMSMasterKeyID" => key = Some(reader.value()?).filter(|key| !key.is_empty()),
+            "SSEAlgorithm" => reader.once(&mut algorithm, XmlReader::value)?,
+            "KMSMasterKeyID" => reader.once(&mut key, XmlReader::value)?,
             _ => reader.skip()?,
         }
     }
-    match (algorithm.as_str(), key) {
+    let key = key.filter(|key| !key.is_empty());
+    match (algorithm.unwrap_or_default().as_str(), key) {
         (AES256, None) => Ok(DefaultEncryption::S3),
         (AES256, Some(key)) => Err(S3Error::invalid_argument(
             "ApplyServerSideEncryptionByDefault",
@@ -151,7 +155,7 @@ impl ObjectEncryption {
         let mut asked = None;
         while let Some(name) = reader.child()? {
             match name {
-                "SSE-KMS" => asked = Some(parse_kms(&mut reader)?),
+                "SSE-KMS" => reader.once(&mut asked, parse_kms)?,
                 _ => reader.skip()?,
             }
         }
@@ -164,20 +168,18 @@ impl ObjectEncryption {
 }
 
 fn parse_kms(reader: &mut XmlReader<'_>) -> Result<ObjectEncryption, S3Error> {
-    let (mut kms_key, mut bucket_key_enabled) = (String::new(), false);
+    let (mut kms_key, mut bucket_key) = (None, None);
     while let Some(name) = reader.child()? {
         match name {
-            "KMSKeyArn" => kms_key = reader.value()?,
-            "BucketKeyEnabled" => bucket_key_enabled = reader.boolean()?,
+            "KMSKeyArn" => reader.once(&mut kms_key, XmlReader::value)?,
+            "BucketKeyEnabled" => reader.once(&mut bucket_key, XmlReader::boolean)?,
             _ => reader.skip()?,
         }
     }
-    if kms_key.is_empty() {
-        return Err(malformed("KMSKeyArn is missing."));
-    }
+    let kms_key = kms_key.filter(|key| !key.is_empty());
     Ok(ObjectEncryption {
-        kms_key,
-        bucket_key_enabled,
+        kms_key: kms_key.ok_or_else(|| malformed("KMSKeyArn is missing."))?,
+        bucket_key_enabled: bucket_key.unwrap_or_default(),
     })
 }
 

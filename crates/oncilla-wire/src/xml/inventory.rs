@@ -190,37 +190,22 @@ impl InventoryConfiguration {
     fn read_content(xml: &mut XmlReader<'_>) -> Result<Self, S3Error> {
         let (mut id, mut enabled, mut prefix) = (None, None, None);
         let (mut all_versions, mut frequency, mut destination) = (None, None, None);
-        let mut fields = Vec::new();
+        let mut fields = None;
         while let Some(name) = xml.child()? {
             match name {
-                "Id" => id = Some(xml.value()?),
-                "IsEnabled" => enabled = Some(xml.boolean()?),
-                "Filter" => prefix = Some(read_only(xml, "Prefix")?),
-                "IncludedObjectVersions" => {
-                    all_versions = match xml.value()?.as_str() {
-                        "All" => Some(true),
-                        "Current" => Some(false),
-                        _ => return Err(malformed("IncludedObjectVersions is All or Current.")),
-                    }
-                }
-                "OptionalFields" => fields = read_fields(xml)?,
-                "Schedule" => {
-                    frequency = match read_only(xml, "Frequency")?.as_str() {
-                        "Daily" => Some(Frequency::Daily),
-                        "Weekly" => Some(Frequency::Weekly),
-                        _ => return Err(malformed("Frequency is Daily or Weekly.")),
-                    }
-                }
-                "Destination" => {
-                    while let Some(name) = xml.child()? {
-                        match name {
-                            "S3BucketDestination" => {
-                                destination = Some(InventoryDestination::read(xml)?);
-                            }
-                            _ => xml.skip()?,
-                        }
-                    }
-                }
+                "Id" => xml.once(&mut id, XmlReader::value)?,
+                "IsEnabled" => xml.once(&mut enabled, XmlReader::boolean)?,
+                "Filter" => xml.once(&mut prefix, |xml| {
+                    read_only(xml, "Prefix", XmlReader::value)
+                })?,
+                "IncludedObjectVersions" => xml.once(&mut all_versions, read_all_versions)?,
+                "OptionalFields" => xml.once(&mut fields, read_fields)?,
+                "Schedule" => xml.once(&mut frequency, |xml| {
+                    read_only(xml, "Frequency", Frequency::read)
+                })?,
+                "Destination" => xml.once(&mut destination, |xml| {
+                    read_only(xml, "S3BucketDestination", InventoryDestination::read)
+                })?,
                 _ => xml.skip()?,
             }
         }
@@ -232,7 +217,7 @@ impl InventoryConfiguration {
             enabled: enabled.ok_or_else(missing)?,
             prefix,
             all_versions: all_versions.ok_or_else(missing)?,
-            fields,
+            fields: fields.unwrap_or_default(),
             frequency: frequency.ok_or_else(missing)?,
             destination: destination.ok_or_else(missing)?,
         })
@@ -259,15 +244,11 @@ impl InventoryDestination {
         let (mut format, mut encryption) = (None, None);
         while let Some(name) = xml.child()? {
             match name {
-                "AccountId" => account = Some(xml.value()?),
-                "Bucket" => bucket = Some(xml.value()?),
-                "Prefix" => prefix = Some(xml.value()?),
-                "Format" => {
-                    let text = xml.value()?;
-                    let mut known = InventoryFormat::ALL.into_iter();
-                    format = known.find(|format| format.as_str() == text);
-                }
-                "Encryption" => encryption = read_encryption(xml)?,
+                "AccountId" => xml.once(&mut account, XmlReader::value)?,
+                "Bucket" => xml.once(&mut bucket, XmlReader::value)?,
+                "Prefix" => xml.once(&mut prefix, XmlReader::value)?,
+                "Format" => xml.once(&mut format, InventoryFormat::read)?,
+                "Encryption" => xml.once(&mut encryption, read_encryption)?,
                 _ => xml.skip()?,
             }
         }
@@ -289,8 +270,8 @@ impl InventoryDestination {
             account,
             bucket: name.to_owned(),
             prefix,
-            format: format.ok_or_else(|| malformed("Format is CSV, ORC or Parquet."))?,
-            encryption,
+            format: format.ok_or_else(|| malformed("A destination needs a Format."))?,
+            encryption: encryption.flatten(),
         })
     }
 }
@@ -306,6 +287,14 @@ impl InventoryFormat {
             Self::Parquet => "Parquet",
         }
     }
+
+    fn read(xml: &mut XmlReader<'_>) -> Result<Self, S3Error> {
+        let text = xml.value()?;
+        let mut known = Self::ALL.into_iter();
+        known
+            .find(|format| format.as_str() == text)
+            .ok_or_else(|| malformed("Format is CSV, ORC or Parquet."))
+    }
 }
 
 impl Frequency {
@@ -315,21 +304,42 @@ impl Frequency {
             Self::Weekly => "Weekly",
         }
     }
+
+    fn read(xml: &mut XmlReader<'_>) -> Result<Self, S3Error> {
+        match xml.value()?.as_str() {
+            "Daily" => Ok(Self::Daily),
+            "Weekly" => Ok(Self::Weekly),
+            _ => Err(malformed("Frequency is Daily or Weekly.")),
+        }
+    }
 }
 
+fn read_all_versions(xml: &mut XmlReader<'_>) -> Result<bool, S3Error> {
+    match xml.value()?.as_str() {
+        "All" => Ok(true),
+        "Current" => Ok(false),
+        _ => Err(malformed("IncludedObjectVersions is All or Current.")),
+    }
+}
+
+/// Files are encrypted in one way, if in any.
 fn read_encryption(xml: &mut XmlReader<'_>) -> Result<Option<InventoryEncryption>, S3Error> {
-    let mut encryption = None;
+    let (mut s3, mut kms_key) = (None, None);
     while let Some(name) = xml.child()? {
         match name {
-            "SSE-S3" => {
-                xml.skip()?;
-                encryption = Some(InventoryEncryption::S3);
-            }
-            "SSE-KMS" => encryption = Some(InventoryEncryption::Kms(read_only(xml, "KeyId")?)),
+            "SSE-S3" => xml.once(&mut s3, XmlReader::skip)?,
+            "SSE-KMS" => xml.once(&mut kms_key, |xml| {
+                read_only(xml, "KeyId", XmlReader::value)
+            })?,
             _ => xml.skip()?,
         }
     }
-    Ok(encryption)
+    match (s3, kms_key) {
+        (None, None) => Ok(None),
+        (Some(()), None) => Ok(Some(InventoryEncryption::S3)),
+        (None, Some(key)) => Ok(Some(InventoryEncryption::Kms(key))),
+        (Some(()), Some(_)) => Err(malformed("Encryption is either SSE-S3 or SSE-KMS.")),
+    }
 }
 
 /// Fields in S3's order, each once.
@@ -353,12 +363,16 @@ fn read_fields(xml: &mut XmlReader<'_>) -> Result<Vec<InventoryField>, S3Error> 
     Ok(fields)
 }
 
-/// The text of the one child that an element needs.
-fn read_only(xml: &mut XmlReader<'_>, wanted: &str) -> Result<String, S3Error> {
+/// The one child that an element needs.
+fn read_only<'x, T>(
+    xml: &mut XmlReader<'x>,
+    wanted: &str,
+    read: fn(&mut XmlReader<'x>) -> Result<T, S3Error>,
+) -> Result<T, S3Error> {
     let mut value = None;
     while let Some(name) = xml.child()? {
         match name == wanted {
-            true => value = Some(xml.value()?),
+            true => xml.once(&mut value, read)?,
             false => xml.skip()?,
         }
     }

@@ -323,23 +323,21 @@ impl LifecycleRule {
 
     fn read(xml: &mut XmlReader<'_>) -> Result<Self, S3Error> {
         let mut rule = Self::default();
-        let mut status = None;
+        let (mut id, mut status) = (None, None);
         let mut filter = None;
         let mut legacy_prefix = None;
         while let Some(name) = xml.child()? {
             match name {
-                "ID" => rule.id = xml.value()?,
-                "Status" => status = Some(xml.value()?),
-                "Filter" if filter.is_none() => filter = Some(read_filter(xml)?),
-                "Prefix" if legacy_prefix.is_none() => legacy_prefix = Some(xml.value()?),
-                "Expiration" if rule.expiration.is_none() => {
-                    rule.expiration = Some(read_expiration(xml)?);
+                "ID" => xml.once(&mut id, XmlReader::value)?,
+                "Status" => xml.once(&mut status, XmlReader::value)?,
+                "Filter" => xml.once(&mut filter, read_filter)?,
+                "Prefix" => xml.once(&mut legacy_prefix, XmlReader::value)?,
+                "Expiration" => xml.once(&mut rule.expiration, read_expiration)?,
+                "NoncurrentVersionExpiration" => {
+                    xml.once(&mut rule.noncurrent_expiration, read_noncurrent_expiration)?;
                 }
-                "NoncurrentVersionExpiration" if rule.noncurrent_expiration.is_none() => {
-                    rule.noncurrent_expiration = Some(read_noncurrent_expiration(xml)?);
-                }
-                "AbortIncompleteMultipartUpload" if rule.abort_uploads_days.is_none() => {
-                    rule.abort_uploads_days = Some(read_abort(xml)?);
+                "AbortIncompleteMultipartUpload" => {
+                    xml.once(&mut rule.abort_uploads_days, read_abort)?;
                 }
                 "Transition" if rule.transitions.len() < MAX_TRANSITIONS => {
                     rule.transitions.push(read_transition(xml)?);
@@ -354,6 +352,7 @@ impl LifecycleRule {
                 _ => return Err(malformed("A rule has an element too many.")),
             }
         }
+        rule.id = id.unwrap_or_default();
         rule.enabled = match status.as_deref() {
             Some("Enabled") => true,
             Some("Disabled") => false,
@@ -581,13 +580,7 @@ fn read_filter(xml: &mut XmlReader<'_>) -> Result<(LifecycleFilter, FilterForm),
     let mut and = None;
     while let Some(name) = xml.child()? {
         match name {
-            "And" if and.is_none() => {
-                let mut joined = LifecycleFilter::default();
-                while let Some(name) = xml.child()? {
-                    read_condition(xml, name, &mut joined)?;
-                }
-                and = Some(joined);
-            }
+            "And" => xml.once(&mut and, read_conditions)?,
             _ => read_condition(xml, name, &mut filter)?,
         }
     }
@@ -600,13 +593,21 @@ fn read_filter(xml: &mut XmlReader<'_>) -> Result<(LifecycleFilter, FilterForm),
     }
 }
 
+fn read_conditions(xml: &mut XmlReader<'_>) -> Result<LifecycleFilter, S3Error> {
+    let mut joined = LifecycleFilter::default();
+    while let Some(name) = xml.child()? {
+        read_condition(xml, name, &mut joined)?;
+    }
+    Ok(joined)
+}
+
 fn read_condition(
     xml: &mut XmlReader<'_>,
     name: &str,
     filter: &mut LifecycleFilter,
 ) -> Result<(), S3Error> {
     match name {
-        "Prefix" if filter.prefix.is_none() => filter.prefix = Some(xml.value()?),
+        "Prefix" => xml.once(&mut filter.prefix, XmlReader::value)?,
         "Tag" if filter.tags.len() < MAX_FILTER_TAGS => {
             let tag = read_tag(xml)?;
             if filter.tags.iter().any(|earlier| earlier.key == tag.key) {
@@ -614,11 +615,11 @@ fn read_condition(
             }
             filter.tags.push(tag);
         }
-        "ObjectSizeGreaterThan" if filter.size_greater_than.is_none() => {
-            filter.size_greater_than = Some(read_size(xml, "ObjectSizeGreaterThan", 0)?);
+        "ObjectSizeGreaterThan" => {
+            xml.once(&mut filter.size_greater_than, |xml| read_size(xml, name, 0))?;
         }
-        "ObjectSizeLessThan" if filter.size_less_than.is_none() => {
-            filter.size_less_than = Some(read_size(xml, "ObjectSizeLessThan", 1)?);
+        "ObjectSizeLessThan" => {
+            xml.once(&mut filter.size_less_than, |xml| read_size(xml, name, 1))?;
         }
         _ => return Err(malformed("A Filter has an element too many.")),
     }
@@ -629,8 +630,8 @@ fn read_tag(xml: &mut XmlReader<'_>) -> Result<Tag, S3Error> {
     let (mut key, mut value) = (None, None);
     while let Some(name) = xml.child()? {
         match name {
-            "Key" => key = Some(xml.value()?),
-            "Value" => value = Some(xml.value()?),
+            "Key" => xml.once(&mut key, XmlReader::value)?,
+            "Value" => xml.once(&mut value, XmlReader::value)?,
             _ => xml.skip()?,
         }
     }
@@ -719,13 +720,13 @@ fn read_noncurrent_expiration(xml: &mut XmlReader<'_>) -> Result<NoncurrentExpir
     let (mut days, mut newer_versions) = (None, None);
     while let Some(name) = xml.child()? {
         match name {
-            "NoncurrentDays" if days.is_none() => {
+            "NoncurrentDays" => {
                 let message = "'NoncurrentDays' for NoncurrentVersionExpiration action must be a \
                                positive integer";
-                days = Some(read_days(xml, 1, message)?);
+                xml.once(&mut days, |xml| read_days(xml, 1, message))?;
             }
-            "NewerNoncurrentVersions" if newer_versions.is_none() => {
-                newer_versions = Some(read_newer_versions(xml, action)?);
+            "NewerNoncurrentVersions" => {
+                xml.once(&mut newer_versions, |xml| read_newer_versions(xml, action))?;
             }
             _ => {
                 return Err(malformed(
@@ -746,10 +747,10 @@ fn read_abort(xml: &mut XmlReader<'_>) -> Result<u32, S3Error> {
     let mut days = None;
     while let Some(name) = xml.child()? {
         match name {
-            "DaysAfterInitiation" if days.is_none() => {
+            "DaysAfterInitiation" => {
                 let message = "'DaysAfterInitiation' for AbortIncompleteMultipartUpload action must \
                                be a positive integer";
-                days = Some(read_days(xml, 1, message)?);
+                xml.once(&mut days, |xml| read_days(xml, 1, message))?;
             }
             _ => {
                 return Err(malformed(
@@ -769,24 +770,28 @@ fn read_class(xml: &mut XmlReader<'_>) -> Result<StorageClass, S3Error> {
 }
 
 fn read_transition(xml: &mut XmlReader<'_>) -> Result<Transition, S3Error> {
-    let (mut time, mut class) = (None, None);
+    let (mut days, mut date, mut class) = (None, None, None);
     while let Some(name) = xml.child()? {
         match name {
-            "Days" if time.is_none() => {
+            "Days" => {
                 let message = "'Days' for Transition action must be nonnegative";
-                time = Some(TransitionTime::Days(read_days(xml, 0, message)?));
+                xml.once(&mut days, |xml| read_days(xml, 0, message))?;
             }
-            "Date" if time.is_none() => time = Some(TransitionTime::DateMs(read_date(xml)?)),
-            "StorageClass" if class.is_none() => class = Some(read_class(xml)?),
+            "Date" => xml.once(&mut date, read_date)?,
+            "StorageClass" => xml.once(&mut class, read_class)?,
             _ => return Err(malformed("Transition has an element too many.")),
         }
     }
-    match (time, class) {
-        (Some(time), Some(class)) => Ok(Transition { time, class }),
-        _ => Err(malformed(
-            "Transition needs a StorageClass and one of Days and Date.",
-        )),
-    }
+    let (time, class) = match (days, date, class) {
+        (Some(days), None, Some(class)) => (TransitionTime::Days(days), class),
+        (None, Some(date), Some(class)) => (TransitionTime::DateMs(date), class),
+        _ => {
+            return Err(malformed(
+                "Transition needs a StorageClass and one of Days and Date.",
+            ));
+        }
+    };
+    Ok(Transition { time, class })
 }
 
 fn read_noncurrent_transition(xml: &mut XmlReader<'_>) -> Result<NoncurrentTransition, S3Error> {
@@ -794,15 +799,15 @@ fn read_noncurrent_transition(xml: &mut XmlReader<'_>) -> Result<NoncurrentTrans
     let (mut days, mut newer_versions, mut class) = (None, None, None);
     while let Some(name) = xml.child()? {
         match name {
-            "NoncurrentDays" if days.is_none() => {
+            "NoncurrentDays" => {
                 let message =
                     "'NoncurrentDays' for NoncurrentVersionTransition action must be nonnegative";
-                days = Some(read_days(xml, 0, message)?);
+                xml.once(&mut days, |xml| read_days(xml, 0, message))?;
             }
-            "NewerNoncurrentVersions" if newer_versions.is_none() => {
-                newer_versions = Some(read_newer_versions(xml, action)?);
+            "NewerNoncurrentVersions" => {
+                xml.once(&mut newer_versions, |xml| read_newer_versions(xml, action))?;
             }
-            "StorageClass" if class.is_none() => class = Some(read_class(xml)?),
+            "StorageClass" => xml.once(&mut class, read_class)?,
             _ => {
                 return Err(malformed(
                     "NoncurrentVersionTransition has an element too many.",

@@ -77,6 +77,14 @@ impl LogPermission {
             Self::Write => "WRITE",
         }
     }
+
+    fn read(xml: &mut XmlReader<'_>) -> Result<Self, S3Error> {
+        let text = xml.value()?;
+        let mut known = Self::ALL.into_iter();
+        known
+            .find(|permission| permission.as_str() == text)
+            .ok_or_else(|| malformed("Permission must be FULL_CONTROL, READ or WRITE."))
+    }
 }
 
 /// How log objects are named.
@@ -105,6 +113,16 @@ impl PartitionDateSource {
             Self::DeliveryTime => "DeliveryTime",
         }
     }
+
+    fn read(xml: &mut XmlReader<'_>) -> Result<Self, S3Error> {
+        match xml.value()?.as_str() {
+            "EventTime" => Ok(Self::EventTime),
+            "DeliveryTime" => Ok(Self::DeliveryTime),
+            _ => Err(malformed(
+                "PartitionDateSource is EventTime or DeliveryTime.",
+            )),
+        }
+    }
 }
 
 impl BucketLoggingStatus {
@@ -130,7 +148,7 @@ impl BucketLoggingStatus {
         let mut status = Self::default();
         while let Some(name) = reader.child()? {
             match name {
-                "LoggingEnabled" => status.enabled = Some(LoggingEnabled::read(&mut reader)?),
+                "LoggingEnabled" => reader.once(&mut status.enabled, LoggingEnabled::read)?,
                 _ => reader.skip()?,
             }
         }
@@ -168,14 +186,14 @@ impl LoggingEnabled {
     }
 
     fn read(xml: &mut XmlReader<'_>) -> Result<Self, S3Error> {
-        let (mut bucket, mut prefix, mut grants) = (None, None, Vec::new());
-        let mut key_format = LogKeyFormat::default();
+        let (mut bucket, mut prefix) = (None, None);
+        let (mut grants, mut key_format) = (None, None);
         while let Some(name) = xml.child()? {
             match name {
-                "TargetBucket" => bucket = Some(xml.value()?),
-                "TargetPrefix" => prefix = Some(xml.value()?),
-                "TargetGrants" => grants = read_grants(xml)?,
-                "TargetObjectKeyFormat" => key_format = read_key_format(xml)?,
+                "TargetBucket" => xml.once(&mut bucket, XmlReader::value)?,
+                "TargetPrefix" => xml.once(&mut prefix, XmlReader::value)?,
+                "TargetGrants" => xml.once(&mut grants, read_grants)?,
+                "TargetObjectKeyFormat" => xml.once(&mut key_format, read_key_format)?,
                 _ => xml.skip()?,
             }
         }
@@ -191,8 +209,8 @@ impl LoggingEnabled {
         Ok(Self {
             target_bucket,
             target_prefix,
-            target_grants: grants,
-            key_format,
+            target_grants: grants.unwrap_or_default(),
+            key_format: key_format.unwrap_or_default(),
         })
     }
 }
@@ -221,13 +239,8 @@ impl TargetGrant {
         let (mut grantee, mut permission) = (None, None);
         while let Some(name) = xml.child()? {
             match name {
-                "Grantee" => grantee = Some(read_grantee(xml)?),
-                "Permission" => {
-                    let text = xml.value()?;
-                    permission = LogPermission::ALL
-                        .into_iter()
-                        .find(|known| known.as_str() == text);
-                }
+                "Grantee" => xml.once(&mut grantee, read_grantee)?,
+                "Permission" => xml.once(&mut permission, LogPermission::read)?,
                 _ => xml.skip()?,
             }
         }
@@ -246,9 +259,9 @@ fn read_grantee(xml: &mut XmlReader<'_>) -> Result<LogGrantee, S3Error> {
     let (mut id, mut display_name, mut uri) = (None, None, None);
     while let Some(name) = xml.child()? {
         match name {
-            "ID" => id = Some(xml.value()?),
-            "DisplayName" => display_name = Some(xml.value()?),
-            "URI" => uri = Some(xml.value()?),
+            "ID" => xml.once(&mut id, XmlReader::value)?,
+            "DisplayName" => xml.once(&mut display_name, XmlReader::value)?,
+            "URI" => xml.once(&mut uri, XmlReader::value)?,
             "EmailAddress" => {
                 let message = "Grantees by e-mail address are not implemented here. Nothing was \
                                changed.";
@@ -303,17 +316,7 @@ fn read_date_source(xml: &mut XmlReader<'_>) -> Result<PartitionDateSource, S3Er
     let mut source = None;
     while let Some(name) = xml.child()? {
         match name {
-            "PartitionDateSource" => {
-                source = match xml.value()?.as_str() {
-                    "EventTime" => Some(PartitionDateSource::EventTime),
-                    "DeliveryTime" => Some(PartitionDateSource::DeliveryTime),
-                    _ => {
-                        return Err(malformed(
-                            "PartitionDateSource is EventTime or DeliveryTime.",
-                        ));
-                    }
-                }
-            }
+            "PartitionDateSource" => xml.once(&mut source, PartitionDateSource::read)?,
             _ => xml.skip()?,
         }
     }

@@ -5,6 +5,7 @@
 //! delimiters in these types are always plain; `encoding-type=url` happens inside `to_xml` and
 //! `parse`. Entity tags are always without quotes; `to_xml` adds them, `parse` takes them off.
 //! Readers answer `MalformedXML`, ignore elements they do not know, and never resolve DTDs or entities.
+//! Those of requests refuse a second element where S3's schema has one at most.
 
 pub mod accelerate;
 pub mod acl;

@@ -128,8 +128,8 @@ impl CompletedPart<'_> {
         let mut checksums = Checksums::default();
         while let Some(name) = xml.child()? {
             match name {
-                "PartNumber" => number = Some(xml.number()?),
-                "ETag" => etag = Some(xml.etag()?),
+                "PartNumber" => xml.once(&mut number, XmlReader::number)?,
+                "ETag" => xml.once(&mut etag, XmlReader::etag)?,
                 _ if checksums.read(name, xml)? => {}
                 _ => xml.skip()?,
             }

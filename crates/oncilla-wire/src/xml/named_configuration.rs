@@ -129,20 +129,16 @@ impl NamedConfiguration {
         let mut analysis = None;
         while let Some(name) = reader.child()? {
             match (name, kind) {
-                ("Id", _) => id = Some(reader.value()?),
-                ("Filter", _) => filter = Some(Filter::read(&mut reader, kind)?),
+                ("Id", _) => reader.once(&mut id, XmlReader::value)?,
+                ("Filter", _) => reader.once(&mut filter, |xml| Filter::read(xml, kind))?,
                 ("Status", NamedKind::IntelligentTiering) => {
-                    status = match reader.value()?.as_str() {
-                        "Enabled" => Some(true),
-                        "Disabled" => Some(false),
-                        _ => return Err(malformed("Status must be Enabled or Disabled.")),
-                    }
+                    reader.once(&mut status, read_status)?;
                 }
                 ("Tiering", NamedKind::IntelligentTiering) => {
                     tierings.push(Tiering::read(&mut reader)?);
                 }
                 ("StorageClassAnalysis", NamedKind::Analytics) => {
-                    analysis = Some(read_analysis(&mut reader)?);
+                    reader.once(&mut analysis, read_analysis)?;
                 }
                 _ => reader.skip()?,
             }
@@ -246,10 +242,10 @@ impl Filter {
         kind: NamedKind,
     ) -> Result<(), S3Error> {
         match name {
-            "Prefix" if self.prefix.is_none() => self.prefix = Some(xml.value()?),
+            "Prefix" => xml.once(&mut self.prefix, XmlReader::value)?,
             "Tag" => self.tags.push(read_tag(xml)?),
-            "AccessPointArn" if kind == NamedKind::Metrics && self.access_point_arn.is_none() => {
-                self.access_point_arn = Some(xml.value()?);
+            "AccessPointArn" if kind == NamedKind::Metrics => {
+                xml.once(&mut self.access_point_arn, XmlReader::value)?;
             }
             _ => return Err(malformed("A Filter holds something that it cannot hold.")),
         }
@@ -287,14 +283,8 @@ impl Tiering {
         let (mut days, mut deep) = (None, None);
         while let Some(name) = xml.child()? {
             match name {
-                "Days" => days = Some(xml.small_number()?),
-                "AccessTier" => {
-                    deep = match xml.value()?.as_str() {
-                        "ARCHIVE_ACCESS" => Some(false),
-                        "DEEP_ARCHIVE_ACCESS" => Some(true),
-                        _ => return Err(malformed("There is no such AccessTier.")),
-                    }
-                }
+                "Days" => xml.once(&mut days, XmlReader::small_number)?,
+                "AccessTier" => xml.once(&mut deep, read_is_deep)?,
                 _ => xml.skip()?,
             }
         }
@@ -302,6 +292,22 @@ impl Tiering {
             return Err(malformed("A Tiering needs Days and an AccessTier."));
         };
         Ok(Self { days, deep })
+    }
+}
+
+fn read_status(xml: &mut XmlReader<'_>) -> Result<bool, S3Error> {
+    match xml.value()?.as_str() {
+        "Enabled" => Ok(true),
+        "Disabled" => Ok(false),
+        _ => Err(malformed("Status must be Enabled or Disabled.")),
+    }
+}
+
+fn read_is_deep(xml: &mut XmlReader<'_>) -> Result<bool, S3Error> {
+    match xml.value()?.as_str() {
+        "ARCHIVE_ACCESS" => Ok(false),
+        "DEEP_ARCHIVE_ACCESS" => Ok(true),
+        _ => Err(malformed("There is no such AccessTier.")),
     }
 }
 
@@ -334,7 +340,7 @@ fn read_analysis(xml: &mut XmlReader<'_>) -> Result<Option<AnalyticsExport>, S3E
     let mut export = None;
     while let Some(name) = xml.child()? {
         match name {
-            "DataExport" => export = Some(read_export(xml)?),
+            "DataExport" => xml.once(&mut export, read_export)?,
             _ => xml.skip()?,
         }
     }
@@ -342,44 +348,49 @@ fn read_analysis(xml: &mut XmlReader<'_>) -> Result<Option<AnalyticsExport>, S3E
 }
 
 fn read_export(xml: &mut XmlReader<'_>) -> Result<AnalyticsExport, S3Error> {
-    let (mut is_first_version, mut destination) = (false, None);
+    let (mut version, mut destination) = (None, None);
     while let Some(name) = xml.child()? {
         match name {
-            "OutputSchemaVersion" => is_first_version = xml.value()? == "V_1",
-            "Destination" => {
-                while let Some(name) = xml.child()? {
-                    match name {
-                        "S3BucketDestination" => destination = Some(read_destination(xml)?),
-                        _ => xml.skip()?,
-                    }
-                }
-            }
+            "OutputSchemaVersion" => xml.once(&mut version, XmlReader::value)?,
+            "Destination" => xml.once(&mut destination, read_destination)?,
             _ => xml.skip()?,
         }
     }
-    match destination {
-        Some(export) if is_first_version => Ok(export),
+    match (version.as_deref(), destination.flatten()) {
+        (Some("V_1"), Some(export)) => Ok(export),
         _ => Err(malformed(
             "DataExport needs OutputSchemaVersion V_1 and a Destination.",
         )),
     }
 }
 
-fn read_destination(xml: &mut XmlReader<'_>) -> Result<AnalyticsExport, S3Error> {
-    let mut export = AnalyticsExport::default();
-    let mut is_csv = false;
+fn read_destination(xml: &mut XmlReader<'_>) -> Result<Option<AnalyticsExport>, S3Error> {
+    let mut destination = None;
     while let Some(name) = xml.child()? {
         match name {
-            "Format" => is_csv = xml.value()? == "CSV",
-            "Bucket" => export.bucket = xml.value()?,
-            "BucketAccountId" => export.bucket_account_id = Some(xml.value()?),
-            "Prefix" => export.prefix = Some(xml.value()?),
+            "S3BucketDestination" => xml.once(&mut destination, read_bucket_destination)?,
             _ => xml.skip()?,
         }
     }
-    if !is_csv {
+    Ok(destination)
+}
+
+fn read_bucket_destination(xml: &mut XmlReader<'_>) -> Result<AnalyticsExport, S3Error> {
+    let mut export = AnalyticsExport::default();
+    let (mut format, mut bucket) = (None, None);
+    while let Some(name) = xml.child()? {
+        match name {
+            "Format" => xml.once(&mut format, XmlReader::value)?,
+            "Bucket" => xml.once(&mut bucket, XmlReader::value)?,
+            "BucketAccountId" => xml.once(&mut export.bucket_account_id, XmlReader::value)?,
+            "Prefix" => xml.once(&mut export.prefix, XmlReader::value)?,
+            _ => xml.skip()?,
+        }
+    }
+    if format.as_deref() != Some("CSV") {
         return Err(malformed("The Format of an export must be CSV."));
     }
+    export.bucket = bucket.unwrap_or_default();
     if !export.bucket.starts_with("arn:aws:s3:::") {
         let message = "The bucket of a destination must be given as an ARN.";
         return Err(S3Error::invalid_argument("Bucket", &export.bucket, message));

@@ -141,6 +141,7 @@ impl NotificationConfiguration {
     pub fn parse(xml: &[u8]) -> Result<Self, S3Error> {
         let mut reader = XmlReader::open(xml, &["NotificationConfiguration"])?;
         let mut configuration = Self::default();
+        let mut event_bridge = None;
         while let Some(name) = reader.child()? {
             let kind = DestinationKind::ALL
                 .into_iter()
@@ -156,13 +157,13 @@ impl NotificationConfiguration {
                     configuration.destinations.push(destination);
                 }
                 (None, "EventBridgeConfiguration") => {
-                    reader.skip()?;
-                    configuration.event_bridge = true;
+                    reader.once(&mut event_bridge, XmlReader::skip)?;
                 }
                 _ => reader.skip()?,
             }
         }
         reader.finish()?;
+        configuration.event_bridge = event_bridge.is_some();
         configuration.check()?;
         // In the order in which they are answered.
         configuration
@@ -232,28 +233,31 @@ fn read_destination(
     xml: &mut XmlReader<'_>,
     kind: DestinationKind,
 ) -> Result<Destination, S3Error> {
-    let mut destination = Destination {
-        kind,
-        id: String::new(),
-        arn: String::new(),
-        events: Vec::new(),
-        prefix: None,
-        suffix: None,
-    };
+    let (mut id, mut arn, mut filter) = (None, None, None);
+    let mut events = Vec::new();
     while let Some(name) = xml.child()? {
         match name {
-            "Id" => destination.id = xml.value()?,
+            "Id" => xml.once(&mut id, XmlReader::value)?,
             "Event" => {
                 let event = read_event(xml)?;
-                if !destination.events.contains(&event) {
-                    destination.events.push(event);
+                if !events.contains(&event) {
+                    events.push(event);
                 }
             }
-            "Filter" => read_filter(xml, &mut destination)?,
-            name if name == kind.arn_element() => destination.arn = xml.value()?,
+            "Filter" => xml.once(&mut filter, read_filter)?,
+            name if name == kind.arn_element() => xml.once(&mut arn, XmlReader::value)?,
             _ => xml.skip()?,
         }
     }
+    let KeyFilter { prefix, suffix } = filter.flatten().unwrap_or_default();
+    let destination = Destination {
+        kind,
+        id: id.unwrap_or_default(),
+        arn: arn.unwrap_or_default(),
+        events,
+        prefix,
+        suffix,
+    };
     if destination.events.is_empty() {
         return Err(malformed("Every configuration needs an Event."));
     }
@@ -272,31 +276,45 @@ fn read_event(xml: &mut XmlReader<'_>) -> Result<EventPattern, S3Error> {
         .ok_or_else(|| refused("The event is not supported for notifications"))
 }
 
-fn read_filter(xml: &mut XmlReader<'_>, destination: &mut Destination) -> Result<(), S3Error> {
-    while let Some(name) = xml.child()? {
-        if name != "S3Key" {
-            xml.skip()?;
-            continue;
-        }
-        while let Some(name) = xml.child()? {
-            match name {
-                "FilterRule" => read_rule(xml, destination)?,
-                _ => xml.skip()?,
-            }
-        }
-    }
-    Ok(())
+/// What `S3Key` asks of keys.
+#[derive(Default)]
+struct KeyFilter {
+    prefix: Option<String>,
+    suffix: Option<String>,
 }
 
-fn read_rule(xml: &mut XmlReader<'_>, destination: &mut Destination) -> Result<(), S3Error> {
-    let (mut name, mut value) = (String::new(), String::new());
-    while let Some(element) = xml.child()? {
-        match element {
-            "Name" => name = xml.value()?,
-            "Value" => value = xml.value()?,
+fn read_filter(xml: &mut XmlReader<'_>) -> Result<Option<KeyFilter>, S3Error> {
+    let mut filter = None;
+    while let Some(name) = xml.child()? {
+        match name {
+            "S3Key" => xml.once(&mut filter, read_key_filter)?,
             _ => xml.skip()?,
         }
     }
+    Ok(filter)
+}
+
+fn read_key_filter(xml: &mut XmlReader<'_>) -> Result<KeyFilter, S3Error> {
+    let mut filter = KeyFilter::default();
+    while let Some(name) = xml.child()? {
+        match name {
+            "FilterRule" => read_rule(xml, &mut filter)?,
+            _ => xml.skip()?,
+        }
+    }
+    Ok(filter)
+}
+
+fn read_rule(xml: &mut XmlReader<'_>, filter: &mut KeyFilter) -> Result<(), S3Error> {
+    let (mut name, mut value) = (None, None);
+    while let Some(element) = xml.child()? {
+        match element {
+            "Name" => xml.once(&mut name, XmlReader::value)?,
+            "Value" => xml.once(&mut value, XmlReader::value)?,
+            _ => xml.skip()?,
+        }
+    }
+    let (name, value) = (name.unwrap_or_default(), value.unwrap_or_default());
     if value.len() > MAX_RULE_BYTES {
         return Err(refused(
             "Size of filter rule value cannot exceed 1024 bytes in UTF-8 representation",
@@ -304,11 +322,11 @@ fn read_rule(xml: &mut XmlReader<'_>, destination: &mut Destination) -> Result<(
     }
     let (place, twice) = match name.to_ascii_lowercase().as_str() {
         "prefix" => (
-            &mut destination.prefix,
+            &mut filter.prefix,
             "Cannot specify more than one prefix rule in a filter.",
         ),
         "suffix" => (
-            &mut destination.suffix,
+            &mut filter.suffix,
             "Cannot specify more than one suffix rule in a filter.",
         ),
         _ => {

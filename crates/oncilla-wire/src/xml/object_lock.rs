@@ -47,28 +47,27 @@ impl ObjectLockConfiguration {
     /// years.
     pub fn parse(xml: &[u8]) -> Result<Self, S3Error> {
         let mut reader = XmlReader::open(xml, &["ObjectLockConfiguration"])?;
-        let mut enabled = false;
+        let mut enabled = None;
         let mut configuration = Self::default();
         while let Some(name) = reader.child()? {
             match name {
-                "ObjectLockEnabled" => {
-                    enabled = reader.value()? == "Enabled";
-                    if !enabled {
-                        return Err(malformed("ObjectLockEnabled must be Enabled."));
-                    }
-                }
-                "Rule" if configuration.default_retention.is_some() => {
-                    return Err(malformed("There is one Rule."));
-                }
-                "Rule" => configuration.default_retention = Some(read_rule(&mut reader)?),
+                "ObjectLockEnabled" => reader.once(&mut enabled, read_enabled)?,
+                "Rule" => reader.once(&mut configuration.default_retention, read_rule)?,
                 _ => reader.skip()?,
             }
         }
         reader.finish()?;
-        if !enabled {
-            return Err(malformed("ObjectLockEnabled is missing."));
+        match enabled {
+            Some(()) => Ok(configuration),
+            None => Err(malformed("ObjectLockEnabled is missing.")),
         }
-        Ok(configuration)
+    }
+}
+
+fn read_enabled(reader: &mut XmlReader<'_>) -> Result<(), S3Error> {
+    match reader.value()?.as_str() {
+        "Enabled" => Ok(()),
+        _ => Err(malformed("ObjectLockEnabled must be Enabled.")),
     }
 }
 
@@ -76,7 +75,7 @@ fn read_rule(reader: &mut XmlReader<'_>) -> Result<DefaultRetention, S3Error> {
     let mut default = None;
     while let Some(name) = reader.child()? {
         match name {
-            "DefaultRetention" => default = Some(read_default(reader)?),
+            "DefaultRetention" => reader.once(&mut default, read_default)?,
             _ => reader.skip()?,
         }
     }
@@ -87,9 +86,9 @@ fn read_default(reader: &mut XmlReader<'_>) -> Result<DefaultRetention, S3Error>
     let (mut mode, mut days, mut years) = (None, None, None);
     while let Some(name) = reader.child()? {
         match name {
-            "Mode" => mode = Some(read_mode(reader)?),
-            "Days" => days = Some(read_count(reader)?),
-            "Years" => years = Some(read_count(reader)?),
+            "Mode" => reader.once(&mut mode, read_mode)?,
+            "Days" => reader.once(&mut days, read_count)?,
+            "Years" => reader.once(&mut years, read_count)?,
             _ => reader.skip()?,
         }
     }
@@ -146,8 +145,8 @@ impl Retention {
         let (mut mode, mut until_ms) = (None, None);
         while let Some(name) = reader.child()? {
             match name {
-                "Mode" => mode = Some(read_mode(&mut reader)?),
-                "RetainUntilDate" => until_ms = Some(reader.time()?),
+                "Mode" => reader.once(&mut mode, read_mode)?,
+                "RetainUntilDate" => reader.once(&mut until_ms, XmlReader::time)?,
                 _ => reader.skip()?,
             }
         }
@@ -179,7 +178,7 @@ impl LegalHold {
         let mut status = None;
         while let Some(name) = reader.child()? {
             match name {
-                "Status" => status = Some(reader.value()?),
+                "Status" => reader.once(&mut status, XmlReader::value)?,
                 _ => reader.skip()?,
             }
         }

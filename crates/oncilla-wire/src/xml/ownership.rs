@@ -58,10 +58,7 @@ impl ObjectOwnership {
         let mut found = None;
         while let Some(name) = xml.child()? {
             match name {
-                "Rule" if found.is_some() => {
-                    return Err(malformed("OwnershipControls has one rule."));
-                }
-                "Rule" => found = Some(read_rule(&mut xml)?),
+                "Rule" => xml.once(&mut found, read_rule)?,
                 _ => xml.skip()?,
             }
         }
@@ -74,10 +71,11 @@ fn read_rule(xml: &mut XmlReader<'_>) -> Result<ObjectOwnership, S3Error> {
     let mut ownership = None;
     while let Some(name) = xml.child()? {
         match name {
-            "ObjectOwnership" => ownership = ObjectOwnership::from_name(&xml.value()?),
+            "ObjectOwnership" => xml.once(&mut ownership, XmlReader::value)?,
             _ => xml.skip()?,
         }
     }
+    let ownership = ownership.as_deref().and_then(ObjectOwnership::from_name);
     ownership.ok_or_else(|| {
         malformed(
             "ObjectOwnership must be BucketOwnerEnforced, BucketOwnerPreferred or ObjectWriter.",

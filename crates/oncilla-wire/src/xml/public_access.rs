@@ -37,20 +37,26 @@ impl PublicAccessBlock {
     /// Reads the document. What it does not name is off.
     pub fn parse(document: &[u8]) -> Result<Self, S3Error> {
         let mut xml = XmlReader::open(document, &["PublicAccessBlockConfiguration"])?;
-        let mut block = Self::default();
+        let (mut block_acls, mut ignore_acls) = (None, None);
+        let (mut block_policy, mut restrict) = (None, None);
         while let Some(name) = xml.child()? {
             let flag = match name {
-                "BlockPublicAcls" => &mut block.block_public_acls,
-                "IgnorePublicAcls" => &mut block.ignore_public_acls,
-                "BlockPublicPolicy" => &mut block.block_public_policy,
-                "RestrictPublicBuckets" => &mut block.restrict_public_buckets,
+                "BlockPublicAcls" => &mut block_acls,
+                "IgnorePublicAcls" => &mut ignore_acls,
+                "BlockPublicPolicy" => &mut block_policy,
+                "RestrictPublicBuckets" => &mut restrict,
                 // To pass over a misspelled flag would leave open what should be shut.
                 _ => return Err(malformed("The configuration has an unknown element.")),
             };
-            *flag = xml.boolean()?;
+            xml.once(flag, XmlReader::boolean)?;
         }
         xml.finish()?;
-        Ok(block)
+        Ok(Self {
+            block_public_acls: block_acls.unwrap_or_default(),
+            ignore_public_acls: ignore_acls.unwrap_or_default(),
+            block_public_policy: block_policy.unwrap_or_default(),
+            restrict_public_buckets: restrict.unwrap_or_default(),
+        })
     }
 }
 

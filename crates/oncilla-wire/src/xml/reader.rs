@@ -159,6 +159,23 @@ impl<'x> XmlReader<'x> {
             .ok_or_else(|| malformed("An element should hold a time."))
     }
 
+    /// Reads the element just entered into its place, or refuses it if there was one before: which of
+    /// the two was meant cannot be known. Every request reads so what S3's schema has at most once, for
+    /// S3 answers `MalformedXML` to what does not validate against it.
+    pub(crate) fn once<T>(
+        &mut self,
+        place: &mut Option<T>,
+        read: impl FnOnce(&mut Self) -> Result<T, S3Error>,
+    ) -> Result<(), S3Error> {
+        if place.is_some() {
+            return Err(malformed(
+                "An element is there twice that can be there once.",
+            ));
+        }
+        *place = Some(read(self)?);
+        Ok(())
+    }
+
     /// Passes over the element just entered and everything in it.
     pub fn skip(&mut self) -> Result<(), S3Error> {
         let outer = self.depth.saturating_sub(1);

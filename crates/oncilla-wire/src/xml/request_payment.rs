@@ -25,18 +25,20 @@ impl Payer {
         let mut payer = None;
         while let Some(name) = reader.child()? {
             match name {
-                "Payer" => {
-                    payer = match reader.value()?.as_str() {
-                        "BucketOwner" => Some(Self::BucketOwner),
-                        "Requester" => Some(Self::Requester),
-                        _ => return Err(malformed("Payer must be BucketOwner or Requester.")),
-                    }
-                }
+                "Payer" => reader.once(&mut payer, Self::read)?,
                 _ => reader.skip()?,
             }
         }
         reader.finish()?;
         payer.ok_or_else(|| malformed("RequestPaymentConfiguration needs a Payer."))
+    }
+
+    fn read(xml: &mut XmlReader<'_>) -> Result<Self, S3Error> {
+        match xml.value()?.as_str() {
+            "BucketOwner" => Ok(Self::BucketOwner),
+            "Requester" => Ok(Self::Requester),
+            _ => Err(malformed("Payer must be BucketOwner or Requester.")),
+        }
     }
 
     /// Writes the document.

@@ -67,20 +67,12 @@ impl RestoreRequest {
     /// together with Glacier Select), `InvalidArgument` for no days, `MalformedXML`.
     pub fn parse(xml: &[u8]) -> Result<Self, S3Error> {
         let mut reader = XmlReader::open(xml, &["RestoreRequest"])?;
-        let mut days = None;
-        let mut tier = None;
+        let (mut days, mut tier, mut job) = (None, None, None);
         while let Some(name) = reader.child()? {
             match name {
-                "Days" => days = Some(reader.value()?),
-                "Tier" => tier = Some(RestoreTier::read(&mut reader)?),
-                "GlacierJobParameters" => {
-                    while let Some(name) = reader.child()? {
-                        match name {
-                            "Tier" => tier = Some(RestoreTier::read(&mut reader)?),
-                            _ => reader.skip()?,
-                        }
-                    }
-                }
+                "Days" => reader.once(&mut days, XmlReader::value)?,
+                "Tier" => reader.once(&mut tier, RestoreTier::read)?,
+                "GlacierJobParameters" => reader.once(&mut job, read_job_tier)?,
                 "Type" | "SelectParameters" | "OutputLocation" => {
                     let message = "Restore requests that select are not implemented.";
                     return Err(S3Error::with_message(S3ErrorCode::NotImplemented, message));
@@ -97,7 +89,7 @@ impl RestoreRequest {
         match u32::try_from(days) {
             Ok(days) if days > 0 && i32::try_from(days).is_ok() => Ok(Self {
                 days,
-                tier: tier.unwrap_or_default(),
+                tier: tier.or(job.flatten()).unwrap_or_default(),
             }),
             _ => {
                 let message = "restoration days should be at least 1";
@@ -109,6 +101,17 @@ impl RestoreRequest {
             }
         }
     }
+}
+
+fn read_job_tier(xml: &mut XmlReader<'_>) -> Result<Option<RestoreTier>, S3Error> {
+    let mut tier = None;
+    while let Some(name) = xml.child()? {
+        match name {
+            "Tier" => xml.once(&mut tier, RestoreTier::read)?,
+            _ => xml.skip()?,
+        }
+    }
+    Ok(tier)
 }
 
 #[cfg(test)]

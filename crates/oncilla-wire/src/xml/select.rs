@@ -186,23 +186,18 @@ impl SelectRequest {
         let mut kind = None;
         let mut input = None;
         let mut output = None;
-        let mut progress = false;
+        let mut progress = None;
         let mut scan_range = None;
         while let Some(name) = reader.child()? {
             match name {
-                "Expression" => expression = Some(reader.long_value(EXPRESSION_BYTES_MAX)?),
-                "ExpressionType" => kind = Some(reader.value()?),
-                "InputSerialization" => input = Some(parse_input(&mut reader)?),
-                "OutputSerialization" => output = Some(parse_output(&mut reader)?),
-                "RequestProgress" => {
-                    while let Some(name) = reader.child()? {
-                        match name {
-                            "Enabled" => progress = reader.boolean()?,
-                            _ => reader.skip()?,
-                        }
-                    }
+                "Expression" => {
+                    reader.once(&mut expression, |xml| xml.long_value(EXPRESSION_BYTES_MAX))?;
                 }
-                "ScanRange" => scan_range = Some(parse_scan_range(&mut reader)?),
+                "ExpressionType" => reader.once(&mut kind, XmlReader::value)?,
+                "InputSerialization" => reader.once(&mut input, parse_input)?,
+                "OutputSerialization" => reader.once(&mut output, parse_output)?,
+                "RequestProgress" => reader.once(&mut progress, parse_progress)?,
+                "ScanRange" => reader.once(&mut scan_range, parse_scan_range)?,
                 _ => reader.skip()?,
             }
         }
@@ -217,7 +212,7 @@ impl SelectRequest {
             input,
             compression,
             output: output.ok_or_else(|| missing("OutputSerialization"))?,
-            progress,
+            progress: progress.unwrap_or_default(),
             scan_range,
         };
         request.check_scan_range()?;
@@ -240,9 +235,21 @@ impl SelectRequest {
     }
 }
 
+/// Whether progress is to be told.
+fn parse_progress(reader: &mut XmlReader<'_>) -> Result<bool, S3Error> {
+    let mut enabled = None;
+    while let Some(name) = reader.child()? {
+        match name {
+            "Enabled" => reader.once(&mut enabled, XmlReader::boolean)?,
+            _ => reader.skip()?,
+        }
+    }
+    Ok(enabled.unwrap_or_default())
+}
+
 fn parse_input(reader: &mut XmlReader<'_>) -> Result<(InputFormat, Compression), S3Error> {
     let mut formats = Vec::new();
-    let mut compression = Compression::None;
+    let mut compression = None;
     while let Some(name) = reader.child()? {
         match name {
             "CSV" => formats.push(InputFormat::Csv(parse_csv_input(reader)?)),
@@ -252,18 +259,21 @@ fn parse_input(reader: &mut XmlReader<'_>) -> Result<(InputFormat, Compression),
                 let message = "Select on Parquet is not implemented. Use CSV or JSON.";
                 return Err(S3Error::with_message(S3ErrorCode::NotImplemented, message));
             }
-            "CompressionType" => {
-                compression = match reader.value()?.trim() {
-                    "" | "NONE" => Compression::None,
-                    "GZIP" => Compression::Gzip,
-                    "BZIP2" => Compression::Bzip2,
-                    _ => return Err(S3ErrorCode::InvalidCompressionFormat.into()),
-                }
-            }
+            "CompressionType" => reader.once(&mut compression, parse_compression)?,
             _ => reader.skip()?,
         }
     }
-    Ok((only(formats, S3ErrorCode::InvalidDataSource)?, compression))
+    let format = only(formats, S3ErrorCode::InvalidDataSource)?;
+    Ok((format, compression.unwrap_or_default()))
+}
+
+fn parse_compression(reader: &mut XmlReader<'_>) -> Result<Compression, S3Error> {
+    match reader.value()?.trim() {
+        "" | "NONE" => Ok(Compression::None),
+        "GZIP" => Ok(Compression::Gzip),
+        "BZIP2" => Ok(Compression::Bzip2),
+        _ => Err(S3ErrorCode::InvalidCompressionFormat.into()),
+    }
 }
 
 /// The one format that was named.
@@ -278,40 +288,67 @@ fn parse_json_type(reader: &mut XmlReader<'_>) -> Result<JsonType, S3Error> {
     let mut kind = None;
     while let Some(name) = reader.child()? {
         match name {
-            "Type" => {
-                kind = Some(match reader.value()?.trim().to_ascii_uppercase().as_str() {
-                    "DOCUMENT" => JsonType::Document,
-                    "LINES" => JsonType::Lines,
-                    _ => return Err(S3ErrorCode::InvalidJsonType.into()),
-                })
-            }
+            "Type" => reader.once(&mut kind, parse_type)?,
             _ => reader.skip()?,
         }
     }
     kind.ok_or_else(|| S3ErrorCode::InvalidJsonType.into())
 }
 
+fn parse_type(reader: &mut XmlReader<'_>) -> Result<JsonType, S3Error> {
+    match reader.value()?.trim().to_ascii_uppercase().as_str() {
+        "DOCUMENT" => Ok(JsonType::Document),
+        "LINES" => Ok(JsonType::Lines),
+        _ => Err(S3ErrorCode::InvalidJsonType.into()),
+    }
+}
+
+/// What is said alike of CSV that is read and of CSV that is written.
+#[derive(Default)]
+struct CsvMarks {
+    quote: Option<String>,
+    quote_escape: Option<String>,
+    record_delimiter: Option<String>,
+    field_delimiter: Option<String>,
+}
+
+impl CsvMarks {
+    /// Reads the element just entered, or passes over it if it is none of these.
+    fn read(&mut self, name: &str, reader: &mut XmlReader<'_>) -> Result<(), S3Error> {
+        let (place, min, max) = match name {
+            "QuoteCharacter" => (&mut self.quote, 0, 1),
+            "QuoteEscapeCharacter" => (&mut self.quote_escape, 0, 1),
+            "RecordDelimiter" => (&mut self.record_delimiter, 1, 2),
+            "FieldDelimiter" => (&mut self.field_delimiter, 1, 1),
+            _ => return reader.skip(),
+        };
+        reader.once(place, |xml| characters(xml, name, min, max))
+    }
+}
+
 fn parse_csv_input(reader: &mut XmlReader<'_>) -> Result<CsvInput, S3Error> {
-    let mut csv = CsvInput::default();
+    let (mut header, mut comment, mut allow_quoted) = (None, None, None);
+    let mut marks = CsvMarks::default();
     while let Some(name) = reader.child()? {
         match name {
-            "FileHeaderInfo" => {
-                csv.header = match reader.value()?.trim().to_ascii_uppercase().as_str() {
-                    "" | "NONE" => FileHeaderInfo::None,
-                    "IGNORE" => FileHeaderInfo::Ignore,
-                    "USE" => FileHeaderInfo::Use,
-                    _ => return Err(S3ErrorCode::InvalidFileHeaderInfo.into()),
-                }
+            "FileHeaderInfo" => reader.once(&mut header, parse_file_header)?,
+            "Comments" => reader.once(&mut comment, |xml| characters(xml, name, 0, 1))?,
+            "AllowQuotedRecordDelimiter" => {
+                reader.once(&mut allow_quoted, XmlReader::boolean)?;
             }
-            "Comments" => csv.comment = characters(reader, name, 0, 1)?,
-            "QuoteCharacter" => csv.quote = characters(reader, name, 0, 1)?,
-            "QuoteEscapeCharacter" => csv.quote_escape = characters(reader, name, 0, 1)?,
-            "RecordDelimiter" => csv.record_delimiter = characters(reader, name, 1, 2)?,
-            "FieldDelimiter" => csv.field_delimiter = characters(reader, name, 1, 1)?,
-            "AllowQuotedRecordDelimiter" => csv.allow_quoted_record_delimiter = reader.boolean()?,
-            _ => reader.skip()?,
+            _ => marks.read(name, reader)?,
         }
     }
+    let defaults = CsvInput::default();
+    let csv = CsvInput {
+        header: header.unwrap_or_default(),
+        comment: comment.unwrap_or(defaults.comment),
+        quote: marks.quote.unwrap_or(defaults.quote),
+        quote_escape: marks.quote_escape.unwrap_or(defaults.quote_escape),
+        record_delimiter: marks.record_delimiter.unwrap_or(defaults.record_delimiter),
+        field_delimiter: marks.field_delimiter.unwrap_or(defaults.field_delimiter),
+        allow_quoted_record_delimiter: allow_quoted.unwrap_or_default(),
+    };
     if csv.record_delimiter == csv.field_delimiter || csv.quote == csv.field_delimiter {
         let message = "The delimiters and the quote character must differ from each other.";
         let code = S3ErrorCode::InvalidRequestParameter;
@@ -320,46 +357,67 @@ fn parse_csv_input(reader: &mut XmlReader<'_>) -> Result<CsvInput, S3Error> {
     Ok(csv)
 }
 
+fn parse_file_header(reader: &mut XmlReader<'_>) -> Result<FileHeaderInfo, S3Error> {
+    match reader.value()?.trim().to_ascii_uppercase().as_str() {
+        "" | "NONE" => Ok(FileHeaderInfo::None),
+        "IGNORE" => Ok(FileHeaderInfo::Ignore),
+        "USE" => Ok(FileHeaderInfo::Use),
+        _ => Err(S3ErrorCode::InvalidFileHeaderInfo.into()),
+    }
+}
+
 fn parse_output(reader: &mut XmlReader<'_>) -> Result<OutputFormat, S3Error> {
     let mut formats = Vec::new();
     while let Some(name) = reader.child()? {
         match name {
             "CSV" => formats.push(OutputFormat::Csv(parse_csv_output(reader)?)),
-            "JSON" => {
-                let mut record_delimiter = "\n".to_owned();
-                while let Some(name) = reader.child()? {
-                    match name {
-                        "RecordDelimiter" => record_delimiter = characters(reader, name, 0, 2)?,
-                        _ => reader.skip()?,
-                    }
-                }
-                formats.push(OutputFormat::Json { record_delimiter });
-            }
+            "JSON" => formats.push(parse_json_output(reader)?),
             _ => reader.skip()?,
         }
     }
     only(formats, S3ErrorCode::MissingRequiredParameter)
 }
 
-fn parse_csv_output(reader: &mut XmlReader<'_>) -> Result<CsvOutput, S3Error> {
-    let mut csv = CsvOutput::default();
+fn parse_json_output(reader: &mut XmlReader<'_>) -> Result<OutputFormat, S3Error> {
+    let mut record_delimiter = None;
     while let Some(name) = reader.child()? {
         match name {
-            "QuoteFields" => {
-                csv.quote_always = match reader.value()?.trim().to_ascii_uppercase().as_str() {
-                    "" | "ASNEEDED" => false,
-                    "ALWAYS" => true,
-                    _ => return Err(S3ErrorCode::InvalidQuoteFields.into()),
-                }
+            "RecordDelimiter" => {
+                reader.once(&mut record_delimiter, |xml| characters(xml, name, 0, 2))?;
             }
-            "QuoteCharacter" => csv.quote = characters(reader, name, 0, 1)?,
-            "QuoteEscapeCharacter" => csv.quote_escape = characters(reader, name, 0, 1)?,
-            "RecordDelimiter" => csv.record_delimiter = characters(reader, name, 1, 2)?,
-            "FieldDelimiter" => csv.field_delimiter = characters(reader, name, 1, 1)?,
             _ => reader.skip()?,
         }
     }
-    Ok(csv)
+    Ok(OutputFormat::Json {
+        record_delimiter: record_delimiter.unwrap_or_else(|| "\n".to_owned()),
+    })
+}
+
+fn parse_csv_output(reader: &mut XmlReader<'_>) -> Result<CsvOutput, S3Error> {
+    let mut quote_always = None;
+    let mut marks = CsvMarks::default();
+    while let Some(name) = reader.child()? {
+        match name {
+            "QuoteFields" => reader.once(&mut quote_always, parse_quote_always)?,
+            _ => marks.read(name, reader)?,
+        }
+    }
+    let defaults = CsvOutput::default();
+    Ok(CsvOutput {
+        quote_always: quote_always.unwrap_or_default(),
+        quote: marks.quote.unwrap_or(defaults.quote),
+        quote_escape: marks.quote_escape.unwrap_or(defaults.quote_escape),
+        record_delimiter: marks.record_delimiter.unwrap_or(defaults.record_delimiter),
+        field_delimiter: marks.field_delimiter.unwrap_or(defaults.field_delimiter),
+    })
+}
+
+fn parse_quote_always(reader: &mut XmlReader<'_>) -> Result<bool, S3Error> {
+    match reader.value()?.trim().to_ascii_uppercase().as_str() {
+        "" | "ASNEEDED" => Ok(false),
+        "ALWAYS" => Ok(true),
+        _ => Err(S3ErrorCode::InvalidQuoteFields.into()),
+    }
 }
 
 /// A text of `min` to `max` characters.
@@ -389,8 +447,8 @@ fn parse_scan_range(reader: &mut XmlReader<'_>) -> Result<ScanRange, S3Error> {
     let (mut start, mut end) = (None, None);
     while let Some(name) = reader.child()? {
         match name {
-            "Start" => start = Some(reader.number()?),
-            "End" => end = Some(reader.number()?),
+            "Start" => reader.once(&mut start, XmlReader::number)?,
+            "End" => reader.once(&mut end, XmlReader::number)?,
             _ => reader.skip()?,
         }
     }

@@ -33,7 +33,7 @@ pub fn parse(xml: &[u8], target: TagTarget) -> Result<TagSet, S3Error> {
     let mut tags = None;
     while let Some(name) = reader.child()? {
         match name {
-            "TagSet" => tags = Some(read_tags(&mut reader)?),
+            "TagSet" => reader.once(&mut tags, read_tags)?,
             _ => reader.skip()?,
         }
     }
@@ -43,7 +43,6 @@ pub fn parse(xml: &[u8], target: TagTarget) -> Result<TagSet, S3Error> {
 }
 
 /// Reads `<Tag>` elements up to the end of the element that is open.
-/// Reads one `<Tag>`.
 pub(crate) fn read_tags(xml: &mut XmlReader<'_>) -> Result<Vec<Tag>, S3Error> {
     let mut tags = Vec::new();
     while let Some(name) = xml.child()? {
@@ -63,8 +62,8 @@ pub(crate) fn read_tag(xml: &mut XmlReader<'_>) -> Result<Tag, S3Error> {
     let (mut key, mut value) = (None, None);
     while let Some(name) = xml.child()? {
         match name {
-            "Key" => key = Some(xml.value()?),
-            "Value" => value = Some(xml.value()?),
+            "Key" => xml.once(&mut key, XmlReader::value)?,
+            "Value" => xml.once(&mut value, XmlReader::value)?,
             _ => xml.skip()?,
         }
     }

@@ -38,6 +38,14 @@ impl VersioningStatus {
     pub fn parse(xml: &[u8]) -> Result<Self, S3Error> {
         VersioningConfiguration::parse(xml).map(|configuration| configuration.status)
     }
+
+    fn read(xml: &mut XmlReader<'_>) -> Result<Self, S3Error> {
+        match xml.value()?.as_str() {
+            "Enabled" => Ok(Self::Enabled),
+            "Suspended" => Ok(Self::Suspended),
+            _ => Err(malformed("Status must be Enabled or Suspended.")),
+        }
+    }
 }
 
 /// What a client asks for.
@@ -53,29 +61,28 @@ impl VersioningConfiguration {
     /// Reads the document.
     pub fn parse(xml: &[u8]) -> Result<Self, S3Error> {
         let mut reader = XmlReader::open(xml, &["VersioningConfiguration"])?;
-        let mut configuration = Self::default();
+        let (mut status, mut mfa_delete) = (None, None);
         while let Some(name) = reader.child()? {
             match name {
-                "Status" => {
-                    configuration.status = match reader.value()?.as_str() {
-                        "Enabled" => VersioningStatus::Enabled,
-                        "Suspended" => VersioningStatus::Suspended,
-                        _ => return Err(malformed("Status must be Enabled or Suspended.")),
-                    }
-                }
+                "Status" => reader.once(&mut status, VersioningStatus::read)?,
                 // The element is `MfaDelete`; SDK documentation calls it `MFADelete`.
-                "MfaDelete" | "MFADelete" => {
-                    configuration.mfa_delete = match reader.value()?.as_str() {
-                        "Enabled" => true,
-                        "Disabled" => false,
-                        _ => return Err(malformed("MfaDelete must be Enabled or Disabled.")),
-                    }
-                }
+                "MfaDelete" | "MFADelete" => reader.once(&mut mfa_delete, read_mfa_delete)?,
                 _ => reader.skip()?,
             }
         }
         reader.finish()?;
-        Ok(configuration)
+        Ok(Self {
+            status: status.unwrap_or_default(),
+            mfa_delete: mfa_delete.unwrap_or_default(),
+        })
+    }
+}
+
+fn read_mfa_delete(xml: &mut XmlReader<'_>) -> Result<bool, S3Error> {
+    match xml.value()?.as_str() {
+        "Enabled" => Ok(true),
+        "Disabled" => Ok(false),
+        _ => Err(malformed("MfaDelete must be Enabled or Disabled.")),
     }
 }
 

@@ -50,8 +50,8 @@ impl Protocol {
         }
     }
 
-    fn parse(text: &str) -> Result<Self, S3Error> {
-        match text {
+    fn read(xml: &mut XmlReader<'_>) -> Result<Self, S3Error> {
+        match xml.value()?.as_str() {
             "http" => Ok(Self::Http),
             "https" => Ok(Self::Https),
             _ => Err(invalid_request(
@@ -121,10 +121,12 @@ impl WebsiteConfiguration {
         let mut parts = Parts::default();
         while let Some(name) = reader.child()? {
             match name {
-                "RedirectAllRequestsTo" => parts.redirect_all = Some(read_target(&mut reader)?),
-                "IndexDocument" => parts.index = Some(read_only(&mut reader, "Suffix")?),
-                "ErrorDocument" => parts.error = Some(read_only(&mut reader, "Key")?),
-                "RoutingRules" => parts.rules = Some(read_rules(&mut reader)?),
+                "RedirectAllRequestsTo" => reader.once(&mut parts.redirect_all, read_target)?,
+                "IndexDocument" => {
+                    reader.once(&mut parts.index, |xml| read_only(xml, "Suffix"))?;
+                }
+                "ErrorDocument" => reader.once(&mut parts.error, |xml| read_only(xml, "Key"))?,
+                "RoutingRules" => reader.once(&mut parts.rules, read_rules)?,
                 _ => reader.skip()?,
             }
         }
@@ -221,8 +223,8 @@ impl RoutingRule {
         let (mut condition, mut redirect) = (None, None);
         while let Some(name) = xml.child()? {
             match name {
-                "Condition" => condition = Some(RoutingCondition::read(xml)?),
-                "Redirect" => redirect = Some(Redirect::read(xml)?),
+                "Condition" => xml.once(&mut condition, RoutingCondition::read)?,
+                "Redirect" => xml.once(&mut redirect, Redirect::read)?,
                 _ => xml.skip()?,
             }
         }
@@ -266,16 +268,9 @@ impl RoutingCondition {
         while let Some(name) = xml.child()? {
             match name {
                 "HttpErrorCodeReturnedEquals" => {
-                    let text = xml.value()?;
-                    let code = text.parse().ok().filter(|code| (400..=599).contains(code));
-                    condition.error_code = Some(code.ok_or_else(|| {
-                        invalid_request(format!(
-                            "The provided HTTP error code ({text}) is not valid. Valid codes are \
-                             4XX or 5XX."
-                        ))
-                    })?);
+                    xml.once(&mut condition.error_code, read_error_code)?;
                 }
-                "KeyPrefixEquals" => condition.key_prefix = Some(xml.value()?),
+                "KeyPrefixEquals" => xml.once(&mut condition.key_prefix, XmlReader::value)?,
                 _ => xml.skip()?,
             }
         }
@@ -292,38 +287,55 @@ impl RoutingCondition {
 impl Redirect {
     fn read(xml: &mut XmlReader<'_>) -> Result<Self, S3Error> {
         let mut redirect = Self::default();
+        let (mut prefix, mut whole) = (None, None);
         while let Some(name) = xml.child()? {
             match name {
-                "HostName" => {
-                    let host = xml.value()?;
-                    check_host(&host)?;
-                    redirect.host = Some(host);
-                }
-                "Protocol" => redirect.protocol = Some(Protocol::parse(&xml.value()?)?),
-                "HttpRedirectCode" => {
-                    let text = xml.value()?;
-                    let code = text.parse().ok().filter(|code| (301..=399).contains(code));
-                    redirect.code = Some(code.ok_or_else(|| {
-                        invalid_request(format!(
-                            "The provided HTTP redirect code ({text}) is not valid. Valid codes \
-                             are 3XX except 300."
-                        ))
-                    })?);
-                }
-                "ReplaceKeyPrefixWith" | "ReplaceKeyWith" if redirect.key.is_some() => {
-                    return Err(invalid_request(
-                        "You can only define ReplaceKeyPrefix or ReplaceKey but not both.",
-                    ));
-                }
-                "ReplaceKeyPrefixWith" => {
-                    redirect.key = Some(KeyReplacement::Prefix(xml.value()?));
-                }
-                "ReplaceKeyWith" => redirect.key = Some(KeyReplacement::Whole(xml.value()?)),
+                "HostName" => xml.once(&mut redirect.host, read_host)?,
+                "Protocol" => xml.once(&mut redirect.protocol, Protocol::read)?,
+                "HttpRedirectCode" => xml.once(&mut redirect.code, read_redirect_code)?,
+                "ReplaceKeyPrefixWith" => xml.once(&mut prefix, XmlReader::value)?,
+                "ReplaceKeyWith" => xml.once(&mut whole, XmlReader::value)?,
                 _ => xml.skip()?,
             }
         }
+        redirect.key = match (prefix, whole) {
+            (None, None) => None,
+            (Some(prefix), None) => Some(KeyReplacement::Prefix(prefix)),
+            (None, Some(key)) => Some(KeyReplacement::Whole(key)),
+            (Some(_), Some(_)) => {
+                return Err(invalid_request(
+                    "You can only define ReplaceKeyPrefix or ReplaceKey but not both.",
+                ));
+            }
+        };
         Ok(redirect)
     }
+}
+
+fn read_error_code(xml: &mut XmlReader<'_>) -> Result<u16, S3Error> {
+    let text = xml.value()?;
+    let code = text.parse().ok().filter(|code| (400..=599).contains(code));
+    code.ok_or_else(|| {
+        invalid_request(format!(
+            "The provided HTTP error code ({text}) is not valid. Valid codes are 4XX or 5XX."
+        ))
+    })
+}
+
+fn read_redirect_code(xml: &mut XmlReader<'_>) -> Result<u16, S3Error> {
+    let text = xml.value()?;
+    let code = text.parse().ok().filter(|code| (301..=399).contains(code));
+    code.ok_or_else(|| {
+        invalid_request(format!(
+            "The provided HTTP redirect code ({text}) is not valid. Valid codes are 3XX except 300."
+        ))
+    })
+}
+
+fn read_host(xml: &mut XmlReader<'_>) -> Result<String, S3Error> {
+    let host = xml.value()?;
+    check_host(&host)?;
+    Ok(host)
 }
 
 /// Reads `RedirectAllRequestsTo`.
@@ -331,8 +343,8 @@ fn read_target(xml: &mut XmlReader<'_>) -> Result<(Option<String>, Option<Protoc
     let (mut host, mut protocol) = (None, None);
     while let Some(name) = xml.child()? {
         match name {
-            "HostName" => host = Some(xml.value()?),
-            "Protocol" => protocol = Some(Protocol::parse(&xml.value()?)?),
+            "HostName" => xml.once(&mut host, XmlReader::value)?,
+            "Protocol" => xml.once(&mut protocol, Protocol::read)?,
             _ => xml.skip()?,
         }
     }
@@ -344,7 +356,7 @@ fn read_only(xml: &mut XmlReader<'_>, wanted: &str) -> Result<Option<String>, S3
     let mut found = None;
     while let Some(name) = xml.child()? {
         match name == wanted {
-            true => found = Some(xml.value()?),
+            true => xml.once(&mut found, XmlReader::value)?,
             false => xml.skip()?,
         }
     }

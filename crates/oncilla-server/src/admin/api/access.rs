@@ -131,6 +131,11 @@ async fn signer(
     let Principal::Key(key) = sender.principal else {
         return Err(denied(context, "anonymous"));
     };
+    // They would make themselves keys that last. Source: STS API reference, GetSessionToken: its
+    // credentials cannot call IAM.
+    if key.token_issued_ms.is_some() {
+        return Err(denied(context, "the credentials are temporary"));
+    }
     let administers =
         |grant: &Grant| grant.bucket == BucketPattern::Any && grant.role == Role::Admin;
     if !key.grants.iter().any(administers) {

@@ -49,7 +49,8 @@ impl ApiError {
     /// Whoever is not let in gets this and nothing else, whatever the reason and whatever exists.
     pub fn access_denied() -> Self {
         let message = "Access denied. Administration takes the server's socket file, or requests \
-                       signed with an Admin key of the root account, payload included.";
+                       signed with an Admin key of the root account, payload included. Temporary \
+                       credentials do not administer.";
         Self::new(StatusCode::FORBIDDEN, "AccessDenied", message)
     }
 

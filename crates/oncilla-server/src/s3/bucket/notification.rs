@@ -36,14 +36,23 @@ pub async fn put_notification(
 ) -> Answer {
     let document = read_document(request, MAX_NOTIFICATION_BODY_BYTES as u64).await?;
     let mut configuration = NotificationConfiguration::parse(&document)?;
+    if configuration.event_bridge {
+        let message = "Events to EventBridge are not implemented. Nothing was changed.";
+        return Err(S3Error::with_message(S3ErrorCode::NotImplemented, message));
+    }
     let skips = request.header(&X_AMZ_SKIP_DESTINATION_VALIDATION);
     let is_validated = !skips.is_some_and(|value| value.eq_ignore_ascii_case("true"));
     for destination in &mut configuration.destinations {
         if is_validated && service.targets.resolve(&destination.arn).is_none() {
-            let message = "Unable to validate the following destination configurations";
+            let arn = destination.arn.clone();
             let reason = "This server has no such target";
+            let message = format!(
+                "Unable to validate the following destination configurations: {arn}. {reason}; its \
+                 operator can name it in [notification.targets] of the configuration, or allow URLs \
+                 by --notification-urls true."
+            );
             return Err(S3Error::with_message(S3ErrorCode::InvalidArgument, message)
-                .detail("ArgumentName", destination.arn.clone())
+                .detail("ArgumentName", arn)
                 .detail("ArgumentValue", reason));
         }
         // Nobody could ever take what waits for such a one.

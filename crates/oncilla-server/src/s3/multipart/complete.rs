@@ -4,7 +4,7 @@ use http::StatusCode;
 use oncilla_hash::{Checksum, ChecksumAlgorithm};
 use oncilla_store::encryption::check_customer_key;
 use oncilla_store::multipart::{CompleteError, CompleteUpload, CompletedPart, UploadError};
-use oncilla_store::{Bucket, ETag, UniqueId};
+use oncilla_store::{Bucket, ETag, Scheme, UniqueId};
 use oncilla_wire::checksum_headers::{ChecksumHeaders, ChecksumType};
 use oncilla_wire::conditions::Conditions;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
@@ -95,10 +95,15 @@ async fn check_upload_key(
         Err(UploadError::NoSuchUpload) => return Ok(()),
         Err(UploadError::Fault(fault)) => return Err(errors::fault(fault)),
     };
+    let stored = upload.record.encryption.as_deref();
+    if stored.is_some_and(|stored| stored.scheme != Scheme::Customer) {
+        // A key of the server's that is disabled protects nothing new.
+        let unlocked = service.store.upload_encryption(&upload, None);
+        unlocked.map_err(errors::unlock_upload)?;
+    }
     if sent_key.is_none() && !upload.record.algorithm_declared {
         return Ok(());
     }
-    let stored = upload.record.encryption.as_deref();
     check_customer_key(stored, sent_key.map(SentKey::key)).map_err(errors::unlock_upload)
 }
 

@@ -85,6 +85,11 @@ pub async fn upload_part_copy(
                 .await);
         }
     };
+    let (from, key) = (&source.bucket, &source.key);
+    let judged = request
+        .judged
+        .check(from, key, source.version, &body.record);
+    judged?;
     body.unlock(source_key.as_ref()).map_err(errors::unlock)?;
     let source_id = body.record.version_id();
     check_source(request, &body.record)?;

@@ -34,6 +34,7 @@ pub async fn attributes(service: &S3Service, request: &mut S3Request, bucket: &B
             Ok(body) => body,
             Err(error) => return Err(not_found(error).await),
         };
+        request.check_judged(bucket, &body.record)?;
         encryption::check(&body.record, sent_key.as_ref())?;
         let parts = object_parts(service, request, &body.record).await?;
         (body.record, parts)
@@ -43,6 +44,7 @@ pub async fn attributes(service: &S3Service, request: &mut S3Request, bucket: &B
             Ok(record) => record,
             Err(error) => return Err(not_found(error).await),
         };
+        request.check_judged(bucket, &record)?;
         encryption::check(&record, sent_key.as_ref())?;
         (record, None)
     };

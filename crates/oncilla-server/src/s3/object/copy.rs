@@ -104,6 +104,9 @@ pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
     let copy = CopyObject {
         source: (&source.bucket, source.key.as_bytes()),
         source_version: source.version,
+        source_id: request
+            .judged
+            .id(&source.bucket, &source.key, source.version),
         source_conditions: &source_conditions,
         destination: (bucket, request.key.as_bytes()),
         conditions: &conditions,

@@ -44,6 +44,7 @@ pub async fn get(service: &S3Service, request: &mut S3Request, bucket: &Bucket) 
                 .await);
         }
     };
+    request.check_judged(bucket, &body.record)?;
     encryption::unlock(&mut body, sent_key.as_ref())?;
     let part = requested_part(service, request, &body).await?;
     let selection = match select(request, bucket, &body.record, part.as_ref())? {
@@ -93,6 +94,7 @@ pub async fn head(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
                 .await);
         }
     };
+    request.check_judged(bucket, &record)?;
     encryption::check(&record, sent_key.as_ref())?;
     let selection = match select(request, bucket, &record, part.as_ref())? {
         Ok(selection) => selection,

@@ -58,6 +58,7 @@ pub(super) async fn rename_within(
     let rename = RenameObject {
         bucket,
         source: source.as_bytes(),
+        source_id: request.judged.id(bucket, source, None),
         source_conditions,
         destination: request.key.as_bytes(),
         conditions: &conditions,

@@ -61,6 +61,7 @@ pub async fn select(service: &S3Service, request: &mut S3Request, bucket: &Bucke
                 .await);
         }
     };
+    request.check_judged(bucket, &body.record)?;
     encryption::unlock(&mut body, sent_key.as_ref())?;
     let size = body.record.size;
     memory += opening_memory_bytes(&body.record, size);

@@ -653,6 +653,7 @@ pub fn copy_request<'a>(
     CopyObject {
         source,
         source_version,
+        source_id: None,
         source_conditions: conditions,
         destination,
         conditions,
