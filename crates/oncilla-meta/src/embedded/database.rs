@@ -212,34 +212,23 @@ impl Database {
     /// Whether writes should wait for flushes and compaction. The library waits as well, but at
     /// higher marks and without an end, even if the thread that it waits for has died.
     pub(super) fn is_congested(&self) -> bool {
-        let keyspaces = self.keyspaces();
-        let is_flushing = keyspaces
-            .iter()
-            .any(|(keyspace, _)| keyspace.sealed_memtable_count() > 0);
-        // Only a flush makes room: without one under way, a write has to ask for it.
-        (is_flushing && self.unflushed_bytes() > UNFLUSHED_BYTES_MAX)
-            || keyspaces
-                .iter()
-                .any(|(keyspace, _)| keyspace.l0_table_count() > LEVEL_0_TABLES_MAX)
-    }
-
-    /// Bytes of rows in the write buffers, as the library counts them: those that wait for their
-    /// flush are taken for full.
-    fn unflushed_bytes(&self) -> u64 {
-        let bytes = self.keyspaces().map(|(keyspace, memtable_bytes)| {
-            let sealed = keyspace.sealed_memtable_count() as u64;
-            keyspace.tree.active_memtable().size() + sealed * memtable_bytes
-        });
-        bytes.iter().sum()
-    }
-
-    /// The keyspaces with the size of their write buffers.
-    fn keyspaces(&self) -> [(&Keyspace, u64); 3] {
-        [
+        let keyspaces = [
             (&self.records, RECORDS_MEMTABLE_BYTES),
             (&self.bodies, BODIES_MEMTABLE_BYTES),
             (&self.changes, CHANGES_MEMTABLE_BYTES),
-        ]
+        ];
+        let (mut unflushed_bytes, mut is_flushing) = (0, false);
+        for (keyspace, memtable_bytes) in keyspaces {
+            if keyspace.l0_table_count() > LEVEL_0_TABLES_MAX {
+                return true;
+            }
+            // Those that wait for their flush are taken for full.
+            let sealed = keyspace.sealed_memtable_count() as u64;
+            unflushed_bytes += keyspace.tree.active_memtable().size() + sealed * memtable_bytes;
+            is_flushing |= sealed > 0;
+        }
+        // Only a flush makes room: without one under way, a write has to ask for it.
+        is_flushing && unflushed_bytes > UNFLUSHED_BYTES_MAX
     }
 
     /// Fails if the library refuses writes.
