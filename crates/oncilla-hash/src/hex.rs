@@ -21,9 +21,19 @@ pub fn append(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
+/// An MD5 digest as hexadecimal, without an allocation.
+pub fn encode_16(bytes: &[u8; 16]) -> [u8; 32] {
+    digits(bytes)
+}
+
 /// A SHA-256 digest or HMAC tag as hexadecimal, without an allocation.
 pub fn encode_32(bytes: &[u8; 32]) -> [u8; 64] {
-    let mut text = [0; 64];
+    digits(bytes)
+}
+
+/// `N` is twice the number of bytes.
+fn digits<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut text = [0; N];
     for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
         pair[0] = DIGITS[usize::from(byte >> 4)];
         pair[1] = DIGITS[usize::from(byte & 15)];

@@ -51,7 +51,9 @@ impl ETag {
 impl std::fmt::Display for ETag {
     /// Without quotes, as conditions compare it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.md5))?;
+        // Not by the formatter of numbers: a listing shows a thousand of them.
+        let digits = hex::encode_16(&self.md5);
+        f.write_str(std::str::from_utf8(&digits).map_err(|_| std::fmt::Error)?)?;
         match self.parts {
             0 => Ok(()),
             parts => write!(f, "-{parts}"),

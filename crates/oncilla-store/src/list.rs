@@ -192,6 +192,8 @@ where
                 return Ok(page);
             };
             let behind_rows = next_key(&last.key);
+            page.entries
+                .reserve(rows.rows.len().min(query.limit - page.entries.len()));
             for row in rows.rows {
                 let (key, item) = (self.decode)(row)?;
                 if group.as_ref().is_some_and(|prefix| key.starts_with(prefix)) {

@@ -2,9 +2,11 @@
 //!
 //! A log-structured tree keeps the marks of deleted rows until compaction drops them, and a scan
 //! walks over each: about 0.5 µs, so 50 ms behind 100,000 deleted neighbours. Scans that know the
-//! gap jump over it instead. Gaps are learned in two ways: from a scan that had to wait between
+//! gap jump over it instead. Gaps are learned in two ways: from a scan that had to work long between
 //! two rows, and by a background thread that looks around every [`PROBE_EVERY_DELETES`]th deleted
-//! key. Losing a gap costs time, never correctness; a wrong gap would hide rows, so:
+//! key. A jump has its price, since the library's iterator is opened anew behind it, so a gap that
+//! is cheaper to walk than to jump over is not kept. Losing a gap costs time, never correctness; a
+//! wrong gap would hide rows, so:
 //!
 //! - A gap carries the moment of the view it was learned from (`since`) and serves only views of
 //!   that moment or later.
@@ -26,10 +28,16 @@ use super::Shared;
 use super::view::{View, successor};
 use crate::engine::{Scan, Space};
 
-/// A step from one row to the next that takes longer is worth remembering: a hundred deleted
-/// rows. (So does the read of a cold block; such gaps are the first to be forgotten.)
-/// Unit tests learn from every step, so that they meet gaps everywhere.
-const LONG_STEP: Duration = Duration::from_micros(if cfg!(test) { 0 } else { 50 });
+/// A step from one row to the next that takes more work is worth remembering: two hundred deleted
+/// rows, three times what opening an iterator anew costs.
+const LONG_STEP: Duration = Duration::from_micros(100);
+
+/// What the first step of an iterator may take besides: it opens the iterator on every table, and
+/// reads a block of each.
+const OPENING: Duration = Duration::from_micros(100);
+
+/// What a deleted row adds to the cost of walking over it.
+const DELETED_ROW: Duration = Duration::from_nanos(500);
 
 /// Gaps remembered. Two keys each, a megabyte or so in all.
 const GAPS_MAX: usize = 4096;
@@ -47,18 +55,63 @@ const PROBE_EVERY_DELETES: usize = if cfg!(test) { 3 } else { 500 };
 /// Keys that wait to be looked at. More are dropped: scans then learn for themselves.
 const PROBES_MAX: usize = 1024;
 
-/// Measures one step of a scan.
-pub(super) struct ScanClock(Instant);
+/// Measures the steps of a scan, by the work of its thread: what a step waited for a device or for
+/// its turn on a core says nothing about deleted rows.
+///
+/// The thread's processor time costs a call of the system, so it is asked for when a step took long
+/// by the wall clock, and then gives the least that the step can have worked.
+pub(super) struct ScanClock {
+    step_began: Instant,
+    /// When both clocks were read last.
+    read_at: Instant,
+    worked: Duration,
+}
 
 impl ScanClock {
     pub(super) fn start() -> Self {
-        Self(Instant::now())
+        let now = Instant::now();
+        Self {
+            step_began: now,
+            read_at: now,
+            worked: thread_time(),
+        }
     }
 
-    /// How long the step took, if that was long.
-    pub(super) fn long_step(&self) -> Option<Duration> {
-        Some(self.0.elapsed()).filter(|took| *took >= LONG_STEP)
+    /// The next step begins now instead of when the last one ended.
+    pub(super) fn begin_step(&mut self) {
+        self.step_began = Instant::now();
     }
+
+    /// Ends a step and begins the next. How much work it was, if that was much. `opening`: it opened
+    /// an iterator as well.
+    pub(super) fn long_step(&mut self, opening: bool) -> Option<Duration> {
+        // Unit tests learn from every step, so that they meet gaps everywhere.
+        if cfg!(test) {
+            return Some(8 * LONG_STEP);
+        }
+        let long = LONG_STEP + if opening { OPENING } else { Duration::ZERO };
+        let now = Instant::now();
+        let took = now - self.step_began;
+        self.step_began = now;
+        if took < long {
+            return None;
+        }
+        let worked = thread_time();
+        let waited = (now - self.read_at).saturating_sub(worked.saturating_sub(self.worked));
+        self.read_at = now;
+        self.worked = worked;
+        Some(took.saturating_sub(waited)).filter(|work| *work >= long)
+    }
+}
+
+/// Processor time of this thread.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    // It counts from the beginning of the thread, so neither part is negative.
+    Duration::new(
+        time.tv_sec.try_into().unwrap_or_default(),
+        time.tv_nsec.try_into().unwrap_or_default(),
+    )
 }
 
 #[derive(Debug)]
@@ -223,7 +276,7 @@ impl GapIndex {
                 return;
             }
         }
-        self.learn(moment, deleted, &behind, Duration::ZERO);
+        self.learn(moment, deleted, &behind, DELETED_ROW);
     }
 
     /// Forgets everything: the database was closed, and its moments may begin anew.
@@ -299,8 +352,8 @@ impl Index {
 
     /// Splits the gap that `key` lies in, so that neither half holds it.
     ///
-    /// Where a range fills up again, every put splits a gap: without a bound on them, a million puts
-    /// into one empty range made a million gaps.
+    /// Where a range fills up again, every put splits a gap. Halves that are not worth a jump are
+    /// forgotten: the gaps between the rows of a page would cost more than the page.
     fn take_out(&mut self, key: &[u8]) {
         let around = self.gaps.range::<[u8], _>(up_to(key)).next_back();
         let Some((start, gap)) = around else { return };
@@ -313,6 +366,9 @@ impl Index {
         };
         // Each half takes its share, or splitting and joining would grow the cost without end.
         upper.cost /= 2;
+        if upper.cost < LONG_STEP {
+            return;
+        }
         let lower = Gap {
             end: Bytes::copy_from_slice(key),
             since: upper.since,
@@ -368,7 +424,7 @@ pub(super) fn look_around(
     gaps: &GapIndex,
     key: &Bytes,
 ) -> Result<(), crate::EngineError> {
-    let began = Instant::now();
+    let mut clock = ScanClock::start();
     let mut next_row = None;
     let upwards = Scan {
         space: Space::Records,
@@ -393,8 +449,10 @@ pub(super) fn look_around(
         false
     })?;
 
-    let took = began.elapsed();
-    if took < LONG_STEP || next_row.as_ref() == Some(key) {
+    let Some(took) = clock.long_step(true) else {
+        return Ok(());
+    };
+    if next_row.as_ref() == Some(key) {
         return Ok(());
     }
     let start = previous_row.map_or_else(Bytes::new, |row| successor(&row));
@@ -410,6 +468,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// What a gap costs that is worth keeping when it is split three times.
+    const DEAR: Duration = Duration::from_micros(800);
 
     fn key(number: u8) -> Bytes {
         Bytes::from(vec![number])
@@ -473,7 +534,7 @@ mod tests {
                     Step::Learn(age, number) => {
                         let moment = newest.saturating_sub(age);
                         let (start, end) = around(&moments[moment], number);
-                        gaps.learn(moment as u64, &start, &end, LONG_STEP);
+                        gaps.learn(moment as u64, &start, &end, DEAR);
                     }
                     Step::Jump(age, number) => {
                         let moment = newest.saturating_sub(age);
@@ -497,7 +558,7 @@ mod tests {
     #[test]
     fn gaps_serve_and_are_split() {
         let gaps = GapIndex::default();
-        gaps.learn(5, b"b", b"m", LONG_STEP);
+        gaps.learn(5, b"b", b"m", DEAR);
         assert_eq!(
             gaps.jump_forward(5, b"c").to,
             Some(Bytes::from_static(b"m"))
@@ -521,7 +582,7 @@ mod tests {
             Some(Bytes::from_static(b"f"))
         );
         assert_eq!(gaps.jump_forward(7, b"f").to, None);
-        gaps.learn(6, b"b", b"m", LONG_STEP);
+        gaps.learn(6, b"b", b"m", DEAR);
         assert_eq!(
             gaps.jump_forward(7, b"f").to,
             None,
@@ -544,7 +605,7 @@ mod tests {
             let cost = if number == 7 {
                 Duration::from_secs(1)
             } else {
-                LONG_STEP
+                DEAR
             };
             gaps.learn(1, &start(number), &end(number), cost);
         }
@@ -553,7 +614,7 @@ mod tests {
         let puts: Vec<Bytes> = (0..RECENT_PUTS_MAX + 9).map(start).collect();
         gaps.before_puts(2, puts.iter());
         assert!(gaps.index.read().recent_puts.len() <= RECENT_PUTS_MAX);
-        gaps.learn(2, b"x", b"y", LONG_STEP);
+        gaps.learn(2, b"x", b"y", DEAR);
         assert_eq!(
             gaps.jump_forward(9, b"x").to,
             None,
@@ -562,15 +623,31 @@ mod tests {
     }
 
     #[test]
+    fn a_range_that_fills_up_again_keeps_no_gaps_that_are_not_worth_a_jump() {
+        let gaps = GapIndex::default();
+        let key = |number: usize| Bytes::from(format!("{number:08}"));
+        let last = key(9 * GAPS_MAX);
+        gaps.learn(1, &key(0), &last, 4 * LONG_STEP);
+        gaps.before_puts(2, std::iter::once(&key(7)));
+        assert_eq!(gaps.jump_forward(3, &key(0)).to, Some(key(7)));
+        assert_eq!(gaps.jump_forward(3, &key(8)).to, Some(last));
+        for number in 8..3 * GAPS_MAX {
+            gaps.before_puts(2, std::iter::once(&key(number)));
+        }
+        // Below 7 and between 7 and 8; what the third put would have made of the rest is forgotten.
+        assert_eq!(gaps.count.load(Ordering::Relaxed), 2);
+        assert_eq!(gaps.jump_forward(3, &key(0)).to, Some(key(7)));
+    }
+
+    #[test]
     fn a_range_that_fills_up_again_does_not_fill_the_index() {
         let gaps = GapIndex::default();
         let key = |number: usize| Bytes::from(format!("{number:08}"));
         let last = key(9 * GAPS_MAX);
-        gaps.learn(1, &key(0), &last, LONG_STEP);
-        for number in 1..3 * GAPS_MAX {
+        gaps.learn(1, &key(0), &last, Duration::from_secs(1 << 40));
+        for number in (1..3 * GAPS_MAX).rev() {
             gaps.before_puts(2, std::iter::once(&key(number)));
         }
         assert!(gaps.count.load(Ordering::Relaxed) <= GAPS_MAX);
-        assert_eq!(gaps.jump_forward(3, &key(4 * GAPS_MAX)).to, Some(last));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fjall::{Guard, Keyspace, Readable, Snapshot};
@@ -29,6 +30,9 @@ pub(super) struct View {
     /// Tells the committer whether views are left; the last field, so that it is dropped last.
     _alive: Arc<()>,
 }
+
+/// Rows that a scan makes room for at once: a page of a listing. Longer scans grow.
+const ROWS_EXPECTED_MAX: usize = 1024;
 
 /// Rows in key order, forward or backward.
 type RowIter = Box<dyn Iterator<Item = Guard>>;
@@ -91,7 +95,7 @@ impl View {
             return Ok(ScanPage::default());
         }
         let mut walk = RowWalk::new(self, scan, gaps);
-        let mut rows = Vec::new();
+        let mut rows = Vec::with_capacity(scan.limit_rows.min(ROWS_EXPECTED_MAX));
         while rows.len() < scan.limit_rows {
             let Some(row) = walk.next()? else {
                 return Ok(ScanPage { rows, more: false });
@@ -117,6 +121,7 @@ impl View {
             if !visit(row) {
                 break;
             }
+            walk.clock.begin_step();
         }
         Ok(())
     }
@@ -187,11 +192,13 @@ struct RowWalk<'a> {
     view: &'a View,
     space: Space,
     reverse: bool,
-    /// What is left to walk.
-    start: Bytes,
-    end: Bytes,
+    /// What is left to walk, in buffers of its own: keeping the key of each row cost a page of a
+    /// thousand rows as many allocations.
+    start: Vec<u8>,
+    end: Vec<u8>,
     gaps: Option<&'a GapIndex>,
     stretch: Option<Stretch>,
+    clock: ScanClock,
 }
 
 /// What is walked before gaps are asked for again.
@@ -199,6 +206,8 @@ struct Stretch {
     rows: RowIter,
     /// Where it stops: the near edge of a gap, or the far end of the walk.
     edge: Bytes,
+    /// Whether a row was asked for: the first one opens the iterator.
+    opened: bool,
 }
 
 impl<'a> RowWalk<'a> {
@@ -209,10 +218,11 @@ impl<'a> RowWalk<'a> {
             view,
             space: scan.space,
             reverse: scan.reverse,
-            start: scan.start.clone(),
-            end: scan.end.clone(),
+            start: scan.start.to_vec(),
+            end: scan.end.to_vec(),
             gaps,
             stretch: None,
+            clock: ScanClock::start(),
         }
     }
 
@@ -221,52 +231,57 @@ impl<'a> RowWalk<'a> {
             let Some(mut stretch) = self.stretch.take().or_else(|| self.next_stretch()) else {
                 return Ok(None);
             };
-            let clock = ScanClock::start();
+            let opening = !std::mem::replace(&mut stretch.opened, true);
             let found = match stretch.rows.next() {
                 None => None,
-                Some(guard) => {
-                    let (key, value) = guard.into_inner().map_err(library_error)?;
-                    Some(Row {
-                        key: key.into(),
-                        value: value.into(),
-                    })
-                }
+                Some(guard) => Some(guard.into_inner().map_err(library_error)?),
             };
-            let took = clock.long_step();
-            // Nothing lives between where the walk was and the row that it found.
-            let walked_to = match &found {
-                None => stretch.edge.clone(),
-                Some(row) if self.reverse => successor(&row.key),
-                Some(row) => row.key.clone(),
-            };
-            if let (Some(gaps), Some(took)) = (self.gaps, took) {
-                let (start, end) = if self.reverse {
-                    (&walked_to, &self.end)
-                } else {
-                    (&self.start, &walked_to)
-                };
-                gaps.learn(self.view.moment(), start, end, took);
+            if let Some(took) = self.clock.long_step(opening) {
+                let key = found.as_ref().map(|(key, _)| key.as_ref());
+                self.learn(key, &stretch.edge, took);
             }
-            let Some(row) = found else {
-                self.go_on_at(walked_to);
+            let Some((key, value)) = found else {
+                self.go_on_at(&stretch.edge);
                 continue;
             };
-            let next_position = if self.reverse {
-                row.key.clone()
-            } else {
-                successor(&row.key)
-            };
-            self.go_on_at(next_position);
+            self.go_on_behind(&key);
             self.stretch = Some(stretch);
-            return Ok(Some(row));
+            return Ok(Some(Row {
+                key: key.into(),
+                value: value.into(),
+            }));
         }
     }
 
-    fn go_on_at(&mut self, position: Bytes) {
-        if self.reverse {
-            self.end = position;
+    /// Reports that nothing lives between where the walk is and the row it `found`, or the `edge`
+    /// of the stretch.
+    fn learn(&self, found: Option<&[u8]>, edge: &[u8], took: Duration) {
+        let Some(gaps) = self.gaps else { return };
+        let moment = self.view.moment();
+        match (found, self.reverse) {
+            (None, false) => gaps.learn(moment, &self.start, edge, took),
+            (None, true) => gaps.learn(moment, edge, &self.end, took),
+            (Some(key), false) => gaps.learn(moment, &self.start, key, took),
+            (Some(key), true) => gaps.learn(moment, &successor(key), &self.end, took),
+        }
+    }
+
+    /// The walk has come to `position`.
+    fn go_on_at(&mut self, position: &[u8]) {
+        let near = if self.reverse {
+            &mut self.end
         } else {
-            self.start = position;
+            &mut self.start
+        };
+        near.clear();
+        near.extend_from_slice(position);
+    }
+
+    /// The walk has passed the row `key`.
+    fn go_on_behind(&mut self, key: &[u8]) {
+        self.go_on_at(key);
+        if !self.reverse {
+            self.start.push(0);
         }
     }
 
@@ -282,7 +297,7 @@ impl<'a> RowWalk<'a> {
                 gaps.jump_forward(moment, &self.start)
             };
             if let Some(behind) = jump.to {
-                self.go_on_at(behind);
+                self.go_on_at(&behind);
             }
             next_gap = jump.next_gap;
         }
@@ -292,14 +307,18 @@ impl<'a> RowWalk<'a> {
         let far_end = if self.reverse { &self.start } else { &self.end };
         let edge = next_gap
             .filter(|edge| self.start < *edge && *edge < self.end)
-            .unwrap_or_else(|| far_end.clone());
-        let (start, end) = if self.reverse {
+            .unwrap_or_else(|| Bytes::copy_from_slice(far_end));
+        let (start, end): (&[u8], &[u8]) = if self.reverse {
             (&edge, &self.end)
         } else {
             (&self.start, &edge)
         };
         let rows = self.view.rows(self.space, start, end, self.reverse);
-        Some(Stretch { rows, edge })
+        Some(Stretch {
+            rows,
+            edge,
+            opened: false,
+        })
     }
 }
 
