@@ -13,14 +13,46 @@ use crate::volumes::list_volumes;
 /// The file that marks a directory as one that holds volumes. It holds the name of the group.
 const MARK: &str = "oncilla-volumes";
 
-/// Checks that every directory that links lead to is there, and makes those of new groups.
-pub fn open(fs: &dyn FileSystem, dir: &Path, groups: &[VolumeGroup]) -> Result<(), OpenError> {
-    let mut in_use = BTreeSet::new();
-    for id in list_volumes(fs, dir)? {
-        if let Some(target) = fs.link_target(&dir.join(id.file_name()))? {
-            in_use.extend(target.parent().map(Path::to_owned));
+/// The directories besides `dir` that opening it with `groups` uses: those that hold volumes of
+/// it, and those that are to. Without directories that are missing, or that something else is
+/// mounted over: opening refuses those.
+///
+/// # Errors
+/// What the file system says.
+pub fn further_directories(
+    fs: &dyn FileSystem,
+    dir: &Path,
+    groups: &[VolumeGroup],
+) -> io::Result<BTreeSet<PathBuf>> {
+    let in_use = match linked_directories(fs, dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
+        linked => linked?,
+    };
+    let mut directories = BTreeSet::new();
+    for used in &in_use {
+        if is_marked(fs, used)? {
+            directories.insert(used.clone());
         }
     }
+    let new = groups.iter().map(|group| group.dir.clone());
+    directories.extend(new.filter(|dir| !in_use.contains(dir)));
+    Ok(directories)
+}
+
+/// The directories that the links in `dir` lead to.
+fn linked_directories(fs: &dyn FileSystem, dir: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut linked = BTreeSet::new();
+    for id in list_volumes(fs, dir)? {
+        if let Some(target) = fs.link_target(&dir.join(id.file_name()))? {
+            linked.extend(target.parent().map(Path::to_owned));
+        }
+    }
+    Ok(linked)
+}
+
+/// Checks that every directory that links lead to is there, and makes those of new groups.
+pub fn open(fs: &dyn FileSystem, dir: &Path, groups: &[VolumeGroup]) -> Result<(), OpenError> {
+    let in_use = linked_directories(fs, dir)?;
     for used in &in_use {
         if !is_marked(fs, used)? {
             return Err(OpenError::GroupMissing(used.clone()));

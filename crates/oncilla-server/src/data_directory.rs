@@ -20,6 +20,9 @@ const MARKER: &str = "oncilla.json";
 /// The marker while it is being written; a crash may leave it behind.
 const MARKER_NEW: &str = "oncilla.json.new";
 
+/// In a further directory with volumes: whose they are.
+const OWNER: &str = "oncilla-owner.json";
+
 /// The lock's name.
 const LOCK: &str = "lock";
 
@@ -27,14 +30,14 @@ const LOCK: &str = "lock";
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
-/// The marker is two short fields; more than this is not one.
-const MARKER_BYTES_MAX: u64 = 4096;
+/// Markers are short fields and two paths at most; more than this is not one.
+const SMALL_FILE_BYTES_MAX: u64 = 16 * 1024;
 
 /// Why a data directory cannot be used. Nothing was changed in it.
 #[derive(Debug, thiserror::Error)]
 pub enum DataDirectoryError {
     /// Another server has it.
-    #[error("data directory {} is in use by another oncilla{}", path.display(), pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
+    #[error("directory {} is in use by another oncilla{}", path.display(), pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default())]
     InUse {
         /// The directory.
         path: PathBuf,
@@ -63,6 +66,24 @@ pub enum DataDirectoryError {
         /// What is wrong with it.
         detail: String,
     },
+    /// A further directory holds volumes of another data directory.
+    #[error("directory {} holds volumes of the data directory {}: give each data directory further directories of its own", path.display(), owner.display())]
+    OfAnother {
+        /// The further directory.
+        path: PathBuf,
+        /// Whose volumes it holds.
+        owner: PathBuf,
+    },
+    /// The data directory is a copy, and its volumes in a further directory are the original's.
+    #[error("directory {} holds volumes of {}, of which {} is a copy: what one of them deletes, the other would miss. Copy {} too and let the links in {}/volumes lead to the copy; or, if the original is not to be used again, move it away", path.display(), original.display(), copy.display(), path.display(), copy.display())]
+    OfTheOriginal {
+        /// The further directory.
+        path: PathBuf,
+        /// The data directory that uses it.
+        original: PathBuf,
+        /// The data directory that was to use it as well.
+        copy: PathBuf,
+    },
     /// The operating system refused.
     #[error("cannot use data directory {}: {source}", path.display())]
     Io {
@@ -89,6 +110,44 @@ struct Marker {
     complete: bool,
 }
 
+/// Whose volumes a further directory holds.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Owner {
+    cluster_id: String,
+    /// The data directory.
+    data: PathBuf,
+    /// The directory itself: a copy of it is another one.
+    directory: PathBuf,
+}
+
+impl Owner {
+    /// Whether a directory that belonged to `known` may belong to this one from now on: if the data
+    /// directory, or the directory itself, was moved or restored, but not if the data directory is
+    /// a copy while the original goes on using it. What one of them deletes, the other would miss.
+    fn may_follow(&self, known: Owner) -> Result<(), DataDirectoryError> {
+        let Owner {
+            cluster_id,
+            data,
+            directory,
+        } = known;
+        let path = self.directory.clone();
+        if cluster_id != self.cluster_id {
+            return Err(DataDirectoryError::OfAnother { path, owner: data });
+        }
+        let is_copied = data != self.data && directory == self.directory;
+        // The original may be gone, or something else may be in its place by now.
+        let original = read_marker(&data.join(MARKER)).ok().flatten();
+        if is_copied && original.is_some_and(|marker| marker.cluster_id == cluster_id) {
+            return Err(DataDirectoryError::OfTheOriginal {
+                path,
+                original: data,
+                copy: self.data.clone(),
+            });
+        }
+        Ok(())
+    }
+}
+
 /// Gives an empty directory that somebody else made the mode it would have had if it were made
 /// here: the secrets of all keys will lie in it, in files that other users could read otherwise.
 fn keep_others_out(path: &Path) {
@@ -107,8 +166,9 @@ pub struct DataDirectory {
     cluster_id: String,
     created: bool,
     complete: bool,
-    /// The kernel gives the lock back when the file is closed, however the process ends.
-    _lock: File,
+    /// The kernel gives a lock back when the file is closed, however the process ends. The first is
+    /// that of the directory, the others are those of claimed ones.
+    locks: Vec<File>,
 }
 
 impl DataDirectory {
@@ -185,7 +245,7 @@ impl DataDirectory {
             cluster_id: marker.cluster_id,
             created,
             complete: marker.complete,
-            _lock: lock,
+            locks: vec![lock],
         };
         directory.refuse_if_lost()?;
         Ok(directory)
@@ -221,6 +281,40 @@ impl DataDirectory {
         write_marker(&self.path, &marker)
             .map_err(|source| DataDirectoryError::Io { path, source })?;
         self.complete = true;
+        Ok(())
+    }
+
+    /// Takes another directory, where volumes of this one lie or are to lie, for this one alone.
+    ///
+    /// # Errors
+    /// [`DataDirectoryError::InUse`], and [`DataDirectoryError::OfAnother`] or
+    /// [`DataDirectoryError::OfTheOriginal`] if it belongs to another data directory.
+    pub fn claim(&mut self, directory: &Path) -> Result<(), DataDirectoryError> {
+        let failed = |source| DataDirectoryError::Io {
+            path: directory.to_owned(),
+            source,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(directory)
+            .map_err(failed)?;
+        let lock = lock(directory)?;
+        let owner = Owner {
+            cluster_id: self.cluster_id.clone(),
+            data: self.path.canonicalize().map_err(failed)?,
+            directory: directory.canonicalize().map_err(failed)?,
+        };
+        let path = directory.join(OWNER);
+        let known: Option<Owner> = read_small(&path, |content| serde_json::from_slice(content))?;
+        if known.as_ref() != Some(&owner) {
+            if let Some(known) = known {
+                owner.may_follow(known)?;
+            }
+            write_small(directory, OWNER, &owner)
+                .map_err(|source| DataDirectoryError::Io { path, source })?;
+        }
+        self.locks.push(lock);
         Ok(())
     }
 
@@ -313,24 +407,28 @@ fn lock(directory: &Path) -> Result<File, DataDirectoryError> {
 }
 
 fn read_marker(path: &Path) -> Result<Option<Marker>, DataDirectoryError> {
+    read_small(path, parse_marker)
+}
+
+/// Reads a small file of ours; none if it is not there.
+fn read_small<T>(
+    path: &Path,
+    parse: impl FnOnce(&[u8]) -> Result<T, serde_json::Error>,
+) -> Result<Option<T>, DataDirectoryError> {
+    let failed = |source| DataDirectoryError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => {
-            return Err(DataDirectoryError::Io {
-                path: path.to_owned(),
-                source,
-            });
-        }
+        Err(error) => return Err(failed(error)),
     };
     let mut content = Vec::new();
-    file.take(MARKER_BYTES_MAX)
+    file.take(SMALL_FILE_BYTES_MAX)
         .read_to_end(&mut content)
-        .map_err(|source| DataDirectoryError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
-    parse_marker(&content)
+        .map_err(failed)?;
+    parse(&content)
         .map(Some)
         .map_err(|error| DataDirectoryError::Damaged {
             path: path.to_owned(),
@@ -369,19 +467,23 @@ fn create_marker(directory: &Path) -> io::Result<Marker> {
     Ok(marker)
 }
 
-/// Writes the marker so that it is there whole or not at all.
 fn write_marker(directory: &Path, marker: &Marker) -> io::Result<()> {
-    let temporary = directory.join(MARKER_NEW);
+    write_small(directory, MARKER, marker)
+}
+
+/// Writes a small file so that it is there whole or not at all.
+fn write_small(directory: &Path, name: &str, content: &impl Serialize) -> io::Result<()> {
+    let temporary = directory.join(format!("{name}.new"));
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(FILE_MODE)
         .open(&temporary)?;
-    serde_json::to_writer(&mut file, marker)?;
+    serde_json::to_writer(&mut file, content)?;
     file.write_all(b"\n")?;
     file.sync_all()?;
-    fs::rename(&temporary, directory.join(MARKER))?;
+    fs::rename(&temporary, directory.join(name))?;
     File::open(directory)?.sync_all()
 }
 
@@ -433,6 +535,48 @@ mod tests {
         let again = DataDirectory::open_existing(&path).unwrap();
         assert!(!again.was_created());
         assert_eq!(again.cluster_id(), id);
+    }
+
+    #[test]
+    fn a_further_directory_belongs_to_one_data_directory() {
+        let parent = tempfile::tempdir().unwrap();
+        let at = |name: &str| parent.path().join(name);
+        let open = |name: &str| DataDirectory::open_or_create(&at(name)).unwrap();
+        let refusal = |mut directory: DataDirectory, further: &str| {
+            directory.claim(&at(further)).unwrap_err().to_string()
+        };
+        let mut first = open("first");
+        first.claim(&at("cold")).unwrap();
+        let in_use = refusal(open("second"), "cold");
+        assert!(
+            in_use.contains("cold is in use by another oncilla"),
+            "{in_use}"
+        );
+        drop(first);
+        let of_another = refusal(open("second"), "cold");
+        assert!(
+            of_another.contains("cold holds volumes of the data directory"),
+            "{of_another}"
+        );
+        assert!(of_another.contains("first"), "{of_another}");
+
+        // A copy of the data directory, while the original is there.
+        fs::create_dir(at("copy")).unwrap();
+        fs::copy(at("first").join(MARKER), at("copy").join(MARKER)).unwrap();
+        let copied = refusal(open("copy"), "cold");
+        assert!(copied.contains("copy is a copy"), "{copied}");
+        // With a copy of the further directory it goes on alone.
+        fs::create_dir(at("cold-copy")).unwrap();
+        fs::copy(at("cold").join(OWNER), at("cold-copy").join(OWNER)).unwrap();
+        open("copy").claim(&at("cold-copy")).unwrap();
+        open("copy").claim(&at("cold-copy")).unwrap();
+        open("first").claim(&at("cold")).unwrap();
+
+        // A data directory that was moved is the original.
+        fs::rename(at("first"), at("moved")).unwrap();
+        open("moved").claim(&at("cold")).unwrap();
+        fs::rename(at("cold"), at("colder")).unwrap();
+        open("moved").claim(&at("colder")).unwrap();
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use oncilla_blob::fs::RealFileSystem;
-use oncilla_blob::{VolumeGroup, VolumeOptions, Volumes};
+use oncilla_blob::{VolumeGroup, VolumeOptions, Volumes, further_directories};
 use oncilla_keys::{Keys, MasterKeySource};
 use oncilla_meta::Engine;
 use oncilla_meta::embedded::{EmbeddedEngine, EmbeddedOptions};
@@ -91,6 +91,15 @@ impl Foundation {
             groups,
             master_key,
         } = opening;
+        let fs = Arc::new(RealFileSystem);
+        let path = directory.volumes();
+        let further = further_directories(&*fs, &path, &groups)
+            .map_err(|error| format!("cannot read the volumes in {}: {error}", path.display()))?;
+        for further in further {
+            directory
+                .claim(&further)
+                .map_err(|error| error.to_string())?;
+        }
         let engine_options = EmbeddedOptions {
             durability: match durability {
                 Durability::Sync => oncilla_meta::embedded::Durability::Sync,
@@ -108,8 +117,6 @@ impl Foundation {
             },
             ..VolumeOptions::default()
         };
-        let path = directory.volumes();
-        let fs = Arc::new(RealFileSystem);
         let volumes = Volumes::open_with_groups(fs, path.clone(), volume_options, groups)
             .map_err(|error| format!("cannot open the volumes in {}: {error}", path.display()))?;
         let now_ms = Arc::new(|| SystemClock.now_ms());
