@@ -138,8 +138,8 @@ mod volumes;
 mod writer;
 
 pub use error::{Damage, OpenError, ReadError, WriteError};
-pub use groups::further_directories;
 pub use extent::{BLOCK_BYTES, Extent, VolumeId};
+pub use groups::further_directories;
 pub use options::{Durability, GroupId, VolumeGroup, VolumeOptions};
 pub use reader::ExtentReader;
 pub use stats::{SYNC_SECONDS_BOUNDS, SyncHistogram, VolumeStats};

@@ -26,6 +26,9 @@ use crate::retry::RetryPolicy;
 /// Largest other XML answer: a page of 1,000 keys of 1,024 bytes, each escaped to three times that.
 pub(crate) const MAX_DOCUMENT_BYTES: usize = 8 * 1024 * 1024;
 
+/// The only value of `x-amz-request-payer`.
+pub(crate) const REQUESTER: HeaderValue = HeaderValue::from_static("requester");
+
 /// A client for one endpoint. Clones share the connections.
 #[derive(Clone)]
 pub struct Client {
@@ -259,6 +262,9 @@ impl Client {
             )))
         })?;
         headers.insert(header::HOST, host);
+        if self.inner.settings.request_payer && call.bucket.is_some() {
+            headers.insert(s3_header::X_AMZ_REQUEST_PAYER, REQUESTER);
+        }
         let seed = self
             .sign(call, target, &mut headers, prepared.declaration())
             .map_err(refuse)?;

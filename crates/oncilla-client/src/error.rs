@@ -190,14 +190,16 @@ impl Error {
                 "RequestTimeTooSkewed" => {
                     "set this machine's clock; it differs from the endpoint's"
                 }
-                _ => "check that this key has a role on the bucket that allows the operation",
+                _ => {
+                    "check that this key has a role on the bucket that allows the operation; where the bucket's owner has the requester pay, add --request-payer"
+                }
             }),
             Error::Credentials(_) => Some(
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a --profile, or use --no-sign-request for public data",
             ),
-            Error::Network { reason, .. } if reason.contains("certificate") => Some(
-                "name the file of the authority that signed it with --ca-bundle (or AWS_CA_BUNDLE)",
-            ),
+            Error::Network { reason, .. } if reason.contains("certificate") => {
+                Some(certificate_advice(reason))
+            }
             Error::Network { .. } => {
                 Some("check --endpoint-url (or AWS_ENDPOINT_URL_S3) and that the server is running")
             }
@@ -231,6 +233,52 @@ impl Error {
         Error::Io {
             path: path.into(),
             source,
+        }
+    }
+}
+
+/// What the user can do about a certificate that was refused. The words are those of `rustls`.
+fn certificate_advice(reason: &str) -> &'static str {
+    if reason.contains("not valid for name") {
+        return "name the endpoint by a name that its certificate has";
+    }
+    if reason.contains("expired") {
+        return "the endpoint needs a new certificate, unless this machine's clock is wrong";
+    }
+    if reason.contains("not valid yet") {
+        return "set this machine's clock, unless the endpoint's certificate is for later";
+    }
+    if reason.contains("CaUsedAsEndEntity") {
+        return "the endpoint shows an authority's certificate as its own: put this very certificate into the file of --ca-bundle (or AWS_CA_BUNDLE)";
+    }
+    "name the file of the authority that signed it, or of the certificate itself, with --ca-bundle (or AWS_CA_BUNDLE)"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_refused_gets_advice_that_helps() {
+        for (reason, advice) in [
+            (
+                "certificate not valid for name \"a\"; it is for b",
+                "a name",
+            ),
+            (
+                "certificate expired: verification time 2",
+                "a new certificate",
+            ),
+            ("certificate not valid yet: verification time 2", "clock"),
+            ("certificate: CaUsedAsEndEntity", "this very certificate"),
+            ("certificate: UnknownIssuer", "the authority that signed"),
+        ] {
+            let error = Error::Network {
+                request: "GET /".to_owned(),
+                reason: format!("invalid peer {reason}"),
+            };
+            let told = error.advice().unwrap();
+            assert!(told.contains(advice), "{reason}: {told}");
         }
     }
 }

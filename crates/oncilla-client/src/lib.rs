@@ -36,6 +36,7 @@ pub use config::{Overrides, ProfileFile, Settings, Surroundings, parse_profiles}
 pub use endpoint::{Addressing, Endpoint};
 pub use error::{Error, ServiceError, exit_code};
 pub use oncilla_wire::sigv4::Credentials;
+pub use ops::bucket_documents::{BucketConfiguration, BucketDocument};
 pub use ops::objects::DELETE_OBJECTS_MAX;
 pub use ops::presign::{PresignRequest, S3_EXPIRES_MAX};
 pub use response::ObjectBody;

@@ -132,6 +132,10 @@ pub struct ObjectAttributes {
     pub storage_class: Option<String>,
     /// Canned ACL, such as `public-read`.
     pub acl: Option<String>,
+    /// `x-amz-server-side-encryption`: `AES256` or `aws:kms`.
+    pub server_side_encryption: Option<String>,
+    /// Id, alias or ARN of the KMS key.
+    pub sse_kms_key_id: Option<String>,
     /// User metadata without `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
 }
@@ -169,14 +173,19 @@ pub struct CopyObjectRequest {
     pub source_bucket: String,
     /// Key read from.
     pub source_key: String,
+    /// Version read, when not the newest.
+    pub source_version_id: Option<String>,
     /// Bucket written to.
     pub bucket: String,
     /// Key written to.
     pub key: String,
     /// Copy only if the source's ETag is this one.
     pub source_if_match: Option<String>,
-    /// Replaces the stored headers; `None` copies them.
-    pub replace_attributes: Option<ObjectAttributes>,
+    /// What the copy gets. Storage class, ACL and encryption are never taken over from the source;
+    /// the rest counts only with `replace_metadata`.
+    pub attributes: ObjectAttributes,
+    /// Whether the copy gets the headers and metadata in `attributes` instead of the source's.
+    pub replace_metadata: bool,
 }
 
 /// A part that the endpoint has.
@@ -203,11 +212,63 @@ pub struct MultipartUpload {
     pub initiated_ms: i64,
 }
 
+/// Whose tags to read or write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TagsOf {
+    /// The bucket.
+    pub bucket: String,
+    /// The object; the bucket itself when `None`.
+    pub key: Option<String>,
+    /// Version of the object, when not the newest.
+    pub version_id: Option<String>,
+}
+
+/// What became of a delete.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteObjectOutput {
+    /// In versioned buckets: the version removed, or that of the delete marker made.
+    pub version_id: Option<String>,
+    /// Whether that is a delete marker.
+    pub delete_marker: bool,
+}
+
+/// A version or delete marker in a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListedVersion {
+    /// The whole key.
+    pub key: String,
+    /// `null` for what was written while versioning was off.
+    pub version_id: String,
+    /// Whether it is the present state of the key.
+    pub is_latest: bool,
+    /// When it was written, in Unix milliseconds.
+    pub last_modified_ms: i64,
+    /// Size in bytes; `None` for a delete marker.
+    pub size: Option<u64>,
+    /// Without quotes; `None` for a delete marker.
+    pub etag: Option<String>,
+    /// `None` for a delete marker.
+    pub storage_class: Option<String>,
+}
+
+/// One page of a listing of versions.
+#[derive(Clone, Debug, Default)]
+pub struct ListVersionsPage {
+    /// By key, the newest first within a key.
+    pub versions: Vec<ListedVersion>,
+    /// Groups made by the delimiter, in order.
+    pub common_prefixes: Vec<String>,
+    /// Key and version where the next page begins; `None` on the last one.
+    pub next: Option<(String, Option<String>)>,
+}
+
 /// One object that `DeleteObjects` could not delete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeleteFailure {
     /// The key.
     pub key: String,
+    /// The version, where one was named.
+    pub version_id: Option<String>,
     /// S3's code.
     pub code: String,
     /// S3's message.

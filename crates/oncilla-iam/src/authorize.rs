@@ -115,6 +115,14 @@ impl Principal {
         }
     }
 
+    /// ARN of who it is, unless anonymous.
+    pub fn arn(&self) -> Option<&str> {
+        match self {
+            Self::Anonymous => None,
+            Self::Key(key) => Some(&key.arn),
+        }
+    }
+
     /// Id of the access key, unless anonymous.
     pub fn key_id(&self) -> Option<&str> {
         match self {
@@ -211,6 +219,11 @@ fn decide<'p>(
         context: question.context,
     };
     evaluate(&request, policies)
+}
+
+/// The ARN of an object, a bucket, or of nothing in particular: as policies name it.
+pub fn resource_arn(bucket: Option<&str>, key: Option<&str>) -> String {
+    Arn::default().of(bucket, key).to_owned()
 }
 
 /// Room for nearly any ARN: the bucket's name has up to 63 bytes, and most keys less than 180.

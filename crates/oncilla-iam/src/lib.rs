@@ -55,11 +55,13 @@ mod secret;
 mod session;
 mod validate;
 
-pub use authorize::{KeyPrincipal, Principal, Question, authorize, authorize_service};
+pub use authorize::{
+    KeyPrincipal, Principal, Question, authorize, authorize_service, resource_arn,
+};
 pub use door::{
-    AccountUpdate, EntityUpdate, Iam, ImportKey, KeyRefusal, KeyUpdate, KeyWithAccount, NewAccount,
-    NewEntity, NewKey, NewPolicy, NewProvider, NewSession, Page, PolicyHolder, PolicyScope, Root,
-    SessionRefusal, account_present, no_such_inline_policy,
+    AccountUpdate, EntityUpdate, Iam, ImportKey, KeyRefusal, KeyUpdate, KeyUser, KeyWithAccount,
+    NewAccount, NewEntity, NewKey, NewPolicy, NewProvider, NewSession, Page, PolicyHolder,
+    PolicyScope, Root, SessionRefusal, account_present, no_such_inline_policy,
 };
 pub use error::IamError;
 pub use grant::{BucketPattern, Grant};

@@ -494,6 +494,42 @@ fn documented_policies_on_identity() {
         (bob(), "GetObject", "/a", &[], EXPLICIT),
         (ANYONE, "GetObject", "/a", &[], EXPLICIT),
     ]);
+    // Who is excepted has to be named with the account, which is looked at first.
+    check(r#""Effect": "Deny", "NotPrincipal": {"AWS": "arn:aws:iam::111122223333:user/ada"},
+        "Action": "s3:*", "Resource": "arn:aws:s3:::photos/*""#, &[
+        (ada(), "GetObject", "/a", &[], EXPLICIT),
+        (root(OWNER), "GetObject", "/a", &[], EXPLICIT),
+        (eve(), "GetObject", "/a", &[], EXPLICIT),
+    ]);
+    check(r#""Effect": "Deny", "NotPrincipal": {"AWS": "111122223333"},
+        "Action": "s3:*", "Resource": "arn:aws:s3:::photos/*""#, &[
+        (ada(), "GetObject", "/a", &[], EXPLICIT),
+        (root(OWNER), "GetObject", "/a", &[], ALLOW),
+    ]);
+    check(r#""Effect": "Deny", "NotPrincipal": {"AWS": ["arn:aws:iam::111122223333:user/ada", "444455556666"]},
+        "Action": "s3:*", "Resource": "arn:aws:s3:::photos/*""#, &[
+        (ada(), "GetObject", "/a", &[], EXPLICIT),
+        (root(OTHER), "GetObject", "/a", &[], IMPLICIT),
+    ]);
+    check(r#""Effect": "Deny", "NotPrincipal": {"AWS": ["arn:aws:iam::111122223333:role/reader", "111122223333"]},
+        "Action": "s3:*", "Resource": "arn:aws:s3:::photos/*""#, &[
+        (session(), "GetObject", "/a", &[], IMPLICIT),
+        (ada(), "GetObject", "/a", &[], EXPLICIT),
+    ]);
+    // Of a session, the role is looked at before it.
+    check(r#""Effect": "Deny", "NotPrincipal": {"AWS": ["arn:aws:sts::111122223333:assumed-role/reader/today", "111122223333"]},
+        "Action": "s3:*", "Resource": "arn:aws:s3:::photos/*""#, &[
+        (session(), "GetObject", "/a", &[], EXPLICIT),
+    ]);
+    check(r#""Effect": "Deny", "NotPrincipal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::photos/*""#, &[
+        (ada(), "GetObject", "/a", &[], IMPLICIT),
+        (ANYONE, "GetObject", "/a", &[], IMPLICIT),
+    ]);
+    check(r#""Effect": "Deny", "NotPrincipal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": "s3:*", "Resource": "arn:aws:s3:::photos/*""#, &[
+        (LOGGING, "PutObject", "/a", &[], IMPLICIT),
+        (root(OWNER), "GetObject", "/a", &[], EXPLICIT),
+    ]);
     // A Deny for an account is for everybody in it.
     check(r#""Effect": "Deny", "Principal": {"AWS": "111122223333"}, "Action": "s3:*", "Resource": "arn:aws:s3:::photos/*""#, &[
         (ada(), "GetObject", "/a", &[], EXPLICIT),

@@ -61,6 +61,8 @@ struct State {
     master: Option<MasterKey>,
     /// Why nothing can be unwrapped.
     locked: Option<String>,
+    /// How many keys are not in `keys` for that reason.
+    locked_keys: usize,
     keys: BTreeMap<String, KmsKey>,
     /// Alias to id.
     aliases: BTreeMap<String, String>,
@@ -100,6 +102,15 @@ pub struct NewKmsKey {
     pub id: Option<String>,
     /// Further names, without `alias/`.
     pub aliases: Vec<String>,
+}
+
+impl KmsKeyInfo {
+    /// Its ARN, by which [`Keys::find`] finds it too. Source of the form: AWS KMS Developer Guide, "Key
+    /// identifiers (KeyId)"; where AWS has the twelve digits of an account, there is its canonical
+    /// user id here, as in the ARNs of IAM.
+    pub fn arn(&self, region: &str, account_id: &str) -> String {
+        format!("arn:aws:kms:{region}:{account_id}:key/{}", self.id)
+    }
 }
 
 impl KmsKey {
@@ -212,6 +223,11 @@ impl Keys {
     /// Why no key can be used, if none can.
     pub fn locked(&self) -> Option<String> {
         self.inner.state.read().locked.clone()
+    }
+
+    /// How many keys there are that cannot be used because the service is locked.
+    pub fn locked_keys(&self) -> usize {
+        self.inner.state.read().locked_keys
     }
 
     /// The key that wraps the data keys of SSE-S3.
@@ -528,6 +544,7 @@ impl State {
                 false => "the master key is not the one that wrapped the KMS keys",
             };
             state.locked = Some(reason.to_owned());
+            state.locked_keys = rows.len();
             return Ok(state);
         };
         for row in rows {
@@ -674,10 +691,11 @@ mod tests {
     #[tokio::test]
     async fn a_key_is_found_by_all_its_names() {
         let keys = open(&engine(), given("a")).await;
-        keys.create(named("key-1", "team/photos")).await.unwrap();
+        let made = keys.create(named("key-1", "team/photos")).await.unwrap();
         for name in [
             "key-1",
             "alias/team/photos",
+            &made.arn("auto", &"0123456789abcdef".repeat(4)),
             "arn:aws:kms:eu-west-1:123456789012:key/key-1",
             "arn:aws:kms:eu-west-1:123456789012:alias/team/photos",
         ] {

@@ -1,6 +1,7 @@
 //! One client connection: TLS if it is to be, then HTTP/1.1 until either side is done.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -28,7 +29,8 @@ pub const HEADERS_MAX: usize = 100;
 /// is taken, and 256 KiB per system call is where larger reads stop being faster.
 const READ_BUFFER_BYTES_MAX: usize = 256 << 10;
 
-/// How patient a connection is. None of these cuts a client that makes progress, however slow.
+/// How patient a connection is. None of these cuts a client that makes progress, however slow: only
+/// who needs its memory does, see [`crate::limits`].
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionTimeouts {
     /// A request's head must be complete so soon after its first byte (checked at intervals of the
@@ -109,12 +111,25 @@ pub async fn serve<S, T>(
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
             }
+            () = cut(&activity) => {
+                tracing::debug!(%peer, "connection cut: its answer went too slowly");
+                return;
+            }
             () = silence(&activity, timeouts) => {
                 tracing::debug!(%peer, "connection closed: no request within the time");
                 return;
             }
         }
     }
+}
+
+/// Ends when the connection is to be cut. Whoever cuts it wakes its task, so that this is polled.
+async fn cut(activity: &Activity) {
+    let look = |_: &mut Context<'_>| match activity.is_cut() {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    };
+    std::future::poll_fn(look).await;
 }
 
 /// Ends when the connection has waited too long for a request, or for the rest of a head.

@@ -148,7 +148,7 @@ impl<S: Service> Front<S> {
                 activity: connection.activity,
                 registry: connection.registry,
                 metrics: Arc::clone(&self.metrics),
-                _slot: slot,
+                slot,
             },
             &request,
         );

@@ -33,6 +33,8 @@ pub struct Activity {
     since_ms: AtomicU64,
     /// Nothing of an earlier answer is still in hyper's buffer.
     flushed: AtomicBool,
+    /// The connection is to be closed at once.
+    is_cut: AtomicBool,
 }
 
 const PHASE_IDLE: u8 = 0;
@@ -47,6 +49,7 @@ impl Activity {
             phase: AtomicU8::new(PHASE_IDLE),
             since_ms: AtomicU64::new(0),
             flushed: AtomicBool::new(true),
+            is_cut: AtomicBool::new(false),
         }
     }
 
@@ -75,6 +78,16 @@ impl Activity {
     /// Nothing is lost when the connection is closed at this moment.
     pub fn is_quiet(&self) -> bool {
         self.phase.load(Ordering::Relaxed) != PHASE_BUSY && self.flushed.load(Ordering::Relaxed)
+    }
+
+    /// The connection is to be closed at once. Its task sees it when it is woken next.
+    pub fn cut(&self) {
+        self.is_cut.store(true, Ordering::Release);
+    }
+
+    /// Whether the connection is to be closed at once.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Acquire)
     }
 
     fn bytes_read(&self) {

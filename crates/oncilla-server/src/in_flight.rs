@@ -2,6 +2,7 @@
 //! counted and logged when it is over, however it ends.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use jiff::Timestamp;
+use oncilla_wire::error::S3ErrorCode;
 use parking_lot::Mutex;
 
 use crate::access_log::{self, AccessLogLine};
@@ -20,42 +22,102 @@ use crate::http_io::Activity;
 use crate::limits::InFlightSlot;
 use crate::metrics::{Metrics, RequestMeasure};
 use crate::request_context::RequestFacts;
+use crate::transfer::{CutOff, Waits};
 use crate::{Peer, RequestId, ResponseBody};
 
 /// The label of requests whose operation no handler named.
 const OPERATION_UNKNOWN: &str = "unknown";
 
-/// The requests in flight on one runtime, so that a shutdown can name what it waits for.
+/// The requests in flight on one runtime, so that a shutdown can name what it waits for, and those
+/// found that hold memory which others need.
 #[derive(Debug, Default)]
 pub struct InFlightRequests {
-    requests: Mutex<HashMap<u64, Arc<Description>>>,
+    requests: Mutex<HashMap<u64, Arc<InFlightRequest>>>,
     next: AtomicU64,
 }
 
+/// A request in flight, as others see it.
 #[derive(Debug)]
-struct Description {
+pub(crate) struct InFlightRequest {
     request_id: RequestId,
     peer: Peer,
     method: http::Method,
     uri: http::Uri,
     began: Instant,
+    facts: Arc<RequestFacts>,
+    activity: Arc<Activity>,
 }
 
 impl InFlightRequests {
     /// A line for each request in flight, for the log.
     pub fn describe(&self) -> Vec<String> {
         let requests: Vec<_> = self.requests.lock().values().cloned().collect();
-        let describe = |request: Arc<Description>| {
-            format!(
-                "{} {} {} from {} for {:.1} s",
-                request.request_id,
-                request.method,
-                access_log::redacted_target(&request.uri),
-                request.peer,
-                request.began.elapsed().as_secs_f32()
-            )
-        };
+        let describe = |request: Arc<InFlightRequest>| request.to_string();
         requests.into_iter().map(describe).collect()
+    }
+
+    /// Those that hold memory of the budget.
+    pub(crate) fn holders(&self) -> Vec<Arc<InFlightRequest>> {
+        let requests = self.requests.lock();
+        let holds = |request: &&Arc<InFlightRequest>| request.held_units() > 0;
+        requests.values().filter(holds).cloned().collect()
+    }
+}
+
+impl InFlightRequest {
+    /// What it holds of the budget, in its units.
+    pub(crate) fn held_units(&self) -> usize {
+        self.facts.transfer().held_units()
+    }
+
+    /// Whether it was ended by [`InFlightRequest::cut`].
+    pub(crate) fn is_cut(&self) -> bool {
+        self.facts.transfer().is_cut()
+    }
+
+    /// How fast its client is, if it is slow: see [`crate::transfer::Transfer::slow_pace`].
+    pub(crate) fn slow_pace(&self) -> Option<u64> {
+        self.facts.transfer().slow_pace()
+    }
+
+    /// Ends it if the server waits for its client, and says so: an upload is answered, an answer
+    /// that has begun can only break off.
+    pub(crate) fn cut(&self) -> bool {
+        let Some(cut) = self.facts.transfer().cut() else {
+            return false;
+        };
+        let CutOff {
+            whom,
+            waker,
+            moved_bytes,
+            waited,
+        } = cut;
+        if whom == Waits::ForReader {
+            let code = S3ErrorCode::RequestTimeout;
+            self.facts.note_error_code(code.as_str());
+            self.activity.cut();
+        }
+        waker.wake();
+        let waited_s = waited.as_secs_f32();
+        tracing::warn!(
+            request = %self, moved_bytes, waited_s,
+            "a slow transfer was cut: others waited for the memory it held"
+        );
+        true
+    }
+}
+
+impl fmt::Display for InFlightRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} {} from {} for {:.1} s",
+            self.request_id,
+            self.method,
+            access_log::redacted_target(&self.uri),
+            self.peer,
+            self.began.elapsed().as_secs_f32()
+        )
     }
 }
 
@@ -70,16 +132,19 @@ pub(crate) struct RequestStart {
     pub activity: Arc<Activity>,
     pub registry: Arc<InFlightRequests>,
     pub metrics: Arc<Metrics>,
-    /// Held, not read: its end is the end of the request.
-    pub _slot: Option<InFlightSlot>,
+    pub slot: Option<InFlightSlot>,
 }
 
 /// A request in flight; dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct RequestRecord {
-    start: RequestStart,
+    request: Arc<InFlightRequest>,
+    tls: bool,
+    registry: Arc<InFlightRequests>,
     registered_as: u64,
-    description: Arc<Description>,
+    metrics: Arc<Metrics>,
+    /// Held, not read: its end is the end of the request.
+    _slot: Option<InFlightSlot>,
     time: Timestamp,
     user_agent: Option<http::HeaderValue>,
     status: Option<u16>,
@@ -90,26 +155,29 @@ pub(crate) struct RequestRecord {
 
 impl RequestRecord {
     pub(crate) fn begin<B>(start: RequestStart, request: &http::Request<B>) -> Self {
-        let description = Arc::new(Description {
+        start.metrics.requests_in_flight.inc();
+        start.activity.request_began();
+        let user_agent = request.headers().get(http::header::USER_AGENT);
+        let request = Arc::new(InFlightRequest {
             request_id: start.request_id,
             peer: start.peer,
             method: request.method().clone(),
             uri: request.uri().clone(),
             began: start.arrived,
+            facts: start.facts,
+            activity: start.activity,
         });
-        let registered_as = start.registry.next.fetch_add(1, Ordering::Relaxed);
-        start
-            .registry
-            .requests
-            .lock()
-            .insert(registered_as, Arc::clone(&description));
-        start.metrics.requests_in_flight.inc();
-        start.activity.request_began();
-        let user_agent = request.headers().get(http::header::USER_AGENT);
+        let registry = start.registry;
+        let registered_as = registry.next.fetch_add(1, Ordering::Relaxed);
+        let registered = Arc::clone(&request);
+        registry.requests.lock().insert(registered_as, registered);
         Self {
-            start,
+            request,
+            tls: start.tls,
+            registry,
             registered_as,
-            description,
+            metrics: start.metrics,
+            _slot: start.slot,
             time: Timestamp::now(),
             user_agent: user_agent.cloned(),
             status: None,
@@ -122,20 +190,20 @@ impl RequestRecord {
     /// The handler has answered; what is left is to send the body.
     pub(crate) fn answered(&mut self, status: http::StatusCode) {
         self.status = Some(status.as_u16());
-        self.first_byte = Some(self.start.arrived.elapsed());
+        self.first_byte = Some(self.request.began.elapsed());
     }
 }
 
 impl Drop for RequestRecord {
     fn drop(&mut self) {
-        let start = &self.start;
-        start.registry.requests.lock().remove(&self.registered_as);
-        start.metrics.requests_in_flight.dec();
-        start.activity.request_ended();
-        let facts = start.facts.read();
-        let total = start.arrived.elapsed();
-        let received_bytes = start.facts.received_bytes();
-        start.metrics.observe(RequestMeasure {
+        let request = &self.request;
+        self.registry.requests.lock().remove(&self.registered_as);
+        self.metrics.requests_in_flight.dec();
+        request.activity.request_ended();
+        let facts = request.facts.read();
+        let total = request.began.elapsed();
+        let received_bytes = request.facts.received_bytes();
+        self.metrics.observe(RequestMeasure {
             operation: facts.operation.unwrap_or(OPERATION_UNKNOWN),
             status: self.status.filter(|_| self.complete),
             error_code: facts.error_code,
@@ -143,12 +211,12 @@ impl Drop for RequestRecord {
             received_bytes,
             sent_bytes: self.sent_bytes,
         });
-        if let Some(draft) = start.facts.bucket_log() {
+        if let Some(draft) = request.facts.bucket_log() {
             draft.end(Ended {
-                request_id: start.request_id,
-                peer: start.peer,
-                method: &self.description.method,
-                uri: &self.description.uri,
+                request_id: request.request_id,
+                peer: request.peer,
+                method: &request.method,
+                uri: &request.uri,
                 user_agent: self.user_agent.as_ref(),
                 facts: &facts,
                 status: self.status,
@@ -163,11 +231,11 @@ impl Drop for RequestRecord {
         let user_agent = self.user_agent.as_ref().map(access_log::header_text);
         access_log::write(&AccessLogLine {
             time: self.time,
-            request_id: start.request_id,
-            peer: start.peer,
-            tls: start.tls,
-            method: self.description.method.as_str(),
-            target: &access_log::redacted_target(&self.description.uri),
+            request_id: request.request_id,
+            peer: request.peer,
+            tls: self.tls,
+            method: request.method.as_str(),
+            target: &access_log::redacted_target(&request.uri),
             user_agent: user_agent.as_deref(),
             facts: &facts,
             status: self.status,
@@ -186,13 +254,39 @@ impl Drop for RequestRecord {
 pub struct RecordedBody {
     body: ResponseBody,
     record: RequestRecord,
+    /// Whether the server waits for the client to take what was given last.
+    waits: bool,
 }
 
 impl RecordedBody {
     pub(crate) fn new(body: ResponseBody, mut record: RequestRecord) -> Self {
         // hyper does not ask a body that is empty, nor that of an answer to HEAD.
-        record.complete = body.is_end_stream() || record.description.method == http::Method::HEAD;
-        Self { body, record }
+        record.complete = body.is_end_stream() || record.request.method == http::Method::HEAD;
+        Self {
+            body,
+            record,
+            waits: false,
+        }
+    }
+
+    /// hyper asks for more: the client has taken what it was given. Says whether the answer has been
+    /// ended meanwhile.
+    fn is_cut_after_waiting(&mut self) -> bool {
+        let waited = std::mem::take(&mut self.waits);
+        waited && self.record.request.facts.transfer().go_on()
+    }
+
+    /// hyper has been given something, and asks again when there is room for more.
+    fn wait_for_reader(&mut self, context: &Context<'_>) {
+        let facts = &self.record.request.facts;
+        let transfer = facts.transfer();
+        if self.record.complete || transfer.held_units() == 0 {
+            return;
+        }
+        let moved_bytes = facts.received_bytes() + self.record.sent_bytes;
+        // That it has been cut is found by the next question.
+        transfer.wait(Waits::ForReader, moved_bytes, context);
+        self.waits = true;
     }
 }
 
@@ -204,14 +298,20 @@ impl Body for RecordedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.is_cut_after_waiting() {
+            let message = "the client read too slowly while others waited for memory";
+            let error = io::Error::new(io::ErrorKind::TimedOut, message);
+            return Poll::Ready(Some(Err(error)));
+        }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         match &frame {
             Some(Ok(frame)) => {
                 self.record.sent_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
                 self.record.complete = self.body.is_end_stream();
+                self.wait_for_reader(context);
             }
             Some(Err(error)) => {
-                let request_id = self.record.start.request_id;
+                let request_id = self.record.request.request_id;
                 tracing::error!(%request_id, %error, "an answer could not be completed");
             }
             None => self.record.complete = true,

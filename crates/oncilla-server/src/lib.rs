@@ -36,6 +36,7 @@ pub mod request_body;
 pub mod request_context;
 pub mod request_id;
 pub mod response_body;
+pub mod room;
 pub mod runtime;
 pub mod s3;
 pub mod self_signed;
@@ -43,6 +44,7 @@ pub mod server;
 pub mod service;
 mod service_write;
 pub mod tls;
+mod transfer;
 
 pub use limits::{MemoryBudget, MemoryPermit, Overloaded};
 pub use request_body::{BodyError, RequestBody};

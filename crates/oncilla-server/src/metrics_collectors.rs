@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -15,6 +16,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::{MetricType, info::Info};
+
+use crate::room::Room;
 
 /// Something to show, as it is now.
 #[derive(Clone, Copy, Debug)]
@@ -309,6 +312,48 @@ fn encode_histogram(
         .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
 }
 
+/// Shows how much room the file systems of the data directory have, and of the storage classes with
+/// a directory of their own, by their names.
+pub fn room(data: PathBuf, classes: Vec<(String, PathBuf)>) -> Box<dyn Collector> {
+    from_function(move |encoder| {
+        if let Ok(room) = Room::at(&data) {
+            let help = "Bytes free on the file system of the data directory";
+            Figure::gauge("data_free_bytes", help, room.free_bytes).encode(encoder)?;
+            let help = "Bytes of the file system of the data directory";
+            Figure::gauge("data_total_bytes", help, room.total_bytes).encode(encoder)?;
+        }
+        let rooms = classes.iter().filter_map(|(class, directory)| {
+            let room = Room::at(directory).ok()?;
+            Some((class.as_str(), room))
+        });
+        let rooms: Vec<_> = rooms.collect();
+        let free = rooms.iter().map(|(class, room)| (*class, room.free_bytes));
+        let help = "Bytes free on the file system of a storage class with a directory of its own";
+        encode_by_class(encoder, "storage_class_free_bytes", help, free)?;
+        let total = rooms.iter().map(|(class, room)| (*class, room.total_bytes));
+        let help = "Bytes of the file system of a storage class with a directory of its own";
+        encode_by_class(encoder, "storage_class_total_bytes", help, total)
+    })
+}
+
+fn encode_by_class<'c>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl ExactSizeIterator<Item = (&'c str, u64)>,
+) -> fmt::Result {
+    if values.len() == 0 {
+        return Ok(());
+    }
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (class, value) in values {
+        let labels = [("storage_class", class)];
+        let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+        gauge.encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
 /// Shows memory, file descriptors, uptime and version of this process.
 pub fn process(version: &'static str) -> Box<dyn Collector> {
     let started = Instant::now();
@@ -381,6 +426,30 @@ mod tests {
             page.contains("oncilla_process_resident_memory_bytes "),
             "{page}"
         );
+    }
+
+    #[test]
+    fn room_is_shown_of_the_data_directory_and_of_each_class() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_owned();
+        let total_bytes = Room::at(&path).unwrap().total_bytes;
+        let mut metrics = Metrics::new();
+        let classes = vec![
+            ("GLACIER".to_owned(), path.clone()),
+            ("DEEP_ARCHIVE".to_owned(), path.join("not-mounted")),
+        ];
+        metrics.register_collector(room(path, classes));
+        let page = metrics.encode().unwrap();
+        for line in [
+            format!("oncilla_data_total_bytes {total_bytes}"),
+            format!("oncilla_storage_class_total_bytes{{storage_class=\"GLACIER\"}} {total_bytes}"),
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}: {page}");
+        }
+        assert!(page.contains("\noncilla_data_free_bytes "), "{page}");
+        let free = "\noncilla_storage_class_free_bytes{storage_class=\"GLACIER\"} ";
+        assert!(page.contains(free), "{page}");
+        assert!(!page.contains("DEEP_ARCHIVE"), "{page}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use crate::RequestFacts;
+use crate::transfer::Waits;
 
 /// How much of a body that nobody wants is read and thrown away after the handler has answered, so
 /// that a client which sends before it reads finds the answer and not a reset connection. 16 MiB is
@@ -30,6 +31,10 @@ pub enum BodyError {
         /// The idle timeout.
         idle: Duration,
     },
+    /// Bytes came, but slowly, and others waited for the memory that the request held: S3's
+    /// `RequestTimeout`.
+    #[error("the request body came too slowly while others waited for memory")]
+    TooSlow,
     /// More bytes than the limit: S3's `EntityTooLarge`.
     #[error("the request body is longer than {limit_bytes} bytes")]
     TooLarge {
@@ -205,6 +210,10 @@ impl RequestBody {
             };
             match Pin::new(incoming).poll_frame(context) {
                 Poll::Pending => {
+                    if self.is_cut_while_waiting(context) {
+                        self.ended = true;
+                        return Poll::Ready(Some(Err(BodyError::TooSlow)));
+                    }
                     ready!(self.poll_idle_clock(context));
                     self.ended = true;
                     return Poll::Ready(Some(Err(BodyError::Stalled {
@@ -212,6 +221,7 @@ impl RequestBody {
                     })));
                 }
                 Poll::Ready(None) => {
+                    self.waits_no_longer();
                     self.ended = true;
                     return Poll::Ready(None);
                 }
@@ -223,7 +233,7 @@ impl RequestBody {
                     })));
                 }
                 Poll::Ready(Some(Ok(frame))) => {
-                    self.is_waiting = false;
+                    self.waits_no_longer();
                     // Trailers of HTTP itself are not part of S3's protocol: aws-chunked has its own.
                     let Ok(data) = frame.into_data() else {
                         continue;
@@ -234,6 +244,20 @@ impl RequestBody {
                     return Poll::Ready(Some(self.account(data)));
                 }
             }
+        }
+    }
+
+    /// Tells others that this waits for the client. Says whether they have ended it meanwhile.
+    fn is_cut_while_waiting(&self, context: &Context<'_>) -> bool {
+        let transfer = self.facts.transfer();
+        transfer.wait(Waits::ForSender, self.received_bytes, context)
+    }
+
+    /// A cut that comes together with bytes is passed over here: the next wait finds it.
+    fn waits_no_longer(&mut self) {
+        if self.is_waiting {
+            self.is_waiting = false;
+            self.facts.transfer().go_on();
         }
     }
 
@@ -301,6 +325,7 @@ impl Drop for RequestBody {
     /// Reads on for a while when the handler answered without reading to the end: see
     /// `DISCARD_BYTES_MAX`. A body that still waits for `100 Continue` is left alone.
     fn drop(&mut self) {
+        self.waits_no_longer();
         let waits = self
             .awaited_continue
             .as_ref()

@@ -10,7 +10,8 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::bucket_logs::Draft;
-use crate::{MemoryBudget, RequestId};
+use crate::transfer::Transfer;
+use crate::{MemoryBudget, MemoryPermit, Overloaded, RequestId};
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,19 @@ pub struct RequestContext {
     pub memory: MemoryBudget,
 }
 
+impl RequestContext {
+    /// Reserves memory that is held while the request's body comes in, or its answer goes out: see
+    /// [`MemoryBudget::reserve`]. When others wait for memory and its client is slow, the request may
+    /// be ended: the body says so, or the connection is cut.
+    ///
+    /// # Errors
+    /// [`Overloaded`] when there is no room.
+    pub async fn reserve_for_transfer(&self, bytes: usize) -> Result<MemoryPermit, Overloaded> {
+        let permit = self.memory.reserve(bytes).await?;
+        Ok(permit.held_by(&self.facts))
+    }
+}
+
 /// What a handler notes about a request as it finds out: read once, when the answer is complete.
 /// Noting something twice keeps the later value.
 #[derive(Debug, Default)]
@@ -66,6 +80,7 @@ pub struct RequestFacts {
     /// The line in the bucket's own log, if it has one.
     bucket_log: OnceLock<Box<Draft>>,
     received_bytes: AtomicU64,
+    transfer: Transfer,
 }
 
 /// The facts noted so far.
@@ -128,6 +143,11 @@ impl RequestFacts {
     /// Counts bytes of the request's body, as they came.
     pub(crate) fn add_received_bytes(&self, length: u64) {
         self.received_bytes.fetch_add(length, Ordering::Relaxed);
+    }
+
+    /// How its body and its answer's move.
+    pub(crate) fn transfer(&self) -> &Transfer {
+        &self.transfer
     }
 
     /// Bytes of the request's body that have come so far.

@@ -161,6 +161,9 @@ impl Server {
             .map(|worker| Arc::clone(&worker.requests))
             .collect();
         requests.push(Arc::clone(&local_requests));
+        for registry in &requests {
+            front.memory().watch(registry);
+        }
         let admission = Admission {
             dispatcher: Dispatcher::new(workers.iter().map(|w| w.intake.clone()).collect()),
             open: Arc::default(),

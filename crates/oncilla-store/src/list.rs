@@ -227,8 +227,11 @@ pub(crate) fn common_prefix(key: &Bytes, query: &ListQuery) -> Option<Bytes> {
         return None;
     }
     let behind_prefix = &key[query.prefix.len()..];
-    let at = behind_prefix
-        .windows(query.delimiter.len())
-        .position(|window| window == query.delimiter)?;
+    let at = match query.delimiter.as_ref() {
+        [single] => behind_prefix.iter().position(|byte| byte == single)?,
+        delimiter => behind_prefix
+            .windows(delimiter.len())
+            .position(|window| window == delimiter)?,
+    };
     Some(key.slice(..query.prefix.len() + at + query.delimiter.len()))
 }

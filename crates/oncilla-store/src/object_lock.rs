@@ -12,7 +12,7 @@ use oncilla_meta::{CommitOutcome, Mutation, Precondition, Space};
 use oncilla_wire::event::EventKind;
 use oncilla_wire::object_lock::{LegalHold, Retention, RetentionMode};
 
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, next_key};
 use crate::events::Event;
 use crate::fault::Fault;
 use crate::multipart::CompleteError;
@@ -21,9 +21,13 @@ use crate::object::put::too_many_writers;
 use crate::object::{
     AppendError, CopyError, DeleteObjectError, GetObjectError, PutObjectError, RenameError,
 };
-use crate::rows::object::ObjectRecord;
+use crate::rows::history::{Past, history_of_bucket};
+use crate::rows::object::{ObjectRecord, objects_of_bucket};
 use crate::rows::version_id::VersionId;
-use crate::store::{CONFLICT_RETRIES_MAX, Store};
+use crate::store::{CONFLICT_RETRIES_MAX, Store, scan};
+
+/// Rows read at a time.
+const ROWS_PER_STEP: usize = 1_000;
 
 /// Which locks a request may override. Nothing overrides a legal hold or a COMPLIANCE retention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -155,6 +159,44 @@ impl Store {
         record.check_lock(self.inner.clock.certain_ms(), lock_override)?;
         self.drop_placement(mutation, &record.placement, record.id)?;
         Ok(())
+    }
+
+    /// Whether a version in the bucket may not go away now. Reads every record of a bucket that has
+    /// object lock; in others nothing is locked.
+    pub async fn has_locked_versions(&self, bucket: &Bucket) -> Result<bool, Fault> {
+        if bucket.record.object_lock.is_none() {
+            return Ok(false);
+        }
+        let snapshot = self.inner.engine.snapshot();
+        let certain_ms = self.inner.clock.certain_ms();
+        for (mut start, end) in [
+            objects_of_bucket(bucket.id()),
+            history_of_bucket(bucket.id()),
+        ] {
+            loop {
+                let range = scan(start, end.clone(), ROWS_PER_STEP);
+                let page = snapshot.scan(range).await.map_err(Fault::from)?;
+                let Some(last) = page.rows.last() else {
+                    break;
+                };
+                start = next_key(&last.key);
+                for row in page.rows {
+                    let Past::Object(record) = Past::decode(row.value)? else {
+                        continue;
+                    };
+                    if record
+                        .check_lock(certain_ms, LockOverride::Nothing)
+                        .is_err()
+                    {
+                        return Ok(true);
+                    }
+                }
+                if !page.more {
+                    break;
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Sets until when a version may not go away; `None` ends its retention. A retention that holds

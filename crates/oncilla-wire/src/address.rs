@@ -1,7 +1,7 @@
 //! Which bucket and key a request is about: from its `Host` and its path.
 
 use crate::error::{S3Error, S3ErrorCode};
-use crate::names::{check_key, is_valid_bucket_name};
+use crate::names::{check_bucket_name, check_key, invalid_bucket_name};
 use crate::operation::Level;
 use crate::uri::decode_path;
 
@@ -93,11 +93,11 @@ impl Addressing {
             return Err(S3ErrorCode::InvalidURI.into());
         };
         match host.and_then(|host| self.bucket_of_host(host)) {
-            Some(bucket) if !is_valid_bucket_name(&bucket) => {
-                Err(S3Error::new(S3ErrorCode::InvalidBucketName).detail("BucketName", bucket))
-            }
             // Here the path is all key: `/s3/…` and `/-/…` are keys too.
-            Some(bucket) => with_key(bucket, path),
+            Some(bucket) => {
+                check_bucket_name(&bucket)?;
+                with_key(bucket, path)
+            }
             None if raw_path.starts_with(INTERNAL_PREFIX) || path == "-" => Ok(Address::Internal),
             None => from_path(path),
         }
@@ -134,8 +134,11 @@ fn from_path(path: &str) -> Result<Address, S3Error> {
     }
     let (raw_bucket, raw_key) = path.split_once('/').unwrap_or((path, ""));
     let bucket = decode_path(raw_bucket)?.into_owned();
-    if bucket.is_empty() || bucket.contains('/') {
-        return Err(S3Error::new(S3ErrorCode::InvalidBucketName).detail("BucketName", bucket));
+    if bucket.is_empty() {
+        return Err(invalid_bucket_name(&bucket, "cannot be empty"));
+    }
+    if bucket.contains('/') {
+        return Err(invalid_bucket_name(&bucket, "have no slash"));
     }
     with_key(bucket, raw_key)
 }

@@ -64,7 +64,7 @@ error_codes! {
     IllegalVersioningConfigurationException, 400, "The versioning configuration specified in the request is invalid.";
     IllegalLocationConstraintException, 400, "The specified location constraint is incompatible for the region specific endpoint this request was sent to.";
     IncompleteBody, 400, "You did not provide the number of bytes specified by the Content-Length HTTP header.";
-    InsufficientStorage, 507, "There is not enough space left on the server to store the object. Nothing was changed.";
+    InsufficientStorage, 507, "There is not enough space left on the server. Nothing was changed.";
     InternalError, 500, "An internal error occurred. Try again.";
     InvalidAccessKeyId, 403, "The AWS access key ID that you provided does not exist in our records.";
     InvalidArgument, 400, "Invalid Argument";

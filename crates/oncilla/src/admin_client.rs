@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use oncilla_client::exit_code;
-use oncilla_iam::{Grant, Role};
+use oncilla_iam::{Grant, KeyUser, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::common_args::CommonArgs;
@@ -108,6 +108,15 @@ pub struct Key {
     pub description: String,
     /// Roles by bucket.
     pub grants: Vec<Grant>,
+    /// Id of the IAM user whose key it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// That user, in answers that read keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<KeyUser>,
+    /// ARNs of policies that are attached to the key itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<String>,
     /// Creation in Unix milliseconds.
     pub created_ms: u64,
     /// Whether it does not work.
@@ -161,6 +170,9 @@ impl std::fmt::Debug for ImportedSecret {
 pub struct KmsKey {
     /// Its id.
     pub id: String,
+    /// By which requests name it as well; a server of an earlier version does not tell it.
+    #[serde(default)]
+    pub arn: String,
     /// Further names, without `alias/`.
     pub aliases: Vec<String>,
     /// Creation in Unix milliseconds.

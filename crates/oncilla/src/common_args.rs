@@ -54,6 +54,10 @@ pub struct CommonArgs {
     #[arg(long, help_heading = "Endpoint and credentials")]
     pub path_style: bool,
 
+    /// Pay for the requests, which buckets with Requester Pays demand of all but their owner
+    #[arg(long, help_heading = "Endpoint and credentials")]
+    pub request_payer: bool,
+
     /// Print JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,
@@ -98,6 +102,7 @@ impl CommonArgs {
             ca_bundle: self.ca_bundle.clone(),
             insecure: self.insecure,
             path_style: self.path_style,
+            request_payer: self.request_payer,
         }
     }
 

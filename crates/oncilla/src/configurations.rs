@@ -1,5 +1,6 @@
 //! A bucket with its key as configuration for the programs that will use it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use clap::ValueEnum;
@@ -10,6 +11,8 @@ use serde_json::json;
 pub enum ConfigurationFormat {
     /// NAME: value lines
     #[default]
+    Text,
+    /// NAME=value lines, for a shell, an environment file or a container
     Env,
     /// The same names as one JSON document
     Json,
@@ -50,17 +53,17 @@ impl BucketAccess {
         } = self;
         let (host, is_tls) = host_of(url);
         let path_style = needs_path_style(host);
+        let variables = [
+            ("AWS_ACCESS_KEY_ID", id.as_str()),
+            ("AWS_ENDPOINT_URL_S3", url),
+            ("AWS_REGION", region),
+            ("AWS_SECRET_ACCESS_KEY", secret),
+            ("BUCKET_NAME", bucket),
+        ];
         match format {
-            ConfigurationFormat::Env => format!(
-                "AWS_ACCESS_KEY_ID: {id}\nAWS_ENDPOINT_URL_S3: {url}\nAWS_REGION: {region}\nAWS_SECRET_ACCESS_KEY: {secret}\nBUCKET_NAME: {bucket}\n"
-            ),
-            ConfigurationFormat::Json => document(&json!({
-                "AWS_ACCESS_KEY_ID": id,
-                "AWS_ENDPOINT_URL_S3": url,
-                "AWS_REGION": region,
-                "AWS_SECRET_ACCESS_KEY": secret,
-                "BUCKET_NAME": bucket,
-            })),
+            ConfigurationFormat::Text => text_lines(&variables),
+            ConfigurationFormat::Env => env_lines(&variables),
+            ConfigurationFormat::Json => document(&json!(BTreeMap::from(variables))),
             ConfigurationFormat::Windmill => document(&json!({
                 "bucket": bucket,
                 "region": region,
@@ -92,6 +95,28 @@ impl BucketAccess {
             ),
         }
     }
+}
+
+/// Lines for people: `NAME: value`.
+pub fn text_lines(variables: &[(&str, &str)]) -> String {
+    let lines = variables
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\n"));
+    lines.collect()
+}
+
+/// Lines for `source`, `eval` and environment files: `NAME=value`. A value stands in quotes only if
+/// it has to, because not everything that reads such files takes quotes off.
+pub fn env_lines(variables: &[(&str, &str)]) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.,:/+=@%".contains(&byte);
+    let lines = variables
+        .iter()
+        .map(|(name, value)| match value.bytes().all(is_plain) {
+            true => format!("{name}={value}\n"),
+            // Within single quotes a shell leaves everything as it is but the quote itself.
+            false => format!("{name}='{}'\n", value.replace('\'', r"'\''")),
+        });
+    lines.collect()
 }
 
 fn document(value: &serde_json::Value) -> String {
@@ -132,14 +157,38 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_block_is_that_of_seed_001() {
-        let text = access("https://fly.storage.tigris.dev").render(ConfigurationFormat::Env);
+    fn the_text_block_is_that_of_seed_001() {
+        let text = access("https://fly.storage.tigris.dev").render(ConfigurationFormat::Text);
         let expected = "AWS_ACCESS_KEY_ID: tid_a\n\
             AWS_ENDPOINT_URL_S3: https://fly.storage.tigris.dev\n\
             AWS_REGION: auto\n\
             AWS_SECRET_ACCESS_KEY: tsec_b\n\
             BUCKET_NAME: polished-thunder-5646\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn the_environment_is_one_that_a_shell_takes() {
+        let url = "http://a.example.com/x?a=b&c=$(id) 'q'";
+        let text = access(url).render(ConfigurationFormat::Env);
+        assert!(text.starts_with("AWS_ACCESS_KEY_ID=tid_a\nAWS_ENDPOINT_URL_S3='http://"));
+        let script = format!("set -a\n{text}env\n");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .output();
+        let environment = String::from_utf8(output.unwrap().stdout).unwrap();
+        for (name, value) in [
+            ("AWS_ENDPOINT_URL_S3", url),
+            ("AWS_SECRET_ACCESS_KEY", "tsec_b"),
+            ("BUCKET_NAME", "polished-thunder-5646"),
+        ] {
+            assert!(
+                environment
+                    .lines()
+                    .any(|line| line == format!("{name}={value}")),
+                "{name}"
+            );
+        }
     }
 
     #[test]

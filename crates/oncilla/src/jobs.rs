@@ -45,6 +45,8 @@ pub struct Runner {
     pub dry_run: bool,
     /// Length of a stream on standard input, where the user knows it.
     pub expected_bytes: Option<u64>,
+    /// Version of the one source, when not the newest.
+    pub source_version: Option<String>,
     bar: TransferBar,
     concurrency: usize,
     json: bool,
@@ -75,6 +77,7 @@ impl Runner {
             remove_source: false,
             dry_run: false,
             expected_bytes: None,
+            source_version: None,
             bar,
             concurrency: common.concurrency,
             json: common.json,
@@ -220,10 +223,12 @@ impl Runner {
             }
             (Location::S3(url), Location::Local(path)) => {
                 create_parent(path).await?;
-                download_file(&self.client, &get_request(url), path, &self.options).await?;
+                let request = self.source_request(url);
+                download_file(&self.client, &request, path, &self.options).await?;
             }
             (Location::S3(url), Location::Standard) => {
-                print_object(&self.client, &get_request(url), &self.options).await?;
+                let request = self.source_request(url);
+                print_object(&self.client, &request, &self.options).await?;
             }
             (Location::S3(source), Location::S3(url)) => {
                 let request = CopyObjectRequest {
@@ -231,8 +236,10 @@ impl Runner {
                     source_key: source.key.clone(),
                     bucket: url.bucket.clone(),
                     key: url.key.clone(),
+                    source_version_id: self.source_version.clone(),
                     source_if_match: None,
-                    replace_attributes: self.attributes.replacement(&url.key),
+                    attributes: self.attributes.for_upload(&url.key),
+                    replace_metadata: self.attributes.replaces_metadata(),
                 };
                 copy_object(&self.client, &request, &self.options).await?;
             }
@@ -243,6 +250,14 @@ impl Runner {
             }
         }
         Ok(())
+    }
+
+    /// The request that reads the one source.
+    pub fn source_request(&self, url: &S3Url) -> GetObjectRequest {
+        GetObjectRequest {
+            version_id: self.source_version.clone(),
+            ..get_request(url)
+        }
     }
 
     fn put_request(&self, url: &S3Url, name: Option<&str>) -> PutObjectRequest {

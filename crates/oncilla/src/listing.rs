@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use futures_util::{StreamExt, TryStreamExt};
-use oncilla_client::{Client, ListObjectsRequest, ListedObject};
+use oncilla_client::{Client, DELETE_OBJECTS_MAX, ListObjectsRequest, ListedObject, ListedVersion};
 
 use crate::failure::Failure;
 use crate::local_files::{self, Folder};
@@ -84,4 +84,32 @@ where
         }
     }
     Ok(())
+}
+
+/// Every version and delete marker with a prefix, in pieces of at most [`DELETE_OBJECTS_MAX`], as they
+/// are listed.
+pub async fn for_each_batch_of_versions<F>(
+    client: &Client,
+    bucket: &str,
+    prefix: &str,
+    mut act: F,
+) -> Result<(), Failure>
+where
+    F: AsyncFnMut(Vec<ListedVersion>) -> Result<(), Failure>,
+{
+    let mut from = None;
+    loop {
+        let page = client
+            .list_versions(bucket, prefix, None, from.as_ref())
+            .await?;
+        let mut versions = page.versions;
+        while !versions.is_empty() {
+            let rest = versions.split_off(versions.len().min(DELETE_OBJECTS_MAX));
+            act(std::mem::replace(&mut versions, rest)).await?;
+        }
+        from = page.next;
+        if from.is_none() {
+            return Ok(());
+        }
+    }
 }

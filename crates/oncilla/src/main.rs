@@ -4,6 +4,7 @@ mod admin_client;
 mod commands;
 mod common_args;
 mod configurations;
+mod document;
 mod failure;
 mod filter;
 mod jobs;
@@ -22,8 +23,8 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::commands::{
-    account, bench, cat, check, completions, cp, key, kms, ls, mb, presign, rb, reference, rm,
-    stat, storage, sync,
+    account, bench, bucket, cat, check, completions, cp, key, kms, ls, mb, presign, rb, reference,
+    rm, stat, storage, sync, tag,
 };
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
@@ -63,6 +64,8 @@ enum Command {
     Presign(presign::PresignArgs),
     Mb(mb::MbArgs),
     Rb(rb::RbArgs),
+    Bucket(bucket::BucketArgs),
+    Tag(tag::TagArgs),
     Bench(bench::BenchArgs),
     /// Read every byte in a data directory and compare it with its checksums
     ///
@@ -100,6 +103,8 @@ fn main() -> ExitCode {
         Command::Presign(args) => client(&args.common.clone(), presign::run(args)),
         Command::Mb(args) => client(&args.common.clone(), mb::run(args)),
         Command::Rb(args) => client(&args.common.clone(), rb::run(args)),
+        Command::Bucket(args) => client(&args.common().clone(), bucket::run(args)),
+        Command::Tag(args) => client(&args.common.clone(), tag::run(args)),
         Command::Bench(args) => client(&args.common.clone(), bench::run(args)),
     };
     match outcome {

@@ -32,6 +32,8 @@ pub struct Overrides {
     pub insecure: bool,
     /// `--path-style`
     pub path_style: bool,
+    /// `--request-payer`: say that whoever sends the requests pays for them.
+    pub request_payer: bool,
 }
 
 /// The process environment and the shared files, as values so that tests need neither.
@@ -107,6 +109,8 @@ pub struct Settings {
     pub max_attempts: u32,
     /// Whether uploads carry a checksum when the operation does not demand one.
     pub checksum_uploads: bool,
+    /// Whether requests say that their sender pays for them, as buckets with Requester Pays demand.
+    pub request_payer: bool,
 }
 
 impl Settings {
@@ -119,6 +123,7 @@ impl Settings {
             insecure: false,
             max_attempts: crate::retry::DEFAULT_MAX_ATTEMPTS,
             checksum_uploads: true,
+            request_payer: false,
         }
     }
 
@@ -211,6 +216,7 @@ impl Settings {
             insecure: overrides.insecure,
             max_attempts,
             checksum_uploads: !checksum_mode.eq_ignore_ascii_case("when_required"),
+            request_payer: overrides.request_payer,
         })
     }
 }

@@ -1,14 +1,17 @@
-//! ListObjectsV2.
+//! ListObjectsV2, ListObjectVersions.
 
 use futures_util::{Stream, stream};
 use http::Method;
 use oncilla_wire::xml::list_objects::ListObjectsV2;
+use oncilla_wire::xml::list_versions::{ListVersions, VersionEntry};
 
 use crate::body::Body;
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::Error;
-use crate::types::{ListObjectsPage, ListObjectsRequest, ListedObject};
+use crate::types::{
+    ListObjectsPage, ListObjectsRequest, ListVersionsPage, ListedObject, ListedVersion,
+};
 
 impl Client {
     /// One page of a listing. Keys come `encoding-type=url`, so that any key survives the XML.
@@ -62,6 +65,48 @@ impl Client {
         })
     }
 
+    /// One page of the versions and delete markers below a prefix, beginning at `from`: the `next`
+    /// of the page before.
+    pub async fn list_versions(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        delimiter: Option<&str>,
+        from: Option<&(String, Option<String>)>,
+    ) -> Result<ListVersionsPage, Error> {
+        let (key, version) = match from {
+            Some((key, version)) => (Some(key.as_str()), version.as_deref()),
+            None => (None, None),
+        };
+        let call = Call::new(Method::GET, Some(bucket), None)
+            .query("versions", "")
+            .query("encoding-type", "url")
+            .query("prefix", prefix)
+            .optional_query("delimiter", delimiter)
+            .optional_query("key-marker", key)
+            .optional_query("version-id-marker", version);
+        let document = self.send_for_document(call, Body::Empty).await?;
+        let page = document.parse(ListVersions::parse)?;
+        let version = page.next_version_id_marker.filter(|id| !id.is_empty());
+        let version = version.map(std::borrow::Cow::into_owned);
+        let next = page
+            .next_key_marker
+            .filter(|key| page.is_truncated && !key.is_empty())
+            .map(|key| (key.into_owned(), version));
+        if page.is_truncated && (next.is_none() || next.as_ref() == from) {
+            return Err(Error::InvalidResponse {
+                request: document.request,
+                reason: "the page is truncated but names no next one".to_owned(),
+            });
+        }
+        let prefixes = page.common_prefixes.into_iter();
+        Ok(ListVersionsPage {
+            versions: page.entries.into_iter().map(listed_version).collect(),
+            common_prefixes: prefixes.map(std::borrow::Cow::into_owned).collect(),
+            next,
+        })
+    }
+
     /// Every page of a listing in order, each fetched when the one before has been taken.
     pub fn list_objects_pages(
         &self,
@@ -83,4 +128,21 @@ impl Client {
             }
         })
     }
+}
+
+fn listed_version(entry: VersionEntry<'_>) -> ListedVersion {
+    let mut version = ListedVersion {
+        key: entry.key.into_owned(),
+        version_id: entry.version_id.into_owned(),
+        is_latest: entry.is_latest,
+        last_modified_ms: entry.last_modified_ms,
+        ..ListedVersion::default()
+    };
+    if let Some(content) = entry.content {
+        version.size = Some(content.size);
+        version.etag = Some(content.etag.into_owned());
+        version.storage_class =
+            Some(content.storage_class.into_owned()).filter(|class| !class.is_empty());
+    }
+    version
 }

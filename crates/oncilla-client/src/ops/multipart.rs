@@ -16,7 +16,9 @@ use crate::call::{BodyChecksum, Call, Repeat};
 use crate::client::Client;
 use crate::error::Error;
 use crate::response::{etag, text};
-use crate::types::{MultipartUpload, PutObjectOutput, PutObjectRequest, UploadedPart};
+use crate::types::{
+    CopyObjectRequest, MultipartUpload, PutObjectOutput, PutObjectRequest, UploadedPart,
+};
 
 impl Client {
     /// Begins a multipart upload and returns its id. Conditions of the request count on completion.
@@ -67,25 +69,19 @@ impl Client {
         })
     }
 
-    /// Makes a part out of bytes `first..=last` of an object that the endpoint has already, if its
-    /// ETag still is `source_etag`.
-    #[expect(clippy::too_many_arguments, reason = "the operation has as many")]
+    /// Makes a part of the upload of a copy out of bytes `first..=last` of its source, if the
+    /// source's ETag still is `source_etag`.
     pub async fn upload_part_copy(
         &self,
-        bucket: &str,
-        key: &str,
+        copy: &CopyObjectRequest,
         upload_id: &str,
         part_number: u32,
-        source: (&str, &str),
         source_etag: &str,
         first: u64,
         last: u64,
     ) -> Result<UploadedPart, Error> {
-        let call = part_call(bucket, key, upload_id, part_number)
-            .header(
-                s3_header::X_AMZ_COPY_SOURCE,
-                &copy_source(source.0, source.1),
-            )?
+        let call = part_call(&copy.bucket, &copy.key, upload_id, part_number)
+            .header(s3_header::X_AMZ_COPY_SOURCE, &copy_source(copy))?
             .header(
                 s3_header::X_AMZ_COPY_SOURCE_RANGE,
                 &format!("bytes={first}-{last}"),

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderName, Method, header};
 use oncilla_hash::Md5;
 use oncilla_wire::header as s3_header;
-use oncilla_wire::uri::encode_path;
+use oncilla_wire::uri::{encode_component, encode_path};
 use oncilla_wire::xml::copy::CopyResult;
 use oncilla_wire::xml::delete::{Delete, DeleteResult, ObjectIdentifier};
 
@@ -15,8 +15,8 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::response::{etag, text};
 use crate::types::{
-    CopyObjectRequest, DeleteFailure, GetObjectOutput, GetObjectRequest, ObjectAttributes,
-    ObjectInfo, PutObjectOutput, PutObjectRequest,
+    CopyObjectRequest, DeleteFailure, DeleteObjectOutput, GetObjectOutput, GetObjectRequest,
+    ListedVersion, ObjectAttributes, ObjectInfo, PutObjectOutput, PutObjectRequest,
 };
 
 /// Most keys in one DeleteObjects request (S3's limit).
@@ -69,8 +69,24 @@ impl Client {
 
     /// Removes an object; one that does not exist counts as removed.
     pub async fn delete_object(&self, bucket: &str, key: &str) -> Result<(), Error> {
-        let call = Call::new(Method::DELETE, Some(bucket), Some(key));
-        self.send_for_document(call, Body::Empty).await.map(|_| ())
+        self.delete_version(bucket, key, None).await.map(|_| ())
+    }
+
+    /// As [`Client::delete_object`], or removes one version for good.
+    pub async fn delete_version(
+        &self,
+        bucket: &str,
+        key: &str,
+        version_id: Option<&str>,
+    ) -> Result<DeleteObjectOutput, Error> {
+        let call = Call::new(Method::DELETE, Some(bucket), Some(key))
+            .optional_query("versionId", version_id);
+        let document = self.send_for_document(call, Body::Empty).await?;
+        let marker = text(&document.headers, s3_header::X_AMZ_DELETE_MARKER);
+        Ok(DeleteObjectOutput {
+            version_id: text(&document.headers, s3_header::X_AMZ_VERSION_ID),
+            delete_marker: marker.as_deref() == Some("true"),
+        })
     }
 
     /// Removes up to [`DELETE_OBJECTS_MAX`] objects and returns those that could not be removed.
@@ -79,16 +95,36 @@ impl Client {
         bucket: &str,
         keys: &[String],
     ) -> Result<Vec<DeleteFailure>, Error> {
-        if keys.is_empty() {
+        let objects = keys.iter().map(|key| ObjectIdentifier {
+            key: key.as_str().into(),
+            ..Default::default()
+        });
+        self.delete_identified(bucket, objects.collect()).await
+    }
+
+    /// Removes up to [`DELETE_OBJECTS_MAX`] versions for good, and returns those that could not be
+    /// removed.
+    pub async fn delete_versions(
+        &self,
+        bucket: &str,
+        versions: &[ListedVersion],
+    ) -> Result<Vec<DeleteFailure>, Error> {
+        let objects = versions.iter().map(|version| ObjectIdentifier {
+            key: version.key.as_str().into(),
+            version_id: Some(version.version_id.as_str().into()),
+            ..Default::default()
+        });
+        self.delete_identified(bucket, objects.collect()).await
+    }
+
+    async fn delete_identified(
+        &self,
+        bucket: &str,
+        objects: Vec<ObjectIdentifier<'_>>,
+    ) -> Result<Vec<DeleteFailure>, Error> {
+        if objects.is_empty() {
             return Ok(Vec::new());
         }
-        let objects = keys
-            .iter()
-            .map(|key| ObjectIdentifier {
-                key: key.as_str().into(),
-                ..Default::default()
-            })
-            .collect();
         let xml = Delete {
             objects,
             quiet: true,
@@ -109,6 +145,7 @@ impl Client {
             .into_iter()
             .map(|error| DeleteFailure {
                 key: error.key.into_owned(),
+                version_id: error.version_id.map(std::borrow::Cow::into_owned),
                 code: error.code.into_owned(),
                 message: error.message.into_owned(),
             })
@@ -118,18 +155,19 @@ impl Client {
     /// Copies an object within the endpoint without moving its bytes through here. S3 allows up
     /// to 5 GiB; [`crate::transfer::copy_object`] copies any size.
     pub async fn copy_object(&self, request: &CopyObjectRequest) -> Result<PutObjectOutput, Error> {
-        let source = copy_source(&request.source_bucket, &request.source_key);
+        let source = copy_source(request);
         let mut call = Call::new(Method::PUT, Some(&request.bucket), Some(&request.key))
             .header(s3_header::X_AMZ_COPY_SOURCE, &source)?
             .optional_header(
                 s3_header::X_AMZ_COPY_SOURCE_IF_MATCH,
                 request.source_if_match.as_deref().map(quoted).as_deref(),
             )?;
-        if let Some(attributes) = &request.replace_attributes {
-            call = call
-                .header(s3_header::X_AMZ_METADATA_DIRECTIVE, "REPLACE")?
-                .attributes(attributes)?;
-        }
+        call = if request.replace_metadata {
+            call.header(s3_header::X_AMZ_METADATA_DIRECTIVE, "REPLACE")?
+                .attributes(&request.attributes)?
+        } else {
+            call.placement(&request.attributes)?
+        };
         let document = self.send_for_document(call, Body::Empty).await?;
         match document.parse(CopyResult::parse)? {
             Ok(result) => Ok(PutObjectOutput {
@@ -167,8 +205,6 @@ impl Call<'_> {
             (header::CONTENT_DISPOSITION, &attributes.content_disposition),
             (header::CONTENT_ENCODING, &attributes.content_encoding),
             (header::CONTENT_LANGUAGE, &attributes.content_language),
-            (s3_header::X_AMZ_STORAGE_CLASS, &attributes.storage_class),
-            (s3_header::X_AMZ_ACL, &attributes.acl),
         ];
         for (name, value) in named {
             self = self.optional_header(name, value.as_deref())?;
@@ -178,6 +214,26 @@ impl Call<'_> {
             let name = HeaderName::from_bytes(full.as_bytes())
                 .map_err(|_| Error::Config(format!("metadata name {name:?} is not allowed")))?;
             self = self.header(name, value)?;
+        }
+        self.placement(attributes)
+    }
+
+    /// How the endpoint is to keep the object, as opposed to what it tells of it.
+    fn placement(mut self, attributes: &ObjectAttributes) -> Result<Self, Error> {
+        let named = [
+            (s3_header::X_AMZ_STORAGE_CLASS, &attributes.storage_class),
+            (s3_header::X_AMZ_ACL, &attributes.acl),
+            (
+                s3_header::X_AMZ_SERVER_SIDE_ENCRYPTION,
+                &attributes.server_side_encryption,
+            ),
+            (
+                s3_header::X_AMZ_SERVER_SIDE_ENCRYPTION_KMS_KEY_ID,
+                &attributes.sse_kms_key_id,
+            ),
+        ];
+        for (name, value) in named {
+            self = self.optional_header(name, value.as_deref())?;
         }
         Ok(self)
     }
@@ -204,8 +260,13 @@ pub(crate) fn quoted(etag: &str) -> String {
 }
 
 /// The value of `x-amz-copy-source`.
-pub(crate) fn copy_source(bucket: &str, key: &str) -> String {
-    format!("/{bucket}/{}", encode_path(key))
+pub(crate) fn copy_source(request: &CopyObjectRequest) -> String {
+    let key = encode_path(&request.source_key);
+    let version = match &request.source_version_id {
+        Some(id) => format!("?versionId={}", encode_component(id)),
+        None => String::new(),
+    };
+    format!("/{}/{key}{version}", request.source_bucket)
 }
 
 /// The checksum that the endpoint confirms in its answer to an upload.

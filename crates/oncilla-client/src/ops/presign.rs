@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, header};
+use oncilla_wire::header as s3_header;
 use oncilla_wire::sigv4::UnsignedRequest;
 use oncilla_wire::uri::encode_path;
 
@@ -46,6 +47,14 @@ impl Client {
         let mut query = String::new();
         for (name, value) in &request.query {
             push_parameter(&mut query, name, value);
+        }
+        // A browser sends no such header, so S3 takes it as a parameter too.
+        if self.settings().request_payer {
+            push_parameter(
+                &mut query,
+                s3_header::X_AMZ_REQUEST_PAYER.as_str(),
+                "requester",
+            );
         }
         let mut headers = HeaderMap::new();
         let host = HeaderValue::from_str(&target.host)

@@ -41,6 +41,7 @@ async fn copy(
     let head = GetObjectRequest {
         bucket: request.source_bucket.clone(),
         key: request.source_key.clone(),
+        version_id: request.source_version_id.clone(),
         ..GetObjectRequest::default()
     };
     let (info, pinned) = {
@@ -75,10 +76,7 @@ async fn copy_in_parts(
     let put = PutObjectRequest {
         bucket: request.bucket.clone(),
         key: request.key.clone(),
-        attributes: request
-            .replace_attributes
-            .clone()
-            .unwrap_or_else(|| attributes_of(info)),
+        attributes: attributes_in_parts(request, info),
         ..PutObjectRequest::default()
     };
     let etag = info.etag.clone().unwrap_or_default();
@@ -86,16 +84,14 @@ async fn copy_in_parts(
     let parts = async {
         let copies = plan.numbers().map(|number| {
             let (offset, length) = plan.part(number);
-            let (upload_id, etag, put) = (&upload_id, &etag, &put);
+            let (upload_id, etag) = (&upload_id, &etag);
             async move {
                 let _slot = options.slot().await?;
                 let part = client
                     .upload_part_copy(
-                        &put.bucket,
-                        &put.key,
+                        request,
                         upload_id,
                         number,
-                        (&request.source_bucket, &request.source_key),
                         etag,
                         offset,
                         offset + length - 1,
@@ -120,6 +116,22 @@ async fn copy_in_parts(
     abandon_if_failed(client, &put, &upload_id, &options, outcome).await
 }
 
+/// The attributes of a multipart copy, which takes nothing over from its source by itself.
+fn attributes_in_parts(request: &CopyObjectRequest, info: &ObjectInfo) -> ObjectAttributes {
+    let asked = request.attributes.clone();
+    if request.replace_metadata {
+        return asked;
+    }
+    let source = attributes_of(info);
+    ObjectAttributes {
+        storage_class: asked.storage_class.or(source.storage_class),
+        acl: asked.acl,
+        server_side_encryption: asked.server_side_encryption,
+        sse_kms_key_id: asked.sse_kms_key_id,
+        ..source
+    }
+}
+
 /// The stored headers of an object, as a multipart copy has to repeat them.
 fn attributes_of(info: &ObjectInfo) -> ObjectAttributes {
     let headers: BTreeMap<&str, &str> = info
@@ -135,7 +147,7 @@ fn attributes_of(info: &ObjectInfo) -> ObjectAttributes {
         content_encoding: stored("content-encoding"),
         content_language: stored("content-language"),
         storage_class: stored("x-amz-storage-class"),
-        acl: None,
         metadata: info.metadata.clone(),
+        ..ObjectAttributes::default()
     }
 }

@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use oncilla_meta::{Mutation, Precondition, Space};
+use serde::{Deserialize, Serialize};
 
 use super::{CONFLICT_RETRIES_MAX, Iam, Page, is_committed, page_scan, read_account, read_key};
+use crate::arn::entity_arn;
 use crate::error::IamError;
 use crate::grant::Grant;
 use crate::rows::access_key::{
@@ -11,7 +13,7 @@ use crate::rows::access_key::{
     keys_of_account,
 };
 use crate::rows::account::{account_key, decode_key_count, key_count_key};
-use crate::rows::entity::{Entity, entity_by_id_key};
+use crate::rows::entity::{Entity, EntityKind, entity_by_id_key};
 use crate::rows::relation::{
     HolderKind, attachment_key, key_by_user_key, keys_of_user, user_key_of_row,
 };
@@ -62,6 +64,21 @@ pub struct KeyUpdate {
     pub grants: Option<Vec<Grant>>,
     /// The new expiry, or `Some(None)` for none.
     pub expires_ms: Option<Option<u64>>,
+}
+
+/// The IAM user of a key, whose policies say what the key may do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyUser {
+    /// The user's name.
+    pub name: String,
+    /// The user's ARN.
+    pub arn: String,
+    /// ARNs of the managed policies that are attached to the user.
+    pub policies: Vec<String>,
+    /// Names of the policies that are the user's own.
+    pub inline_policies: Vec<String>,
+    /// Names of the groups that the user is in, whose policies count as well.
+    pub groups: Vec<String>,
 }
 
 /// What became of a key that was to be added.
@@ -134,6 +151,31 @@ impl Iam {
         read_key(self.engine(), id)
             .await?
             .ok_or(IamError::NoSuchKey)
+    }
+
+    /// Whose key it is; `None` for a key of the account itself, or if the user is gone since the key
+    /// was read.
+    ///
+    /// # Errors
+    /// [`IamError::Engine`] and [`IamError::Row`].
+    pub async fn user_of_key(&self, key: &AccessKeyInfo) -> Result<Option<KeyUser>, IamError> {
+        let Some(id) = &key.user_id else {
+            return Ok(None);
+        };
+        let (account_id, kind) = (key.account_id.as_str(), EntityKind::User);
+        let user = match self.entity_by_id(account_id, kind, id).await {
+            Ok(user) => user,
+            Err(IamError::NoSuchEntity { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let groups = self.groups_of(account_id, &user).await?;
+        Ok(Some(KeyUser {
+            arn: entity_arn(account_id, kind, &user.path, &user.name),
+            name: user.name,
+            policies: user.attached_policies,
+            inline_policies: user.inline_policies.into_keys().collect(),
+            groups: groups.into_iter().map(|group| group.name).collect(),
+        }))
     }
 
     /// A page of an account's keys by id, without secrets, beginning after the id `after`, with

@@ -5,6 +5,7 @@ mod entities;
 mod identity;
 mod keys;
 mod managed_policies;
+mod principals;
 mod providers;
 mod root;
 mod sessions;
@@ -29,7 +30,7 @@ use crate::validate::{self, PAGE_ITEMS_MAX};
 
 pub use self::accounts::{AccountUpdate, NewAccount};
 pub use self::entities::{EntityUpdate, NewEntity, no_such_inline_policy};
-pub use self::keys::{ImportKey, KeyUpdate, NewKey};
+pub use self::keys::{ImportKey, KeyUpdate, KeyUser, NewKey};
 pub use self::managed_policies::{NewPolicy, PolicyHolder, PolicyScope};
 pub use self::providers::NewProvider;
 pub use self::root::Root;

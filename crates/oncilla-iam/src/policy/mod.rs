@@ -47,7 +47,7 @@
 //!
 //! # Departures from AWS
 //! - An account is named by its canonical user id wherever AWS has its twelve digits. Whether a
-//!   principal exists is not known here: a policy may name one that does not.
+//!   principal exists is not known here: [`Iam::exists`](crate::Iam::exists) tells.
 //! - Fields that stand twice in an object are refused; AWS takes one of them.
 //! - An Allow with a negated condition (or `NotResource`) whose variable has no value does not
 //!   apply, and a Deny does: the safe side either way.
@@ -65,6 +65,7 @@ mod parse;
 mod pattern;
 mod principal;
 mod public;
+mod refusal;
 mod requirements;
 mod roles;
 mod statement;

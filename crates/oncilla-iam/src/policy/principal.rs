@@ -108,7 +108,8 @@ impl PrincipalPattern {
     }
 
     /// The ARN of a root, a user, a role or a session. Whether the account has such a one is not
-    /// known here.
+    /// known here. (Ceph's form for a user outside of accounts, `arn:aws:iam:::user/…`, is none: whose
+    /// user would be meant?)
     fn read_arn(text: &str) -> Option<Self> {
         let [_, partition, service, region, account, resource] = arn::split(text)?;
         let in_account = |byte: u8| byte.is_ascii_alphanumeric() || b"_.$-".contains(&byte);
@@ -150,20 +151,16 @@ fn is_canonical_user(text: &str) -> bool {
 
 impl Principals {
     /// How the statement covers the caller, if it does.
-    ///
-    /// Under `NotPrincipal` only what names the caller itself takes it out: that its account is
-    /// named is not enough, as in AWS.
     pub(super) fn cover(&self, caller: &Caller<'_>) -> Option<Coverage> {
-        let best = |patterns: &[PrincipalPattern]| {
-            let covers = patterns.iter().filter_map(|pattern| pattern.covers(caller));
-            covers.max()
-        };
         match self {
             Self::Attached => Some(Coverage::Itself),
-            Self::Listed(patterns) => best(patterns),
-            Self::Except(patterns) => match best(patterns) {
-                None | Some(Coverage::Account) => Some(Coverage::Itself),
-                Some(Coverage::Itself | Coverage::Session) => None,
+            Self::Listed(patterns) => {
+                let covers = patterns.iter().filter_map(|pattern| pattern.covers(caller));
+                covers.max()
+            }
+            Self::Except(patterns) => match is_excepted(patterns, caller) {
+                true => None,
+                false => Some(Coverage::Itself),
             },
         }
     }
@@ -175,6 +172,30 @@ impl Principals {
             Self::Listed(patterns) | Self::Except(patterns) => patterns,
         }
     }
+}
+
+/// Whether `NotPrincipal` takes the caller out. The account is looked at first: a user or a role has to
+/// be named and its account too, or else it is denied with all that is in the account. Of a session,
+/// the role counts.
+/// Source: IAM user guide, "AWS JSON policy elements: NotPrincipal".
+fn is_excepted(patterns: &[PrincipalPattern], caller: &Caller<'_>) -> bool {
+    let Caller::Identity(identity) = caller else {
+        return patterns
+            .iter()
+            .any(|pattern| pattern.covers(caller).is_some());
+    };
+    let is_account = |pattern: &PrincipalPattern| match pattern {
+        PrincipalPattern::Account(account) => account == identity.account,
+        PrincipalPattern::CanonicalUser(id) => id == identity.canonical_user,
+        pattern => *pattern == PrincipalPattern::Anyone,
+    };
+    let named = identity.role_arn.unwrap_or(identity.arn);
+    let is_itself = |pattern: &PrincipalPattern| match pattern {
+        PrincipalPattern::Arn(arn) => arn == named,
+        pattern => *pattern == PrincipalPattern::Anyone,
+    };
+    let is_root = identity.kind == CallerKind::AccountRoot;
+    patterns.iter().any(is_account) && (is_root || patterns.iter().any(is_itself))
 }
 
 /// Reads the value of `Principal` or `NotPrincipal`.

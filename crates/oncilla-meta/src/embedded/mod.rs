@@ -60,6 +60,10 @@ pub enum Durability {
     Os,
 }
 
+/// What [`EmbeddedOptions::reserve_bytes`] is unless told otherwise: two journals of 64 MiB or every
+/// write buffer at once; nothing on today's devices.
+pub const RESERVE_BYTES: u64 = 128 * 1024 * 1024;
+
 /// How an [`EmbeddedEngine`] is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct EmbeddedOptions {
@@ -80,8 +84,7 @@ impl Default for EmbeddedOptions {
             durability: Durability::Sync,
             // Index and filter blocks of some 50 million records, or the hot part of more.
             cache_bytes: 64 * 1024 * 1024,
-            // Two journals of 64 MiB or every write buffer at once; nothing on today's devices.
-            reserve_bytes: 128 * 1024 * 1024,
+            reserve_bytes: RESERVE_BYTES,
         }
     }
 }

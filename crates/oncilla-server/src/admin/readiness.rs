@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode};
+use oncilla_keys::Keys;
 use oncilla_meta::{Engine, Space};
 use oncilla_store::Store;
 use parking_lot::Mutex;
@@ -20,6 +21,7 @@ use serde::Serialize;
 
 use super::{OwnPages, trust};
 use crate::RequestContext;
+use crate::room::{self, Room};
 
 /// How long the metadata engine may take for one read. A read takes microseconds, and
 /// milliseconds from a busy disk; after a second, clients are better served elsewhere.
@@ -38,10 +40,18 @@ type Outcome = Result<(), String>;
 /// A question about a part of the server; the error says what is wrong with it.
 type Check = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send + Sync>;
 
+/// A question with what its answer means.
+struct Question {
+    name: &'static str,
+    check: Check,
+    /// The server should get requests all the same if this goes wrong.
+    advisory: bool,
+}
+
 /// The questions behind `/-/ready`.
 #[derive(Default)]
 pub struct Readiness {
-    checks: Vec<(&'static str, Check)>,
+    questions: Vec<Question>,
     stopping: AtomicBool,
 }
 
@@ -52,13 +62,18 @@ impl Readiness {
     }
 
     /// The questions to a server on `store`, whose volumes lie in `volumes_directory`:
-    /// `metadata` (a read is answered within a second, which also means that the store is open)
-    /// and `volumes` (the directory can be written to, and syncs do not fail).
+    /// `metadata` (a read is answered within a second, which also means that the store is open),
+    /// `volumes` (the directory can be written to, and syncs do not fail) and, as advice,
+    /// `master_key` (what is encrypted can be read) and `space` (writes are not refused for want of
+    /// it). Without the master key everything else is served as ever, and on a full disk what is
+    /// read and deleted; another server would be no better: clients are not sent away.
     pub fn of_store(store: &Store, volumes_directory: PathBuf) -> Self {
         let engine = Arc::clone(store.engine());
         let busy = Arc::new(AtomicBool::new(false));
         let volumes = store.volumes().clone();
         let failures = Mutex::new(SyncFailures::default());
+        let keys = store.keys().ok().cloned();
+        let directory = volumes_directory.clone();
         Self::new()
             .check_in_time("metadata", move || read_in_time(&engine, &busy))
             .check("volumes", move || {
@@ -68,6 +83,8 @@ impl Readiness {
                     .lock()
                     .judge(stats.syncs, stats.syncs_failed, Instant::now())
             })
+            .advice("master_key", move || keys.as_ref().map_or(Ok(()), unlocked))
+            .advice("space", move || roomy(&directory, Room::at(&directory)))
     }
 
     /// Adds a question that is answered at once.
@@ -87,8 +104,26 @@ impl Readiness {
         name: &'static str,
         check: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self {
-        self.checks
-            .push((name, Box::new(move || Box::pin(check()))));
+        self.questions.push(Question {
+            name,
+            check: Box::new(move || Box::pin(check())),
+            advisory: false,
+        });
+        self
+    }
+
+    /// Adds a question that is answered at once, and whose answer is told but keeps nobody away.
+    #[must_use]
+    pub fn advice(
+        mut self,
+        name: &'static str,
+        check: impl Fn() -> Outcome + Send + Sync + 'static,
+    ) -> Self {
+        self.questions.push(Question {
+            name,
+            check: Box::new(move || Box::pin(std::future::ready(check()))),
+            advisory: true,
+        });
         self
     }
 
@@ -99,19 +134,22 @@ impl Readiness {
 
     async fn report(&self, with_details: bool) -> Report {
         let stopping = self.stopping.load(Ordering::Relaxed);
-        let outcomes = join_all(self.checks.iter().map(|(_, check)| check())).await;
+        let asked = self.questions.iter().map(|question| (question.check)());
+        let outcomes = join_all(asked).await;
         let checks: Vec<CheckReport> = self
-            .checks
+            .questions
             .iter()
             .zip(outcomes)
-            .map(|((name, _), outcome)| CheckReport {
-                name,
+            .map(|(question, outcome)| CheckReport {
+                name: question.name,
                 ok: outcome.is_ok(),
+                advisory: question.advisory,
                 detail: outcome.err().filter(|_| with_details),
             })
             .collect();
         Report {
-            ready: !stopping && checks.iter().all(|check| check.ok),
+            ready: !stopping && checks.iter().all(|check| check.ok || check.advisory),
+            degraded: checks.iter().any(|check| !check.ok),
             stopping,
             checks,
         }
@@ -120,7 +158,11 @@ impl Readiness {
 
 impl fmt::Debug for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.checks.iter().map(|(name, _)| name).collect();
+        let names: Vec<_> = self
+            .questions
+            .iter()
+            .map(|question| question.name)
+            .collect();
         f.debug_struct("Readiness")
             .field("checks", &names)
             .finish_non_exhaustive()
@@ -179,6 +221,33 @@ fn writable(directory: &std::path::Path) -> Outcome {
         .map_err(|error| format!("{} cannot be written to: {error}", directory.display()))
 }
 
+/// Whether there is room for writes. A directory that cannot be asked is told of elsewhere.
+fn roomy(directory: &std::path::Path, room: std::io::Result<Room>) -> Outcome {
+    match room {
+        Ok(room) if room.is_short() => Err(format!(
+            "writes refused: no space: {}",
+            room::shortage(directory)
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether what is encrypted can be read.
+fn unlocked(keys: &Keys) -> Outcome {
+    let Some(reason) = keys.locked() else {
+        return Ok(());
+    };
+    let which = match keys.locked_keys() {
+        1 => "1 KMS key".to_owned(),
+        count => format!("{count} KMS keys"),
+    };
+    Err(format!(
+        "{reason}: what is encrypted by {which} can be neither read nor written until the \
+         server is started with the master key that it had (--master-key-file, --master-key-command \
+         or ONCILLA_MASTER_KEY)"
+    ))
+}
+
 /// What was last seen of the volumes' syncs.
 #[derive(Debug, Default)]
 struct SyncFailures {
@@ -209,6 +278,8 @@ impl SyncFailures {
 #[derive(Debug, Serialize)]
 struct Report {
     ready: bool,
+    /// Whether anything is wrong, be it only what clients are not sent away for.
+    degraded: bool,
     stopping: bool,
     checks: Vec<CheckReport>,
 }
@@ -217,8 +288,14 @@ struct Report {
 struct CheckReport {
     name: &'static str,
     ok: bool,
+    #[serde(skip_serializing_if = "is_not")]
+    advisory: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+}
+
+fn is_not(flag: &bool) -> bool {
+    !flag
 }
 
 /// The page. What exactly is wrong (paths, devices) is told on this machine only.
@@ -241,6 +318,7 @@ pub(super) async fn page(
 mod tests {
     use oncilla_blob::testing::FaultyFileSystem;
     use oncilla_blob::{VolumeOptions, Volumes};
+    use oncilla_keys::{MasterKey, MasterKeySource};
     use oncilla_meta::memory::MemoryEngine;
     use oncilla_store::{StoreOptions, SystemClock};
 
@@ -296,6 +374,65 @@ mod tests {
                 .unwrap()
                 .contains(path.to_str().unwrap())
         );
+    }
+
+    #[tokio::test]
+    async fn a_wrong_master_key_is_told_and_sends_nobody_away() {
+        let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new());
+        let keys = |digit: &str| {
+            let master = MasterKey::parse(&digit.repeat(64)).unwrap();
+            let source = MasterKeySource::Given(master);
+            Keys::open(Arc::clone(&engine), source, Arc::new(|| 7))
+        };
+        keys("a").await.unwrap().sse_s3_key().await.unwrap();
+        for (digit, is_right) in [("a", true), ("b", false)] {
+            let fs = Arc::new(FaultyFileSystem::new());
+            let volumes = Volumes::open(fs, "/volumes".into(), VolumeOptions::default()).unwrap();
+            let options = StoreOptions {
+                keys: Some(keys(digit).await.unwrap()),
+                ..StoreOptions::default()
+            };
+            let clock = Arc::new(SystemClock);
+            let store = Store::open(Arc::clone(&engine), volumes, clock, options);
+            let store = store.await.unwrap();
+            let directory = tempfile::tempdir().unwrap();
+            let readiness = Readiness::of_store(&store, directory.path().to_owned());
+            let report = readiness.report(true).await;
+            assert!(report.ready, "{report:?}");
+            assert_eq!(report.degraded, !is_right, "{report:?}");
+            let check = &report.checks[2];
+            assert_eq!((check.name, check.ok), ("master_key", is_right));
+            let told = check.detail.as_deref().unwrap_or_default();
+            assert_eq!(told.contains("by 1 KMS key can"), !is_right, "{told}");
+            let public = serde_json::to_string(&readiness.report(false).await).unwrap();
+            let failed = r#"{"name":"master_key","ok":false,"advisory":true}"#;
+            assert_eq!(public.contains(failed), !is_right, "{public}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_and_sends_nobody_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_owned();
+        for (free_bytes, is_full) in [(1, true), (u64::MAX, false)] {
+            let path = path.clone();
+            let readiness = Readiness::new().advice("space", move || {
+                let total_bytes = u64::MAX;
+                let room = Room {
+                    free_bytes,
+                    total_bytes,
+                };
+                roomy(&path, Ok(room))
+            });
+            let report = readiness.report(true).await;
+            assert!(report.ready, "{report:?}");
+            assert_eq!(report.degraded, is_full, "{report:?}");
+            let told = report.checks[0].detail.as_deref().unwrap_or_default();
+            assert_eq!(told.contains("writes refused: no space"), is_full, "{told}");
+        }
+        let readiness = Readiness::of_store(&store().await, path);
+        let report = readiness.report(true).await;
+        assert!(report.checks.iter().any(|check| check.name == "space"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, HOST, REFERER};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 use http_body::Body;
 use oncilla_store::Bucket;
 use oncilla_wire::error::S3Error;
@@ -16,7 +16,7 @@ use oncilla_wire::xml::logging::BucketLoggingStatus;
 use parking_lot::Mutex;
 
 use super::buffer::Group;
-use super::{BucketLogs, LogLine, log_name};
+use super::{BucketLogs, LogLine, log_name, website_log_name};
 use crate::access_log::{header_text, redacted_target};
 use crate::request_context::{Facts, TlsSession};
 use crate::s3::authenticate::{Authentication, AuthenticationKind, SignatureVersion};
@@ -36,7 +36,10 @@ pub struct Draft {
     logs: BucketLogs,
     group: Group,
     time_ms: u64,
-    operation: Option<Operation>,
+    /// The operation, in the words of the log.
+    operation: Option<&'static str>,
+    /// Whether the answer is an object, whose length it tells.
+    reads_object: bool,
     requester: Option<String>,
     referer: Option<HeaderValue>,
     host: Option<HeaderValue>,
@@ -75,7 +78,7 @@ pub struct Ended<'a> {
     /// The client.
     pub peer: Peer,
     /// The method.
-    pub method: &'a http::Method,
+    pub method: &'a Method,
     /// Path and query.
     pub uri: &'a Uri,
     /// The client's own description of itself.
@@ -108,6 +111,7 @@ impl Draft {
             group: Group::new(bucket, &status, time_ms)?,
             time_ms,
             operation: None,
+            reads_object: false,
             requester: None,
             referer: headers.get(REFERER).cloned(),
             host: headers.get(HOST).cloned(),
@@ -127,7 +131,8 @@ impl Draft {
         authentication: Option<Authentication>,
         headers: &HeaderMap,
     ) -> Self {
-        self.operation = Some(operation);
+        self.operation = Some(log_name(operation));
+        self.reads_object = matches!(operation, Operation::GetObject | Operation::HeadObject);
         self.requester = Some(requester.to_owned()).filter(|id| !id.is_empty());
         self.signature = authentication.map_or_else(Signature::default, Signature::verified);
         if matches!(operation, Operation::PutObject | Operation::UploadPart) {
@@ -141,13 +146,19 @@ impl Draft {
         self
     }
 
+    /// Adds what is known of a request to the bucket's website. Those are anonymous: a signature is
+    /// not looked at.
+    #[must_use]
+    pub fn of_website(mut self, method: &Method) -> Self {
+        self.operation = website_log_name(method);
+        self.reads_object = true;
+        self.signature = Signature::default();
+        self
+    }
+
     /// Learns the length of the object from the answer's head.
     pub fn answered(&self, answer: &Response<ResponseBody>) {
-        let reads = matches!(
-            self.operation,
-            Some(Operation::GetObject | Operation::HeadObject)
-        );
-        if !reads || !answer.status().is_success() {
+        if !self.reads_object || !answer.status().is_success() {
             return;
         }
         let of_range = answer
@@ -192,7 +203,7 @@ impl Draft {
             remote_ip: &remote_ip,
             requester: self.requester.as_deref(),
             request_id: &ended.request_id.to_string(),
-            operation: self.operation.map_or("-", log_name),
+            operation: self.operation.unwrap_or("-"),
             key: ended.facts.key.as_deref(),
             request_uri: Some(&request_uri),
             status: ended.status,

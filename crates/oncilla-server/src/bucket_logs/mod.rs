@@ -15,7 +15,7 @@ mod operation;
 pub use draft::{Draft, Ended};
 pub use key::LogObject;
 pub use line::LogLine;
-pub use operation::log_name;
+pub use operation::{log_name, website_log_name};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,7 +2,21 @@
 //! Source: S3 User Guide, "Amazon S3 server access log format", field "Operation"; where it names no
 //! example, the sub-resource in capitals.
 
+use http::Method;
 use oncilla_wire::operation::Operation;
+
+/// The name of a request to the website of a bucket: `WEBSITE.method.resource`.
+/// Source: S3 User Guide, "Amazon S3 server access log format", field "Operation".
+pub fn website_log_name(method: &Method) -> Option<&'static str> {
+    match *method {
+        Method::GET => Some("WEBSITE.GET.OBJECT"),
+        Method::HEAD => Some("WEBSITE.HEAD.OBJECT"),
+        Method::POST => Some("WEBSITE.POST.OBJECT"),
+        Method::PUT => Some("WEBSITE.PUT.OBJECT"),
+        Method::DELETE => Some("WEBSITE.DELETE.OBJECT"),
+        _ => None,
+    }
+}
 
 /// The name of an operation.
 pub fn log_name(operation: Operation) -> &'static str {

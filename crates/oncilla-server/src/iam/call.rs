@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::USER_AGENT;
 use http::request::Parts;
 use oncilla_iam::policy::{
-    CallerKind, ContextTable, Decision, Effect, Policies, Request, ResourceSide, evaluate,
+    CallerKind, ContextTable, Decision, Policies, Request, ResourceSide, evaluate,
 };
 use oncilla_iam::{
     Entity, EntityKind, Iam, IamError, KeyPrincipal, KeyWithAccount, Principal, Tag,
@@ -168,14 +168,7 @@ impl<'s> Call<'s> {
         let action = self.action_name();
         let reason = decision.reason;
         tracing::debug!(caller = self.caller.arn, action, resource, %reason, "denied");
-        let why = match decision.effect {
-            Effect::ExplicitDeny => "with an explicit deny".to_owned(),
-            _ => format!("because no policy allows the {action} action"),
-        };
-        let message = format!(
-            "User: {} is not authorized to perform: {action} on resource: {resource} {why}",
-            self.caller.arn
-        );
+        let message = decision.refusal(&self.caller.arn, &action, resource);
         QueryError::new(QueryErrorCode::AccessDenied, message)
     }
 

@@ -9,19 +9,20 @@
 //!
 //! Whoever configures a bucket makes up as many ARNs as they like, such that mean no target and such
 //! that mean one that does not answer. So the look for targets goes round, of what waits for unknown
-//! ones little is kept, and a worker gives way when others wait for its place.
+//! ones little is kept, a worker gives way when others wait for its place, and targets that failed
+//! share a few workers, each after a pause of its own.
 
 mod message;
 mod queues;
 mod sender;
+mod standing;
 mod target;
 mod worker;
 
 pub use target::{MessageFormat, Target, TargetError, Targets, can_mean_target, is_target_name};
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -32,10 +33,8 @@ use crate::metrics::Collectors;
 use crate::metrics_collectors::{Figure, count_of, figures};
 use queues::Queues;
 use sender::Sender;
+use standing::{Place, Standing, Standings};
 use worker::Worker;
-
-/// Targets served at a time. More wait until one has nothing left, or its turn is over.
-const TARGETS_MAX: usize = 64;
 
 /// Targets looked at in one look. The next one goes on behind them.
 const LOOK_TARGETS_MAX: usize = 256;
@@ -95,6 +94,22 @@ impl Default for DeliveryOptions {
     }
 }
 
+impl DeliveryOptions {
+    /// The pause after some failures before the last one: it doubles with each, and a random part of
+    /// its second half keeps targets that came back from being overrun.
+    fn pause_after(&self, failures: u32) -> Duration {
+        let doubled = self
+            .retry_first
+            .saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX));
+        let pause = doubled.min(self.retry_max);
+        let mut random = [0; 4];
+        // Without a random source all wait equally long.
+        let _ = getrandom::fill(&mut random);
+        let part = f64::from(u32::from_be_bytes(random)) / f64::from(u32::MAX);
+        pause / 2 + (pause / 2).mul_f64(part)
+    }
+}
+
 /// Figures since the server was started.
 #[derive(Debug, Default)]
 struct Stats {
@@ -118,8 +133,8 @@ struct Inner {
     options: DeliveryOptions,
     stats: Stats,
     queues: Queues,
-    /// Whether a target waits for the place of another.
-    is_crowded: AtomicBool,
+    /// Of those who stand like this or worse, somebody waits for a worker: a [`Standing`], or 0.
+    crowd: AtomicU8,
 }
 
 /// The look for targets that have events.
@@ -127,8 +142,7 @@ struct Inner {
 struct Look {
     /// The target that the last one ended with; `None` to begin with the first.
     after: Option<String>,
-    /// Those that are served.
-    working: HashSet<String>,
+    standings: Standings,
 }
 
 impl Deliverer {
@@ -148,7 +162,7 @@ impl Deliverer {
             options,
             stats: Stats::default(),
             queues: Queues::default(),
-            is_crowded: AtomicBool::new(false),
+            crowd: AtomicU8::new(0),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -211,7 +225,9 @@ impl Inner {
             loop {
                 tokio::select! {
                     () = &mut pause => break,
-                    Some(arn) = workers.next() => { look.working.remove(&arn); }
+                    Some((arn, left)) = workers.next() => {
+                        look.standings.leave(arn, left, &self.options);
+                    }
                 }
             }
         }
@@ -227,27 +243,39 @@ impl Inner {
                 return Vec::new();
             }
         };
-        self.is_crowded.store(false, Ordering::Relaxed);
+        let mut crowd = 0;
         let is_end = waiting.len() < LOOK_TARGETS_MAX;
         let mut workers = Vec::new();
         for arn in waiting {
-            if !look.working.contains(&arn)
-                && let Some(target) = self.targets.resolve(&arn)
-            {
-                if look.working.len() == TARGETS_MAX {
-                    // The next look begins with it.
-                    self.is_crowded.store(true, Ordering::Relaxed);
-                    return workers;
+            if let Some(target) = self.targets.resolve(&arn) {
+                match look.standings.enter(&arn) {
+                    Place::Taken(standing, failures) => {
+                        let arn = arn.clone();
+                        workers.push(Worker::new(self, arn, target, standing, failures));
+                    }
+                    Place::NotNow => {}
+                    Place::Crowded(level) => {
+                        crowd = crowd.max(level as u8);
+                        if level == Standing::Taking {
+                            // There is none for anybody. The next look begins with it.
+                            self.crowd.store(crowd, Ordering::Relaxed);
+                            return workers;
+                        }
+                    }
                 }
-                look.working.insert(arn.clone());
-                workers.push(Worker::new(self, arn.clone(), target));
             }
             look.after = Some(arn);
         }
         if is_end {
             look.after = None;
         }
+        self.crowd.store(crowd, Ordering::Relaxed);
         workers
+    }
+
+    /// Whether somebody waits for the worker of a target that stands like this.
+    fn is_crowded(&self, standing: Standing) -> bool {
+        self.crowd.load(Ordering::Relaxed) >= standing as u8
     }
 
     /// Removes events of a target that were delivered.

@@ -1,7 +1,7 @@
 //! The delivery of one target's events.
 
-use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::Inner;
 use super::message::message;
 use super::sender::SendError;
+use super::standing::{Failures, Left, Standing};
 use super::target::Target;
 
 /// Messages on their way to a target at a time.
@@ -47,15 +48,31 @@ struct Waiting {
     until: Instant,
 }
 
-/// Delivers the events of one target until there are none left, or its turn is over and another one
-/// waits for its place. The one after it knows nothing of what failed: that costs a first attempt.
+/// Delivers the events of one target until there are none left, or another one waits for its place
+/// and either its turn is over or the target takes nothing now. The one after it does not know which
+/// events failed: that costs a first attempt.
 pub struct Worker<'a> {
     inner: &'a Inner,
     arn: String,
     target: Target,
+    standing: Standing,
+    /// What those before it found.
+    failures: Failures,
     waiting: HashMap<ObjectName, Waiting>,
     unanswered_in_a_row: u32,
+    /// Whether the target took an event.
+    took: bool,
     begun: Instant,
+}
+
+/// What comes after a round.
+enum Next {
+    /// Nothing: the queue is empty.
+    End,
+    /// Another round.
+    Round,
+    /// Nothing can be delivered until then.
+    PauseUntil(Instant),
 }
 
 /// What is to be delivered next.
@@ -82,29 +99,72 @@ enum End {
     Refused,
     /// One got no answer.
     Unanswered,
+    /// The first was left, since no other got an answer.
+    NotTried,
+}
+
+/// How a round goes, so that it ends early when the target is down.
+#[derive(Default)]
+struct Progress {
+    any_answered: AtomicBool,
+    unanswered: AtomicU32,
+}
+
+impl Progress {
+    fn is_vain(&self) -> bool {
+        let unanswered = self.unanswered.load(Ordering::Relaxed);
+        unanswered >= DOWN_AFTER && !self.any_answered.load(Ordering::Relaxed)
+    }
 }
 
 impl<'a> Worker<'a> {
-    pub fn new(inner: &'a Inner, arn: String, target: Target) -> Self {
+    pub fn new(
+        inner: &'a Inner,
+        arn: String,
+        target: Target,
+        standing: Standing,
+        failures: Failures,
+    ) -> Self {
+        let unanswered_in_a_row = match failures.is_down {
+            true => DOWN_AFTER.saturating_add(failures.times),
+            false => 0,
+        };
         Self {
             inner,
             arn,
             target,
+            standing,
+            failures,
             waiting: HashMap::new(),
-            unanswered_in_a_row: 0,
+            unanswered_in_a_row,
+            took: false,
             begun: Instant::now(),
         }
     }
 
-    /// Works until the queue is empty or it has to give way; gives the target's ARN.
-    pub async fn run(mut self) -> String {
+    /// Works until the queue is empty or it has to give way; gives the target's ARN, and how it was
+    /// left.
+    pub async fn run(mut self) -> (String, Left) {
+        let left = self.work().await;
+        (self.arn, left)
+    }
+
+    async fn work(&mut self) -> Left {
         loop {
-            if self.gives_way() {
-                return self.arn;
+            if self.is_turn_over() {
+                return match self.took && self.unanswered_in_a_row == 0 {
+                    true => Left::Taking,
+                    false => self.left_failing(),
+                };
             }
             match self.round().await {
-                Ok(true) => return self.arn,
-                Ok(false) => {}
+                Ok(Next::End) => return Left::Empty { took: self.took },
+                Ok(Next::Round) => {}
+                Ok(Next::PauseUntil(end)) => {
+                    if !self.pause_until(end).await {
+                        return self.left_failing();
+                    }
+                }
                 Err(error) => {
                     let arn = &self.arn;
                     tracing::error!(%error, target_arn = arn, "events wait: the queue failed");
@@ -114,66 +174,73 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn gives_way(&self) -> bool {
-        let is_over = self.begun.elapsed() >= self.inner.options.turn;
-        is_over && self.inner.is_crowded.load(Ordering::Relaxed)
-    }
-
-    /// Pauses, but not for longer than it may stay.
-    async fn pause_until(&self, end: Instant) {
-        while Instant::now() < end && !self.gives_way() {
-            tokio::time::sleep_until(end.min(Instant::now() + IDLE_PAUSE_MAX)).await;
+    fn left_failing(&self) -> Left {
+        Left::Failing {
+            took: self.took,
+            is_down: self.unanswered_in_a_row > 0,
         }
     }
 
-    /// Delivers a batch. Says whether the queue is empty.
-    async fn round(&mut self) -> Result<bool, Fault> {
+    fn is_turn_over(&self) -> bool {
+        let is_over = self.begun.elapsed() >= self.inner.options.turn;
+        is_over && self.inner.is_crowded(self.standing)
+    }
+
+    /// Pauses, unless another one waits for its place: says whether it stayed.
+    async fn pause_until(&self, end: Instant) -> bool {
+        while Instant::now() < end {
+            if self.inner.is_crowded(self.standing) {
+                return false;
+            }
+            tokio::time::sleep_until(end.min(Instant::now() + IDLE_PAUSE_MAX)).await;
+        }
+        true
+    }
+
+    /// Delivers a batch.
+    async fn round(&mut self) -> Result<Next, Fault> {
         let batch = self.next_batch().await?;
         if batch.queue_is_empty {
-            return Ok(true);
+            return Ok(Next::End);
         }
         if batch.of_keys.is_empty() {
             let earliest = self.waiting.values().map(|waiting| waiting.until).min();
             let idle_until = Instant::now() + IDLE_PAUSE_MAX;
             let until = earliest.map_or(idle_until, |at| at.min(idle_until));
-            self.pause_until(until).await;
-            return Ok(false);
+            return Ok(Next::PauseUntil(until));
         }
         let of_keys = batch.of_keys.into_iter();
+        let progress = Progress::default();
         let deliveries: Vec<_> = of_keys
-            .map(|events| deliver_in_order(self.inner, &self.arn, &self.target, events))
+            .map(|events| deliver_in_order(self.inner, &self.arn, &self.target, events, &progress))
             .collect();
         let outcomes: Vec<KeyOutcome> = stream::iter(deliveries)
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
         let mut delivered = Vec::new();
-        let mut any_answered = false;
-        let mut unanswered = 0;
         for outcome in outcomes {
-            any_answered |= outcome.end != End::Unanswered || !outcome.delivered.is_empty();
             delivered.extend(outcome.delivered);
             match outcome.end {
                 End::Taken => {
                     self.waiting.remove(&outcome.name);
                 }
-                End::Refused => self.put_off(outcome.name),
-                End::Unanswered => {
-                    unanswered += 1;
-                    self.put_off(outcome.name);
-                }
+                End::Refused | End::Unanswered => self.put_off(outcome.name),
+                End::NotTried => {}
             }
         }
+        self.took |= !delivered.is_empty();
+        let any_answered = progress.any_answered.into_inner();
+        let unanswered = progress.unanswered.into_inner();
         self.inner.forget(&self.arn, delivered).await?;
         match any_answered {
             true => self.unanswered_in_a_row = 0,
             false => self.unanswered_in_a_row = self.unanswered_in_a_row.saturating_add(unanswered),
         }
-        if let Some(times) = self.unanswered_in_a_row.checked_sub(DOWN_AFTER) {
-            self.pause_until(Instant::now() + self.pause_after(times))
-                .await;
-        }
-        Ok(false)
+        Ok(match self.unanswered_in_a_row.checked_sub(DOWN_AFTER) {
+            Some(times) => Next::PauseUntil(Instant::now() + self.pause_after(times)),
+            None => Next::Round,
+        })
     }
 
     /// Reads what may be delivered now: the first events of keys that need not wait.
@@ -220,15 +287,26 @@ impl<'a> Worker<'a> {
     }
 
     /// The event that finds out whether a target is up again: the oldest of a key that did not fail
-    /// yet, since it may be an event that the target cannot stand; otherwise the oldest of all.
+    /// yet, since it may be an event that the target cannot stand; otherwise the oldest of all. Each
+    /// worker begins with another one than that before it.
     async fn next_trial(&self) -> Result<Batch, Fault> {
         let store = &self.inner.store;
         let page = store
             .events_waiting(&self.arn, None, LOOK_EVENTS_MAX)
             .await?;
         let queue_is_empty = page.events.is_empty() && page.next.is_none();
-        let did_not_fail = |event: &QueuedEvent| !self.waiting.contains_key(&name_of(event));
-        let place = page.events.iter().position(did_not_fail).unwrap_or(0);
+        let mut keys = HashSet::new();
+        let mut places = Vec::new();
+        for (place, event) in page.events.iter().enumerate() {
+            let name = name_of(event);
+            let did_not_fail = !self.waiting.contains_key(&name);
+            if keys.insert(name) && did_not_fail {
+                places.push(place);
+            }
+        }
+        let begin = self.failures.times as usize;
+        let turn = begin.checked_rem(places.len());
+        let place = turn.map_or(0, |turn| places[turn]);
         let trial = page.events.into_iter().nth(place);
         Ok(Batch {
             of_keys: trial.map(|event| vec![event]).into_iter().collect(),
@@ -252,19 +330,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The pause after some failures before the last one: it doubles with each, and a random part of
-    /// its second half keeps targets that came back from being overrun.
     fn pause_after(&self, failures: u32) -> Duration {
-        let options = &self.inner.options;
-        let doubled = options
-            .retry_first
-            .saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX));
-        let pause = doubled.min(options.retry_max);
-        let mut random = [0; 4];
-        // Without a random source all wait equally long.
-        let _ = getrandom::fill(&mut random);
-        let part = f64::from(u32::from_be_bytes(random)) / f64::from(u32::MAX);
-        pause / 2 + (pause / 2).mul_f64(part)
+        self.inner.options.pause_after(failures)
     }
 }
 
@@ -272,15 +339,23 @@ fn name_of(event: &QueuedEvent) -> ObjectName {
     (event.record.bucket.clone(), event.record.key.clone())
 }
 
-/// Delivers the events of one key until one fails.
+/// Delivers the events of one key until one fails, or the round is in vain.
 async fn deliver_in_order(
     inner: &Inner,
     arn: &str,
     target: &Target,
     events: Vec<QueuedEvent>,
+    progress: &Progress,
 ) -> KeyOutcome {
     let name = events.first().map(name_of).unwrap_or_default();
     let mut delivered = Vec::with_capacity(events.len());
+    if progress.is_vain() {
+        return KeyOutcome {
+            name,
+            delivered,
+            end: End::NotTried,
+        };
+    }
     for event in events {
         if let Err(error) = deliver(inner, target, &event).await {
             inner.stats.failed.fetch_add(1, Ordering::Relaxed);
@@ -290,8 +365,14 @@ async fn deliver_in_order(
                 "an event was not taken; it is tried again"
             );
             let end = match error {
-                SendError::Refused(_) => End::Refused,
-                SendError::Timeout(_) | SendError::Unreachable(_) => End::Unanswered,
+                SendError::Refused(_) => {
+                    progress.any_answered.store(true, Ordering::Relaxed);
+                    End::Refused
+                }
+                SendError::Timeout(_) | SendError::Unreachable(_) => {
+                    progress.unanswered.fetch_add(1, Ordering::Relaxed);
+                    End::Unanswered
+                }
             };
             return KeyOutcome {
                 name,
@@ -299,6 +380,7 @@ async fn deliver_in_order(
                 end,
             };
         }
+        progress.any_answered.store(true, Ordering::Relaxed);
         delivered.push(event);
     }
     KeyOutcome {

@@ -93,13 +93,30 @@ impl<'b> BucketAccess<'b> {
         }
     }
 
-    /// Whether anybody without an account could have access.
+    /// Whether anybody without an account could have access, as GetBucketPolicyStatus tells.
     pub fn is_public(&self) -> Result<bool, S3Error> {
-        let by_policy = self.policy().is_some_and(Policy::is_public);
-        let by_acl = acl_of_bucket(self.bucket)?.is_public()
+        Ok(self.is_public_by_policy() || self.is_public_by_acl()?)
+    }
+
+    /// Whether anybody without an account has access: what is public counts only as far as the
+    /// public access block lets the public in. S3 calls a policy public all the same.
+    /// Source: S3 User Guide, "Blocking public access to your Amazon S3 storage",
+    /// RestrictPublicBuckets.
+    pub fn lets_the_public_in(&self) -> Result<bool, S3Error> {
+        if self.is_public_by_policy() && self.block.restrict_public_buckets {
+            return Ok(false);
+        }
+        self.is_public()
+    }
+
+    fn is_public_by_policy(&self) -> bool {
+        self.policy().is_some_and(Policy::is_public) || self.bucket.record.public_objects
+    }
+
+    fn is_public_by_acl(&self) -> Result<bool, S3Error> {
+        Ok(acl_of_bucket(self.bucket)?.is_public()
             && !self.block.ignore_public_acls
-            && !self.is_owner_enforced();
-        Ok(by_policy || by_acl || self.bucket.record.public_objects)
+            && !self.is_owner_enforced())
     }
 
     /// Refuses what may not be set: any ACL where they are switched off, but for one that says what

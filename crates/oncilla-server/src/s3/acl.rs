@@ -65,27 +65,50 @@ pub async fn header_acl(service: &S3Service, request: &S3Request) -> Result<Opti
     resolve(service, named).await.map(Some)
 }
 
-/// The ACL that a PutBucketAcl or PutObjectAcl asks for, of something that is `owner`'s.
+/// What a PutBucketAcl or PutObjectAcl asks for.
+pub struct RequestedAcl {
+    /// Whom it names may not be there; that is told after whose the thing is.
+    acl: Result<Acl, S3Error>,
+    /// Whose it says that the thing is.
+    owner: Option<String>,
+}
+
+impl RequestedAcl {
+    /// The ACL of something that is `owner`'s.
+    ///
+    /// # Errors
+    /// `AccessDenied` if it names another owner, since ownership cannot be given away; those of
+    /// grantees that do not exist, as [`header_acl`].
+    pub fn of(&self, owner: &str) -> Result<&Acl, S3Error> {
+        match &self.owner {
+            Some(named) if named != owner => Err(S3ErrorCode::AccessDenied.into()),
+            _ => self.acl.as_ref().map_err(Clone::clone),
+        }
+    }
+}
+
+/// The ACL that a PutBucketAcl or PutObjectAcl asks for.
 ///
 /// # Errors
-/// As [`header_acl`]; `MalformedACLError` for a document that is none, `AccessDenied` for one that
-/// names another owner, since ownership cannot be given away; `UnexpectedContent` for a header and
-/// a body at once, `MissingSecurityHeader` for neither.
+/// As [`header_acl`]; `MalformedACLError` for a document that is none; `UnexpectedContent` for a
+/// header and a body at once, `MissingSecurityHeader` for neither.
 pub async fn requested_acl(
     service: &S3Service,
     request: &mut S3Request,
-    owner: &str,
-) -> Result<Acl, S3Error> {
+) -> Result<RequestedAcl, S3Error> {
     let by_header = header_acl(service, request).await?;
     let document = read_document(request, MAX_ACL_BODY_BYTES as u64).await?;
     match (by_header, document.is_empty()) {
-        (Some(acl), true) => Ok(acl),
+        (Some(acl), true) => Ok(RequestedAcl {
+            acl: Ok(acl),
+            owner: None,
+        }),
         (None, false) => {
             let policy = AccessControlPolicy::parse(&document)?;
-            if policy.owner.is_some_and(|named| named != owner) {
-                return Err(S3ErrorCode::AccessDenied.into());
-            }
-            resolve(service, policy.grants).await
+            Ok(RequestedAcl {
+                owner: policy.owner,
+                acl: resolve(service, policy.grants).await,
+            })
         }
         // Two answers to one question.
         (Some(_), false) => Err(S3ErrorCode::UnexpectedContent.into()),

@@ -3,11 +3,13 @@
 //! [`S3Service::authorize_action`]. What the answer is, the evaluator of `oncilla-iam` decides alone:
 //! this file gathers what it decides on.
 
+use std::sync::Arc;
+
 use oncilla_iam::policy::{
     AclGrant, Decision, Effect, KnownKey, ObjectOwner, Policy, RequestFacts, ResourceSide, Target,
     acl_grant, bucket_permission, is_object_owners, object_permission, requirements,
 };
-use oncilla_iam::{Principal, Question, authorize};
+use oncilla_iam::{Principal, Question, authorize, resource_arn};
 use oncilla_store::multipart::UploadError;
 use oncilla_store::object::GetObjectError;
 use oncilla_store::{Bucket, ObjectRecord, UniqueId, VersionId};
@@ -24,6 +26,7 @@ use oncilla_wire::operation::{Level, Operation};
 use crate::s3::access::{BucketAccess, acl_of_bucket};
 use crate::s3::acl::GRANT_HEADERS;
 use crate::s3::condition_keys::ConditionKeys;
+use crate::s3::judged::{JudgedObject, Looked};
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
 
@@ -95,41 +98,7 @@ impl Action<'_> {
 }
 
 /// How often a change is judged anew because the object was replaced meanwhile.
-pub const JUDGEMENTS_MAX: usize = 8;
-
-/// The object by which a change was judged.
-pub struct JudgedObject {
-    id: UniqueId,
-    /// Whose it is.
-    pub owner: String,
-    /// The tags that it had, if they were asked for.
-    tags: Option<Vec<(String, String)>>,
-}
-
-impl JudgedObject {
-    fn is(&self, record: &ObjectRecord) -> bool {
-        let tags = self.tags.as_ref();
-        record.id == self.id && tags.is_none_or(|tags| *tags == record.tags)
-    }
-}
-
-/// What had to be looked at of the object.
-#[derive(Default)]
-enum Looked {
-    #[default]
-    NotYet,
-    Absent(GetObjectError),
-    Found(Box<ObjectRecord>),
-}
-
-impl Looked {
-    fn record(&self) -> Option<&ObjectRecord> {
-        match self {
-            Self::Found(record) => Some(record),
-            Self::NotYet | Self::Absent(_) => None,
-        }
-    }
-}
+const JUDGEMENTS_MAX: usize = 8;
 
 impl S3Service {
     /// Judges a request for a bucket or an object in it: every action that it needs by its head.
@@ -143,6 +112,7 @@ impl S3Service {
         request: &S3Request,
         bucket: &Bucket,
     ) -> Result<(), S3Error> {
+        request.judged.forget_all();
         let access = BucketAccess::of(bucket)?;
         let version = match request.operation.level() {
             Level::Object => request.version_id()?,
@@ -206,49 +176,50 @@ impl S3Service {
         self.require(request, bucket, &access, action).await
     }
 
-    /// Judges a change of the object that the request names, again and by the one that is there now:
-    /// whose it is and which tags it has decide who may change it, and another one may have taken its
-    /// place since the request was judged.
+    /// Changes the object that the request names, which was judged: whose it is and which tags it has
+    /// decide who may change it. If another one has taken its place since then, that is judged anew,
+    /// and changed if it may be. `change_of` gives the change of an object.
     ///
     /// # Errors
-    /// As [`S3Service::authorize_request`]; that there is no object.
-    pub(super) async fn judge_object(
+    /// As [`S3Service::authorize_request`] and `change_of`; that there is no object;
+    /// `ServiceUnavailable` if it is replaced again and again.
+    pub(super) async fn change_judged<C: Fn(&mut ObjectRecord)>(
         &self,
         request: &S3Request,
         bucket: &Bucket,
-    ) -> Result<JudgedObject, S3Error> {
-        let access = BucketAccess::of(bucket)?;
-        let (key, version) = (request.key.as_bytes(), request.version_id()?);
-        let found = self.store.object_version(bucket, key, version).await;
-        let record = self.found(request, bucket, found).await?;
-        self.authorize_request(request, bucket).await?;
-        let asks_tags = needs(&request.principal, &access, Policy::needs_existing_tags);
-        Ok(JudgedObject {
-            id: record.id,
-            owner: record.owner,
-            tags: asks_tags.then_some(record.tags),
-        })
-    }
-
-    /// Changes an object that was judged; `None` if another one is there by now, which stays as it is.
-    ///
-    /// # Errors
-    /// That there is no object.
-    pub(super) async fn change_judged(
-        &self,
-        request: &S3Request,
-        bucket: &Bucket,
-        judged: &JudgedObject,
-        change: impl Fn(&mut ObjectRecord),
         event: EventKind,
-    ) -> Result<Option<ObjectRecord>, S3Error> {
-        let (key, version) = (request.key.as_bytes(), request.version_id()?);
-        let is_judged = |record: &ObjectRecord| judged.is(record);
-        let changed = self
-            .store
-            .update_object_if(bucket, key, version, is_judged, change, Some(event))
-            .await;
-        self.found(request, bucket, changed).await
+        change_of: impl Fn(&JudgedObject) -> Result<C, S3Error>,
+    ) -> Result<ObjectRecord, S3Error> {
+        let (key, version) = (request.key.as_str(), request.version_id()?);
+        let target = ActionTarget::Object { key, version };
+        for judgement in 0..JUDGEMENTS_MAX {
+            if judgement > 0 {
+                self.authorize_request(request, bucket).await?;
+            }
+            let judged = match self.look_at(request, bucket, target).await? {
+                Looked::Found(judged) => judged,
+                Looked::Absent(error) => {
+                    return Err(self.not_found(request, bucket, key, error).await);
+                }
+            };
+            let change = change_of(&judged)?;
+            let is_judged = |record: &ObjectRecord| judged.is(record);
+            let changed = self
+                .store
+                .update_object_if(
+                    bucket,
+                    key.as_bytes(),
+                    version,
+                    is_judged,
+                    change,
+                    Some(event),
+                )
+                .await;
+            if let Some(record) = self.found(request, bucket, changed).await? {
+                return Ok(record);
+            }
+        }
+        Err(errors::changed_too_often())
     }
 
     /// Judges an operation that concerns no existing bucket. `given` are values of condition keys
@@ -272,7 +243,10 @@ impl S3Service {
             };
             let decision = authorize(&request.principal, &question, ResourceSide::default());
             if !decision.is_allowed() {
-                return Err(denied(requirement.action, &request.bucket, &decision));
+                log_denial(requirement.action, &request.bucket, &decision);
+                let resource = resource_arn(question.bucket, None);
+                let (sender, action) = (&request.principal, requirement.action);
+                return Err(refusal(sender, action, &resource, &decision));
             }
         }
         Ok(())
@@ -308,23 +282,24 @@ impl S3Service {
         if !is_absence(&error) {
             return absence(request.operation, key, error);
         }
-        match self.may_know_absence(request, bucket, key).await {
-            Ok(true) => absence(request.operation, key, error),
-            Ok(false) => S3ErrorCode::AccessDenied.into(),
+        match self.refusal_to_list(request, bucket, key).await {
+            Ok(None) => absence(request.operation, key, error),
+            Ok(Some(refusal)) => refusal,
             Err(error) => error,
         }
     }
 
-    async fn may_know_absence(
+    /// Why the sender may not know that there is no object; `None` if they may.
+    async fn refusal_to_list(
         &self,
         request: &S3Request,
         bucket: &Bucket,
         key: &str,
-    ) -> Result<bool, S3Error> {
+    ) -> Result<Option<S3Error>, S3Error> {
         let access = BucketAccess::of(bucket)?;
         // Whoever publishes a whole bucket has nothing to hide of what is not in it.
         if bucket.record.public_objects && !access.block.restrict_public_buckets {
-            return Ok(true);
+            return Ok(None);
         }
         let list = Action {
             name: "s3:ListBucket",
@@ -339,7 +314,16 @@ impl S3Service {
             acl,
             ..access.resource_side(ObjectOwner::Bucket)
         };
-        Ok(self.decide(request, bucket, list, side, None).is_allowed())
+        let decision = self.decide(request, bucket, list, side, None);
+        if decision.is_allowed() {
+            return Ok(None);
+        }
+        // Where what may be done depends on the object, one that is there is refused in as many words
+        // as one that is not.
+        if access.has_others_objects() || asks_existing_tags(request, &access) {
+            return Ok(Some(S3ErrorCode::AccessDenied.into()));
+        }
+        Ok(Some(self.refuse(request, bucket, list, &decision)))
     }
 
     /// Judges one action.
@@ -351,23 +335,24 @@ impl S3Service {
         action: Action<'_>,
     ) -> Result<(), S3Error> {
         let may_be_others = access.has_others_objects() && is_object_owners(action.name);
-        let asks_tags = needs(&request.principal, access, Policy::needs_existing_tags);
         let is_object = matches!(action.target, ActionTarget::Object { .. });
-        let mut looked = Looked::NotYet;
-        if is_object && (may_be_others || asks_tags) {
-            looked = self.look_at(request, bucket, action.target).await?;
-        }
+        let depends_on_it = is_object && (may_be_others || asks_existing_tags(request, access));
+        let mut looked = match depends_on_it {
+            true => Some(self.look_at(request, bucket, action.target).await?),
+            false => None,
+        };
         let is_others =
-            |record: &ObjectRecord| may_be_others && record.owner != bucket.record.owner;
-        let object_owner = match (action.target, looked.record()) {
+            |object: &JudgedObject| may_be_others && object.owner != bucket.record.owner;
+        let found = looked.as_ref().and_then(Looked::object);
+        let object_owner = match (action.target, found) {
             (ActionTarget::NewObject { .. }, _) => {
                 new_object_owner(&request.principal, bucket, access)
             }
-            (_, Some(record)) if is_others(record) => ObjectOwner::Account(&record.owner),
+            (_, Some(object)) if is_others(object) => ObjectOwner::Account(&object.owner),
             _ => ObjectOwner::Bucket,
         };
         let side = access.resource_side(object_owner);
-        let decision = self.decide(request, bucket, action, side, looked.record());
+        let decision = self.decide(request, bucket, action, side, found);
         if decision.is_allowed() {
             let key = action.target.key().unwrap_or_default();
             // A rename that was carried out before has no source any more, and is known by its token to
@@ -375,61 +360,73 @@ impl S3Service {
             let needs_it = action.needs_object() && !action.is_condition && !request.renames();
             return match looked {
                 // What appears after this has an owner and tags that were not judged.
-                Looked::Absent(error) if needs_it => {
+                Some(Looked::Absent(error)) if needs_it => {
                     Err(self.not_found(request, bucket, key, error).await)
                 }
                 _ => Ok(()),
             };
         }
+        log_denial(action.name, &bucket.name, &decision);
+        // What is told of it says nothing of the object: what it would be without one.
+        let refusal = match depends_on_it {
+            false => self.refuse(request, bucket, action, &decision),
+            true => {
+                let side = access.resource_side(ObjectOwner::Bucket);
+                let decision = self.decide(request, bucket, action, side, None);
+                self.refuse(request, bucket, action, &decision)
+            }
+        };
         if decision.effect == Effect::ExplicitDeny {
-            return Err(denied(action.name, &bucket.name, &decision));
+            return Err(refusal);
         }
         // What follows costs a look at the object, and is for those who have no policy on their side.
-        let reason = decision.reason;
-        let by_bucket = self.bucket_acl_grant(request, bucket, access, action, looked.record());
+        let by_bucket = self.bucket_acl_grant(request, bucket, access, action, found);
         let mut grant = by_bucket.await?;
         if let ActionTarget::Object { .. } = action.target
             && grant == AclGrant::None
             && let Some(permission) = object_permission(action.name)
         {
-            if matches!(looked, Looked::NotYet) {
-                looked = self.look_at(request, bucket, action.target).await?;
-            }
-            if let Looked::Absent(error) = looked {
-                return self.judge_absent(request, bucket, action, error).await;
-            }
-            if let Some(record) = looked.record()
-                && !access.is_owner_enforced()
-            {
+            let seen = match looked {
+                Some(looked) => looked,
+                None => self.look_at(request, bucket, action.target).await?,
+            };
+            let judged = match seen {
+                Looked::Found(judged) => judged,
+                Looked::Absent(error) => {
+                    let judged = self.judge_absent(request, bucket, action, error, refusal);
+                    return judged.await;
+                }
+            };
+            if !access.is_owner_enforced() {
                 grant = acl_grant(
-                    &record.acl,
-                    &record.owner,
+                    &judged.acl,
+                    &judged.owner,
                     &bucket.record.owner,
                     &request.principal.caller(),
                     permission,
                     !access.block.ignore_public_acls,
                 );
             }
+            looked = Some(Looked::Found(judged));
         }
         if grant != AclGrant::None {
-            let object_owner = match looked.record() {
-                Some(record) if is_others(record) => ObjectOwner::Account(&record.owner),
+            let found = looked.as_ref().and_then(Looked::object);
+            let object_owner = match found {
+                Some(object) if is_others(object) => ObjectOwner::Account(&object.owner),
                 _ => ObjectOwner::Bucket,
             };
             let side = ResourceSide {
                 acl: grant,
                 ..access.resource_side(object_owner)
             };
-            let record = looked.record();
             if self
-                .decide(request, bucket, action, side, record)
+                .decide(request, bucket, action, side, found)
                 .is_allowed()
             {
                 return Ok(());
             }
         }
-        tracing::debug!(bucket = bucket.name, action = action.name, %reason, "denied");
-        Err(S3ErrorCode::AccessDenied.into())
+        Err(refusal)
     }
 
     /// Judges an action on an object that is not there, of a sender who would need its ACL. Whoever
@@ -441,10 +438,11 @@ impl S3Service {
         bucket: &Bucket,
         action: Action<'_>,
         error: GetObjectError,
+        refusal: S3Error,
     ) -> Result<(), S3Error> {
         let key = action.target.key().unwrap_or_default();
-        if !action.reads_object() || !self.may_know_absence(request, bucket, key).await? {
-            return Err(S3ErrorCode::AccessDenied.into());
+        if !action.reads_object() || self.refusal_to_list(request, bucket, key).await?.is_some() {
+            return Err(refusal);
         }
         match action.is_condition {
             true => Ok(()),
@@ -462,7 +460,7 @@ impl S3Service {
         bucket: &Bucket,
         access: &BucketAccess<'_>,
         action: Action<'_>,
-        record: Option<&ObjectRecord>,
+        found: Option<&JudgedObject>,
     ) -> Result<AclGrant, S3Error> {
         let Some(permission) = bucket_permission(action.name) else {
             return Ok(AclGrant::None);
@@ -491,11 +489,11 @@ impl S3Service {
                 }
             }
             "s3:DeleteObject" => {
-                let owner = match record {
-                    Some(record) => Some(record.owner.clone()),
+                let owner = match found {
+                    Some(object) => Some(object.owner.clone()),
                     None => {
                         let looked = self.look_at(request, bucket, action.target).await?;
-                        looked.record().map(|record| record.owner.clone())
+                        looked.object().map(|object| object.owner.clone())
                     }
                 };
                 if owner.is_none() || owner.as_deref() != sender {
@@ -538,6 +536,7 @@ impl S3Service {
         }
     }
 
+    /// What is under a key: what was found there when it was looked at for the request first.
     async fn look_at(
         &self,
         request: &S3Request,
@@ -545,18 +544,23 @@ impl S3Service {
         target: ActionTarget<'_>,
     ) -> Result<Looked, S3Error> {
         let (key, version) = (target.key().unwrap_or_default(), target.version());
-        match self
+        if let Some(looked) = request.judged.at(bucket, key, version) {
+            return Ok(looked);
+        }
+        let found = self
             .store
             .object_version(bucket, key.as_bytes(), version)
-            .await
-        {
+            .await;
+        let looked = match found {
             Ok(record) => {
-                request.judged.note(bucket, key, version, &record);
-                Ok(Looked::Found(Box::new(record)))
+                let with_tags = asks_existing_tags(request, &BucketAccess::of(bucket)?);
+                Looked::Found(Arc::new(JudgedObject::new(record, with_tags)))
             }
-            Err(GetObjectError::Fault(fault)) => Err(errors::fault(fault)),
-            Err(error) => Ok(Looked::Absent(error)),
-        }
+            Err(GetObjectError::Fault(fault)) => return Err(errors::fault(fault)),
+            Err(error) => Looked::Absent(error),
+        };
+        request.judged.note(bucket, key, version, looked.clone());
+        Ok(looked)
     }
 
     fn decide<'p>(
@@ -565,10 +569,10 @@ impl S3Service {
         bucket: &Bucket,
         action: Action<'_>,
         side: ResourceSide<'p>,
-        record: Option<&ObjectRecord>,
+        found: Option<&JudgedObject>,
     ) -> Decision<'p> {
         let version = action.target.version().map(|version| version.to_string());
-        let tags = record.map_or(&[][..], |record| &record.tags);
+        let tags = found.map_or(&[][..], JudgedObject::tags);
         let context = self.condition_keys(request, version, action.prefix, action.given, tags);
         let question = Question {
             action: action.name,
@@ -577,6 +581,23 @@ impl S3Service {
             context: &context,
         };
         authorize(&request.principal, &question, side)
+    }
+
+    /// The refusal of an action, which tells those of the bucket's own account what they would need.
+    /// Others are told no more than that: what the bucket's policy says is not theirs to know.
+    /// Source: S3 user guide, "Troubleshoot access denied (403 Forbidden) errors in Amazon S3".
+    fn refuse(
+        &self,
+        request: &S3Request,
+        bucket: &Bucket,
+        action: Action<'_>,
+        decision: &Decision<'_>,
+    ) -> S3Error {
+        if decision.is_allowed() || request.principal.account() != Some(&bucket.record.owner) {
+            return S3ErrorCode::AccessDenied.into();
+        }
+        let resource = resource_arn(Some(&bucket.name), action.target.key());
+        refusal(&request.principal, action.name, &resource, decision)
     }
 
     fn condition_keys<'r>(
@@ -605,6 +626,11 @@ pub fn needs(
     asks: impl Fn(&Policy) -> bool,
 ) -> bool {
     access.policy().is_some_and(&asks) || principal.policies().any(asks)
+}
+
+/// Whether what may be done to an object depends on its tags.
+fn asks_existing_tags(request: &S3Request, access: &BucketAccess<'_>) -> bool {
+    needs(&request.principal, access, Policy::needs_existing_tags)
 }
 
 /// Whose an object is while its sender makes it. What a writer from elsewhere sets on it (an ACL,
@@ -636,10 +662,25 @@ fn absence(operation: Operation, key: &str, error: GetObjectError) -> S3Error {
     }
 }
 
-fn denied(action: &str, bucket: &str, decision: &Decision<'_>) -> S3Error {
+fn log_denial(action: &str, bucket: &str, decision: &Decision<'_>) {
     let sid = decision.statement.and_then(|statement| statement.sid);
-    tracing::debug!(bucket, action, reason = %decision.reason, sid, "denied");
-    S3ErrorCode::AccessDenied.into()
+    tracing::debug!(bucket, action, reason = %decision.reason, sid, "not allowed by policies");
+}
+
+/// The refusal of an action in full, to whoever signed for it.
+fn refusal(
+    principal: &Principal,
+    action: &str,
+    resource: &str,
+    decision: &Decision<'_>,
+) -> S3Error {
+    match principal.arn() {
+        Some(arn) => {
+            let message = decision.refusal(arn, action, &format!("\"{resource}\""));
+            S3Error::with_message(S3ErrorCode::AccessDenied, message)
+        }
+        None => S3ErrorCode::AccessDenied.into(),
+    }
 }
 
 /// Refuses DeleteObjects of a stranger to whom nothing can be open, before the list is read.

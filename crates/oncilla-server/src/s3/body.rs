@@ -226,8 +226,7 @@ pub async fn receive_summed(
         upload_memory_bytes(length) + sealing_memory_bytes(&service.store, encryption, length);
     let _memory = request
         .context
-        .memory
-        .reserve(memory)
+        .reserve_for_transfer(memory)
         .await
         .map_err(errors::overloaded)?;
 
@@ -348,8 +347,7 @@ pub async fn read_document(request: &mut S3Request, limit_bytes: u64) -> Result<
     let reserved = announced.unwrap_or(limit_bytes) as usize;
     let _memory = request
         .context
-        .memory
-        .reserve(reserved)
+        .reserve_for_transfer(reserved)
         .await
         .map_err(errors::overloaded)?;
     let mut body = Unframed::new(&mut request.body, &request.payload, length);

@@ -9,7 +9,9 @@ use oncilla_iam::policy::RequestFacts;
 use oncilla_store::{Bucket, DocumentKind};
 use oncilla_wire::address::Address;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
-use oncilla_wire::header::{X_AMZ_EXPECTED_BUCKET_OWNER, refuse_not_implemented};
+use oncilla_wire::header::{
+    X_AMZ_COPY_SOURCE, X_AMZ_EXPECTED_BUCKET_OWNER, refuse_not_implemented,
+};
 use oncilla_wire::names::check_bucket_name;
 use oncilla_wire::operation::{self, Operation};
 use oncilla_wire::query::Query;
@@ -30,8 +32,9 @@ use crate::s3::body::read_document;
 use crate::s3::condition_keys::read_what_policies_ask_for;
 use crate::s3::cors::PREFLIGHT;
 use crate::s3::errors::ACTUAL_OBJECT_SIZE;
+use crate::s3::judged::JudgedObjects;
 use crate::s3::payer::{check_payer, tell_charged};
-use crate::s3::request::{Inherited, JudgedObjects, S3Request};
+use crate::s3::request::{Inherited, S3Request};
 use crate::s3::{S3Service, bucket, errors, multipart, object, service};
 use crate::{RequestBody, RequestContext, ResponseBody, Service, iam};
 
@@ -106,6 +109,7 @@ impl S3Service {
         if matches!(operation, Ok(Operation::PostObject)) {
             return Box::pin(self.post_object(head, body, bucket, query, context)).await;
         }
+        let is_copy = head.headers.contains_key(X_AMZ_COPY_SOURCE);
         if self.options.sigv2 && sigv2::is_presigned(head.uri.query().unwrap_or_default()) {
             sigv2::hoist_headers(head.uri.query().unwrap_or_default(), &mut head.headers)?;
         }
@@ -124,8 +128,8 @@ impl S3Service {
             }
         };
         sender.complete_headers(&mut head)?;
-        if sender.is_presigned() {
-            // `x-amz-copy-source` may have stood in the query.
+        // It may have stood in the query, and says what is asked for.
+        if head.headers.contains_key(X_AMZ_COPY_SOURCE) != is_copy {
             operation = operation::resolve(&head.method, level, &query, &head.headers);
             if let Ok(operation) = operation {
                 context.facts.note_operation(operation.name());

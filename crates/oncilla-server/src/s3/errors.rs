@@ -10,7 +10,7 @@ use oncilla_store::lifecycle::RestoreError;
 use oncilla_store::multipart::{CompleteError, PART_BYTES_MIN, UploadError};
 use oncilla_store::object::{
     AppendError, CopyError, DeleteObjectError, GetObjectError, PutObjectError, RenameError,
-    UpdateEncryptionError,
+    UpdateEncryptionError, too_many_writers,
 };
 use oncilla_store::object_lock::Locked;
 use oncilla_store::{DeleteMarker, DigestMismatch, Fault, UnlockError, WriteContentError};
@@ -52,9 +52,7 @@ pub fn fault(fault: Fault) -> S3Error {
 
 /// An object was replaced again and again while it was to be changed.
 pub fn changed_too_often() -> S3Error {
-    fault(Fault::Unavailable(
-        "too many concurrent changes of one object".to_owned(),
-    ))
+    fault(too_many_writers())
 }
 
 pub fn overloaded(_: Overloaded) -> S3Error {
@@ -69,7 +67,7 @@ pub fn replaced_while_judged() -> S3Error {
 
 pub fn body(error: BodyError) -> S3Error {
     match error {
-        BodyError::Stalled { .. } => S3ErrorCode::RequestTimeout.into(),
+        BodyError::Stalled { .. } | BodyError::TooSlow => S3ErrorCode::RequestTimeout.into(),
         BodyError::TooLarge { limit_bytes } => S3Error::new(S3ErrorCode::EntityTooLarge)
             .detail("MaxSizeAllowed", limit_bytes.to_string()),
         BodyError::Incomplete { .. } => S3ErrorCode::IncompleteBody.into(),
@@ -400,6 +398,7 @@ pub fn unlock_upload(error: UnlockError) -> S3Error {
 pub fn update_encryption(key: &str, error: UpdateEncryptionError) -> S3Error {
     match error {
         UpdateEncryptionError::Object(error) => get_object(key, error),
+        UpdateEncryptionError::Replaced => replaced_while_judged(),
         UpdateEncryptionError::NotByServer => S3Error::with_message(
             S3ErrorCode::InvalidRequest,
             "Only the encryption of objects under SSE-S3 or SSE-KMS can be changed.",

@@ -17,6 +17,7 @@ mod dispatch;
 pub(crate) mod encryption;
 pub(crate) mod errors;
 mod form_file;
+mod judged;
 mod lifecycle;
 mod multipart;
 mod object;

@@ -31,8 +31,9 @@ use crate::s3::answer::{Answer, set};
 use crate::s3::authenticate::{Authentication, SignatureVersion, sigv2_not_enabled};
 use crate::s3::body::{PayloadForm, in_time};
 use crate::s3::form_file::FormFile;
+use crate::s3::judged::JudgedObjects;
 use crate::s3::payer::{check_payer, tell_charged};
-use crate::s3::request::{Inherited, JudgedObjects, S3Request};
+use crate::s3::request::{Inherited, S3Request};
 use crate::s3::{S3Service, errors, object};
 use crate::{RequestBody, RequestContext, ResponseBody};
 

@@ -4,18 +4,16 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::HOST;
 use oncilla_iam::Principal;
-use oncilla_store::rows::key::BucketId;
-use oncilla_store::{Bucket, Encryption, ObjectRecord, UniqueId, VersionId};
+use oncilla_store::{Bucket, Encryption, ObjectRecord, VersionId};
 use oncilla_wire::error::S3Error;
 use oncilla_wire::header::{X_AMZ_TAGGING, X_AMZ_WRITE_OFFSET_BYTES, X_TIGRIS_RENAME};
 use oncilla_wire::operation::Operation;
 use oncilla_wire::query::Query;
 use oncilla_wire::tagging::TagSet;
-use parking_lot::Mutex;
 
 use crate::s3::authenticate::Authentication;
 use crate::s3::body::PayloadForm;
-use crate::s3::errors;
+use crate::s3::judged::JudgedObjects;
 use crate::{RequestBody, RequestContext};
 
 /// A request to an operation.
@@ -58,69 +56,6 @@ pub struct Inherited {
     pub encryption: Option<Box<Encryption>>,
     /// The name by which that upload asked for its KMS key; empty if by none.
     pub kms_key_name: String,
-}
-
-/// The objects that were looked at to judge a request. Only these may be given to the sender: one
-/// that takes the place of such an object after the judgement may be somebody else's.
-#[derive(Debug, Default)]
-pub struct JudgedObjects(Mutex<Vec<JudgedRecord>>);
-
-#[derive(Debug)]
-struct JudgedRecord {
-    bucket: BucketId,
-    key: String,
-    version: Option<VersionId>,
-    id: UniqueId,
-}
-
-impl JudgedRecord {
-    fn is_at(&self, bucket: &Bucket, key: &str, version: Option<VersionId>) -> bool {
-        self.bucket == bucket.id() && self.version == version && self.key == key
-    }
-}
-
-impl JudgedObjects {
-    /// Notes what was found under a key. A later judgement counts in place of an earlier one.
-    pub fn note(
-        &self,
-        bucket: &Bucket,
-        key: &str,
-        version: Option<VersionId>,
-        record: &ObjectRecord,
-    ) {
-        let mut judged = self.0.lock();
-        judged.retain(|each| !each.is_at(bucket, key, version));
-        judged.push(JudgedRecord {
-            bucket: bucket.id(),
-            key: key.to_owned(),
-            version,
-            id: record.id,
-        });
-    }
-
-    /// The object that has to be under a key; `None` if the judgement did not depend on it.
-    pub fn id(&self, bucket: &Bucket, key: &str, version: Option<VersionId>) -> Option<UniqueId> {
-        let judged = self.0.lock();
-        let found = judged.iter().find(|each| each.is_at(bucket, key, version));
-        found.map(|each| each.id)
-    }
-
-    /// Refuses to give the sender another object than the one that was judged.
-    ///
-    /// # Errors
-    /// `ServiceUnavailable`, which clients answer by asking again.
-    pub fn check(
-        &self,
-        bucket: &Bucket,
-        key: &str,
-        version: Option<VersionId>,
-        record: &ObjectRecord,
-    ) -> Result<(), S3Error> {
-        match self.id(bucket, key, version) {
-            Some(id) if id != record.id => Err(errors::replaced_while_judged()),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl S3Request {

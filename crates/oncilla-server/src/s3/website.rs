@@ -21,12 +21,14 @@ use oncilla_wire::uri::{decode_path, encode_path};
 use oncilla_wire::website::{matching_rule, redirection};
 use oncilla_wire::xml::website::{Protocol, RoutingRule, WebsiteConfiguration};
 
+use crate::bucket_logs::Draft;
 use crate::s3::answer::{Answer, empty, set};
 use crate::s3::body::PayloadForm;
 use crate::s3::bucket::no_website;
 use crate::s3::cors::PREFLIGHT;
+use crate::s3::judged::JudgedObjects;
 use crate::s3::payer::check_payer;
-use crate::s3::request::{Inherited, JudgedObjects, S3Request};
+use crate::s3::request::{Inherited, S3Request};
 use crate::s3::{S3Service, errors, object};
 use crate::{RequestBody, RequestContext, ResponseBody};
 
@@ -92,6 +94,7 @@ impl S3Service {
     ) -> Result<Response<ResponseBody>, PageError> {
         let bucket = self.store.bucket(&name).await;
         let bucket = bucket.map_err(|error| errors::bucket(error).detail("BucketName", name))?;
+        self.log_visit(&bucket, &head, &context);
         let document = bucket.documents.get(DocumentKind::Website);
         let document = document.ok_or_else(|| no_website(&bucket))?;
         let website = document
@@ -106,6 +109,9 @@ impl S3Service {
         }
         let path = head.uri.path();
         let key = decode_path(path.strip_prefix('/').unwrap_or(path))?.into_owned();
+        if !key.is_empty() {
+            context.facts.note_key(&key);
+        }
         let request = PageRequest {
             head,
             context,
@@ -127,6 +133,19 @@ impl S3Service {
         }
     }
 
+    /// Begins the line of a request in its bucket's log, if the bucket has one.
+    fn log_visit(&self, bucket: &Bucket, head: &Parts, context: &RequestContext) {
+        let Some(logs) = &self.bucket_logs else {
+            return;
+        };
+        let query = Query::default();
+        if let Some(draft) = Draft::begin(logs, bucket, &head.headers, &query, context) {
+            context
+                .facts
+                .note_bucket_log(draft.of_website(&head.method));
+        }
+    }
+
     async fn serve_page(
         &self,
         request: &PageRequest,
@@ -144,6 +163,8 @@ impl S3Service {
         } else {
             key.clone()
         };
+        // What S3's access logs name, too: the object that was looked for (observed).
+        request.context.facts.note_key(&page_key);
         let operation = match request.head.method == Method::HEAD {
             true => Operation::HeadObject,
             false => Operation::GetObject,

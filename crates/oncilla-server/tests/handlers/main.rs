@@ -29,6 +29,7 @@ mod s3_object_lock;
 mod s3_objects;
 mod s3_post_object;
 mod s3_presigned;
+mod s3_refusals;
 mod s3_select;
 mod s3_sigv2;
 mod s3_versioning;

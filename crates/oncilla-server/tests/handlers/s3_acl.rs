@@ -433,5 +433,6 @@ async fn an_acl_is_not_set_on_what_another_puts_there_meanwhile() {
         let read = world.send_by(None, get("/bucket/key")).await;
         read.refused(403, "AccessDenied");
     }
-    assert!(refused >= 3, "{refused}");
+    // Between any two of its looks. Whoever comes later comes after it.
+    assert!(refused >= 2, "{refused}");
 }

@@ -312,6 +312,62 @@ async fn every_answered_request_has_its_line() {
     }
 }
 
+/// Source: S3 User Guide, "Amazon S3 server access log format": `WEBSITE.HTTP_method.resource_type`.
+#[tokio::test]
+async fn visits_of_a_website_have_their_lines() {
+    let served = Served::new(LogOptions::default()).await;
+    let website = "<WebsiteConfiguration><IndexDocument><Suffix>index.html</Suffix>\
+                   </IndexDocument></WebsiteConfiguration>";
+    served
+        .world
+        .succeed(put("/bkt?website", website.to_owned()))
+        .await;
+    let home = put("/bkt/index.html", "home").header("x-amz-acl", "public-read");
+    served.world.succeed(home).await;
+    served.world.succeed(put("/bkt/secret", "secret")).await;
+    served.log("").await;
+    for (call, status) in [
+        (get("/?versionId=ignored"), 200),
+        (head("/index.html"), 200),
+        (get("/a%20b"), 403),
+        (get("/secret"), 403),
+        (put("/new", "body"), 405),
+    ] {
+        let call = call.header("host", "bkt.s3-website.localhost:9000");
+        served.send_by(None, call).await.is(status);
+    }
+    let elsewhere = get("/").header("host", "other.s3-website.localhost:9000");
+    served.send_by(None, elsewhere).await.is(404);
+    served.logs.deliver_rest().await;
+    let lines = served.lines().await;
+    let summary: Vec<[&str; 6]> = lines
+        .iter()
+        .map(|line| [6, 7, 9, 10, 11, 12].map(|field| line[field].as_str()))
+        .collect();
+    assert_eq!(
+        summary[..2],
+        [
+            ["WEBSITE.GET.OBJECT", "index.html", "200", "-", "4", "4"],
+            ["WEBSITE.HEAD.OBJECT", "index.html", "200", "-", "-", "4"],
+        ]
+    );
+    let refused: Vec<[&str; 4]> = summary[2..]
+        .iter()
+        .map(|line| [line[0], line[1], line[2], line[3]])
+        .collect();
+    assert_eq!(
+        refused,
+        [
+            ["WEBSITE.GET.OBJECT", "a%20b", "403", "AccessDenied"],
+            ["WEBSITE.GET.OBJECT", "secret", "403", "AccessDenied"],
+            ["WEBSITE.PUT.OBJECT", "-", "405", "MethodNotAllowed"],
+        ]
+    );
+    assert_eq!(lines[0][4], "-", "an anonymous requester");
+    assert_eq!(lines[0][8], "GET /?versionId=ignored HTTP/1.1");
+    assert_eq!(lines[0][22], "bkt.s3-website.localhost:9000");
+}
+
 /// What only looks like a signature, and was not looked at for it, is none.
 #[tokio::test]
 async fn lines_tell_the_signature_that_was_verified() {

@@ -701,6 +701,49 @@ async fn a_target_that_does_not_answer_gives_way_to_others() {
     slow.until(|slow| slow.taken().len() >= 100).await;
 }
 
+/// Targets that do not answer, in any number, keep no worker from one that does: not by their turns,
+/// which are long here, and not by being tried again and again.
+#[tokio::test]
+async fn targets_that_do_not_answer_take_no_turns_from_one_that_does() {
+    let (receiver, slow) = (Receiver::start().await, Receiver::start().await);
+    slow.behave(Behaviour::Hang);
+    let mut both = targets(&receiver, |_| {});
+    let hanging = targets(&slow, |_| {}).by_name.remove("hook").unwrap();
+    both.by_name.insert("slow".to_owned(), hanging);
+    let mut world = World::new().await;
+    world.service = world.service.with_targets(both.clone());
+    for bucket in ["/slow1", "/slow2", "/bkt"] {
+        world.succeed(put(bucket, "")).await;
+    }
+    for bucket in ["/slow1", "/slow2"] {
+        // They come before that of the target that answers, and each gets the test event.
+        let owner = &bucket[5..];
+        let arn = |number: usize| format!("arn:aws:sqs:us-east-1:{owner}{number:011}:slow");
+        let document = configuration(&by_number(100, arn));
+        let path = format!("{bucket}?notification");
+        world.succeed(put(&path, document)).await;
+    }
+    configure(&world, &["s3:ObjectCreated:*"], "").await;
+    let options = DeliveryOptions {
+        turn: Duration::from_secs(3_600),
+        ..fast()
+    };
+    let _jobs = deliver(&world, both, options);
+    for number in 1..=5 {
+        world.succeed(put(&format!("/bkt/{number}"), "")).await;
+        let begun = Instant::now();
+        receiver
+            .until(|receiver| receiver.records().len() == number)
+            .await;
+        // Once it is known to answer, it waits for nobody. At first all are new.
+        let most = if number == 1 { 10 } else { 2 };
+        assert!(begun.elapsed() < Duration::from_secs(most), "{number}");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    slow.behave(Behaviour::Take);
+    slow.until(|slow| slow.taken().len() >= 200).await;
+}
+
 /// One owner's events leave room for those of others, whatever targets they wait for.
 #[tokio::test]
 async fn an_owner_keeps_so_many_events_and_no_more() {

@@ -2,6 +2,7 @@
 //! signed over TCP, or in some forged way.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,9 +29,11 @@ use oncilla_server::metrics::Metrics;
 use oncilla_server::s3::{S3Options, S3Service};
 use oncilla_server::server::{Server, ServerOptions};
 use oncilla_store::object::NewObject;
-use oncilla_store::{Declared, Store, StoreOptions, SystemClock};
+use oncilla_store::{Declared, Store, StoreOptions, SystemClock, VersionId};
 use oncilla_wire::conditions::Conditions;
+use oncilla_wire::object_lock::LegalHold;
 use oncilla_wire::sigv4::{AmzDate, Credentials, PayloadDeclaration, Signer, UnsignedRequest};
+use oncilla_wire::xml::object_lock::ObjectLockConfiguration;
 use serde_json::Value;
 
 use crate::support::{Answer, Client};
@@ -218,6 +221,11 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
+        Self::with_memory(FrontOptions::default().memory_bytes)
+    }
+
+    /// As [`World::new`], with so much memory for requests.
+    pub fn with_memory(memory_bytes: usize) -> Self {
         keep_the_log();
         let directory = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -267,7 +275,10 @@ impl World {
                 started: Instant::now(),
             },
         };
-        let front_options = FrontOptions::default();
+        let front_options = FrontOptions {
+            memory_bytes,
+            ..FrontOptions::default()
+        };
         let memory = MemoryBudget::new(front_options.memory_bytes);
         let metrics = Arc::new(Metrics::new());
         let pages = admin::router(OwnPages {
@@ -297,6 +308,11 @@ impl World {
             runtime,
             _directory: directory,
         }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.as_ref().unwrap().addresses()[0]
     }
 
     pub fn create_key(&self, new: NewKey) -> Credentials {
@@ -340,6 +356,32 @@ impl World {
                 .put_object(&bucket, key.as_bytes(), new, written, &conditions)
                 .await;
             put.map(drop).map_err(|error| error.to_string())
+        })
+    }
+
+    /// Switches on object lock without asking the server.
+    pub fn lock_objects(&self, bucket: &str) {
+        self.runtime.block_on(async {
+            let bucket = self.store.bucket(bucket).await.unwrap();
+            let configuration = ObjectLockConfiguration::default();
+            let set = self.store.set_object_lock(&bucket, configuration).await;
+            set.unwrap();
+        });
+    }
+
+    /// Sets the legal hold of a version, or of the newest, without asking the server.
+    pub fn set_hold(
+        &self,
+        bucket: &str,
+        key: &str,
+        version: Option<VersionId>,
+        hold: LegalHold,
+    ) -> VersionId {
+        self.runtime.block_on(async {
+            let bucket = self.store.bucket(bucket).await.unwrap();
+            let key = key.as_bytes();
+            let set = self.store.set_legal_hold(&bucket, key, version, hold).await;
+            set.unwrap().version_id()
         })
     }
 

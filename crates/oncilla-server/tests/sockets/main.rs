@@ -7,8 +7,10 @@
 )]
 
 mod admin_api;
+mod admin_storage;
 mod admin_support;
 mod http;
 mod shutdown;
+mod slow_clients;
 mod support;
 mod tls;

@@ -85,6 +85,7 @@ impl Service for EchoService {
 fn name_of(error: &BodyError) -> &'static str {
     match error {
         BodyError::Stalled { .. } => "stalled",
+        BodyError::TooSlow => "too slow",
         BodyError::TooLarge { .. } => "too large",
         BodyError::Incomplete { .. } => "incomplete",
     }

@@ -34,10 +34,12 @@ use oncilla_wire::xml::versioning::VersioningStatus;
 pub struct FsckSummary {
     /// Buckets.
     pub buckets: u64,
-    /// Objects.
+    /// Objects, in their present versions.
     pub objects: u64,
-    /// Superseded versions and delete markers.
+    /// Past versions of objects.
     pub past_versions: u64,
+    /// Delete markers.
+    pub delete_markers: u64,
     /// Parts of uploads, open or completed.
     pub parts: u64,
     /// References to extents.

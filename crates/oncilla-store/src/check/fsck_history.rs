@@ -21,14 +21,18 @@ impl Fsck<'_> {
         let mut rows = Rows::new(self.reader, all_history());
         let mut key_before: Option<(BucketId, Bytes)> = None;
         while let Some(row) = rows.next().await? {
-            self.summary.past_versions += 1;
             let (bucket, key, time) = split_history_key(&row.key)?;
+            let past = Past::decode(row.value);
+            match past {
+                Ok(Past::DeleteMarker(_)) => self.summary.delete_markers += 1,
+                Ok(Past::Object(_)) | Err(_) => self.summary.past_versions += 1,
+            }
             let Some(name) = self.buckets.get(&bucket).cloned() else {
                 let detail = format!("a version in the missing bucket with id {:016x}", bucket.0);
                 self.find(Finding::damage(detail));
                 continue;
             };
-            let past = match Past::decode(row.value) {
+            let past = match past {
                 Ok(past) => past,
                 Err(error) => {
                     self.find(Finding::damage(error.to_string()).of_object(&name, &key));

@@ -24,8 +24,10 @@ use crate::store::Store;
 /// What scrub read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScrubSummary {
-    /// Objects read, past versions included.
+    /// Objects read, in their present versions.
     pub objects: u64,
+    /// Past versions of objects read.
+    pub past_versions: u64,
     /// Parts of uploads read.
     pub parts: u64,
     /// Bytes read.
@@ -92,7 +94,9 @@ impl Store {
         while let Some(row) = rows.next().await? {
             let (_, key) = split_object_key(&row.key)?;
             let opened = self.hold_object_version(bucket, &key, None).await;
-            if let Some(damage) = self.scrub_opened(opened, summary).await? {
+            let was_read = self.scrub_opened(opened, summary).await?;
+            summary.objects += u64::from(was_read.is_some());
+            if let Some(damage) = was_read.flatten() {
                 report(Finding::damage(damage).of_object(&bucket.name, &key));
             }
             progress(summary);
@@ -105,7 +109,9 @@ impl Store {
                 Ok(version) => self.hold_object_version(bucket, &key, Some(version)).await,
                 Err(error) => Err(Fault::from(error).into()),
             };
-            if let Some(damage) = self.scrub_opened(opened, summary).await? {
+            let was_read = self.scrub_opened(opened, summary).await?;
+            summary.past_versions += u64::from(was_read.is_some());
+            if let Some(damage) = was_read.flatten() {
                 report(Finding::damage(damage).of_object(&bucket.name, &key));
             }
             progress(summary);
@@ -113,12 +119,13 @@ impl Store {
         Ok(())
     }
 
-    /// Reads what was opened; says what is wrong with it, if anything is.
+    /// Reads what was opened; says what is wrong with it, if anything is. `None` if there is nothing
+    /// to read.
     async fn scrub_opened(
         &self,
         opened: Result<ObjectBody, GetObjectError>,
         summary: &mut ScrubSummary,
-    ) -> Result<Option<String>, Fault> {
+    ) -> Result<Option<Option<String>>, Fault> {
         let damage = match opened {
             // The bytes of parts are read part by part, further below. Encrypted ones are opened by
             // the key of their object, so they are read with it.
@@ -135,9 +142,8 @@ impl Store {
             Err(GetObjectError::Fault(Fault::Damaged(detail))) => Some(detail),
             Err(GetObjectError::Fault(fault)) => return Err(fault),
         };
-        summary.objects += 1;
         summary.damaged += u64::from(damage.is_some());
-        Ok(damage)
+        Ok(Some(damage))
     }
 
     async fn scrub_object(

@@ -12,6 +12,6 @@ pub use append::{AppendError, AppendObject};
 pub use copy::{Copied, CopyEncryption, CopyError, CopyObject, Directive};
 pub use delete::{DeleteObjectError, Deleted};
 pub use get::{GetObjectError, ObjectBody};
-pub use put::{NewObject, PutObjectError};
+pub use put::{NewObject, PutObjectError, too_many_writers};
 pub use rename::{RENAME_TOKEN_KEPT_MS, RenameError, RenameObject};
 pub use update::UpdateEncryptionError;

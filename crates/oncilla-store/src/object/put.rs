@@ -301,6 +301,7 @@ pub(crate) enum Replaced {
     BucketChanged,
 }
 
-pub(crate) fn too_many_writers() -> Fault {
+/// What a change fails with that others were always faster than.
+pub fn too_many_writers() -> Fault {
     Fault::Unavailable("too many concurrent writers of one key".to_owned())
 }

@@ -13,7 +13,6 @@ use crate::object::copy::check_source;
 use crate::object::delete::removal;
 use crate::object::put::{Present, too_many_writers};
 use crate::object_lock::{Locked, RemoveError};
-use crate::rows::key::UniqueId;
 use crate::rows::object::ObjectRecord;
 use crate::rows::rename_token::{RenameToken, rename_token_key, rename_tokens_of_bucket};
 use crate::store::{CONFLICT_RETRIES_MAX, Store, scan, unchanged};
@@ -32,9 +31,9 @@ pub struct RenameObject<'a> {
     pub bucket: &'a Bucket,
     /// The object's key.
     pub source: &'a [u8],
-    /// The only object that may be renamed, where the right to it was judged by it; `None` is
-    /// whichever is there.
-    pub source_id: Option<UniqueId>,
+    /// Whether an object that is under the key may be renamed: the right to it may have been judged
+    /// by another one, or by none.
+    pub is_source: &'a (dyn Fn(&ObjectRecord) -> bool + Sync),
     /// Conditions on the object (`x-amz-rename-source-if-…`).
     pub source_conditions: &'a Conditions,
     /// The key it gets.
@@ -51,7 +50,7 @@ pub enum RenameError {
     /// There is no source object.
     #[error("on the source: {0}")]
     Source(GetObjectError),
-    /// Another object than [`RenameObject::source_id`] is there by now.
+    /// One is there by now that [`RenameObject::is_source`] says no to.
     #[error("the source was replaced meanwhile")]
     SourceReplaced,
     /// The bucket was deleted meanwhile.
@@ -104,7 +103,7 @@ impl Store {
             let source = self.object_row(&bucket, rename.source, None).await;
             let source = source.map_err(source_error)?;
             let from = &source.record;
-            if rename.source_id.is_some_and(|id| id != from.id) {
+            if !(rename.is_source)(from) {
                 return Err(RenameError::SourceReplaced);
             }
             check_source(from, rename.source_conditions).map_err(RenameError::SourceCondition)?;

@@ -19,6 +19,9 @@ pub enum UpdateEncryptionError {
     /// There is no such object.
     #[error(transparent)]
     Object(#[from] GetObjectError),
+    /// It is not the one that is to be changed.
+    #[error("the object was replaced meanwhile")]
+    Replaced,
     /// It is not encrypted by a key of the server's.
     #[error("the object is not encrypted by a key of the server's")]
     NotByServer,
@@ -50,16 +53,20 @@ impl From<Fault> for NotUpdated {
 }
 
 impl Store {
-    /// Puts the data key of an object under another key of the server's. Bytes, entity tag and
-    /// modification time stay.
+    /// Puts the data key of an object that `is_wanted` under another key of the server's. Bytes, entity
+    /// tag and modification time stay.
     pub async fn update_encryption(
         &self,
         bucket: &Bucket,
         key: &[u8],
         version: Option<VersionId>,
         choice: &EncryptionChoice,
+        is_wanted: impl Fn(&ObjectRecord) -> bool,
     ) -> Result<ObjectRecord, UpdateEncryptionError> {
         let record = self.object_version(bucket, key, version).await?;
+        if !is_wanted(&record) {
+            return Err(UpdateEncryptionError::Replaced);
+        }
         let before = record.encryption.as_deref();
         let before = before.filter(|before| before.scheme != Scheme::Customer);
         let before = before.ok_or(UpdateEncryptionError::NotByServer)?;
@@ -69,17 +76,11 @@ impl Store {
             ..self.protect(&data_key, choice).await?
         };
         let (id, after) = (record.id, Box::new(after));
-        let changed = self.update_object(bucket, key, version, |record| {
-            // Another object that took the key meanwhile has another data key.
-            if record.id == id {
-                record.encryption = Some(after.clone());
-            }
-        });
-        let record = changed.await?;
-        if record.id != id {
-            return Err(GetObjectError::Fault(too_many_writers()).into());
-        }
-        Ok(record)
+        // Another object that took the key meanwhile has another data key.
+        let is_same = |record: &ObjectRecord| record.id == id && is_wanted(record);
+        let change = |record: &mut ObjectRecord| record.encryption = Some(after.clone());
+        let changed = self.update_object_if(bucket, key, version, is_same, change, None);
+        changed.await?.ok_or(UpdateEncryptionError::Replaced)
     }
 
     /// Changes the record of an object by `change`, which may be called again if another change

@@ -228,6 +228,13 @@ pub fn put_varint(buffer: &mut BytesMut, mut value: u64) {
 
 /// Takes a LEB128 number off the front; `None` if there is none or it does not fit a `u64`.
 pub fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
+    // Nearly all of them are tags and lengths below 128.
+    if let Some((&byte, rest)) = bytes.split_first()
+        && byte < 0x80
+    {
+        *bytes = rest;
+        return Some(u64::from(byte));
+    }
     let mut value = 0u64;
     for (index, &byte) in bytes.iter().take(VARINT_BYTES_MAX).enumerate() {
         let bits = u64::from(byte & 0x7f);

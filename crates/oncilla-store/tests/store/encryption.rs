@@ -471,7 +471,7 @@ async fn the_key_of_an_object_can_be_changed_where_it_is() {
     let update = async |key: &str| {
         let updated = world
             .store
-            .update_encryption(&bucket, key.as_bytes(), None, &choice);
+            .update_encryption(&bucket, key.as_bytes(), None, &choice, |_| true);
         updated.await
     };
     let after = update("k").await.unwrap();

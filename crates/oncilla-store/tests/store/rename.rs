@@ -23,7 +23,7 @@ async fn rename(
     let rename = RenameObject {
         bucket,
         source: from.as_bytes(),
-        source_id: None,
+        is_source: &|_| true,
         source_conditions: &none,
         destination: to.as_bytes(),
         conditions: &none,
@@ -94,7 +94,7 @@ async fn what_does_not_hold_changes_nothing() {
         let rename = RenameObject {
             bucket: &bucket,
             source: source.as_bytes(),
-            source_id: None,
+            is_source: &|_| true,
             source_conditions: of_source,
             destination: b"to",
             conditions: of_destination,

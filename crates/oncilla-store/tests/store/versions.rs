@@ -833,3 +833,23 @@ async fn scrub_reads_past_versions() {
     assert_eq!(findings.len(), 1, "{findings:?}");
     assert!(findings[0].detail.contains("MD5"), "{findings:?}");
 }
+
+/// Both count the same by the same names.
+#[tokio::test]
+async fn scrub_and_fsck_tell_objects_from_past_versions() {
+    let world = World::memory().await;
+    let bucket = enabled(&world, "b").await;
+    for body in [b"first ", b"second", b"third "] {
+        world.put(&bucket, "kept", body).await;
+    }
+    world.put(&bucket, "deleted", b"body").await;
+    let none = Conditions::default();
+    let deletion = world.store.delete_object(&bucket, b"deleted", &none);
+    deletion.await.unwrap();
+    let mut report = |finding| panic!("{finding:?}");
+    let scrub = world.store.scrub(&mut report, &mut |_| ()).await.unwrap();
+    assert_eq!((scrub.objects, scrub.past_versions), (1, 3));
+    let fsck = world.store.fsck(&mut report).await.unwrap();
+    assert_eq!((fsck.objects, fsck.past_versions), (1, 3));
+    assert_eq!(fsck.delete_markers, 1);
+}

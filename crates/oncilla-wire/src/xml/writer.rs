@@ -81,14 +81,27 @@ impl XmlWriter {
 
     /// An element that holds a key or a part of one, in the encoding the client asked for.
     pub fn key(&mut self, name: &str, value: &str, encoding: KeyEncoding) {
+        self.open(name);
+        self.raw_key(value, encoding);
+        self.close(name);
+    }
+
+    /// A key inside the element that is open, in the encoding the client asked for.
+    pub(crate) fn raw_key(&mut self, value: &str, encoding: KeyEncoding) {
         match encoding {
-            KeyEncoding::Plain => self.text(name, value),
-            KeyEncoding::Url => {
-                self.open(name);
-                self.out.extend_from_slice(encode_path(value).as_bytes());
-                self.close(name);
-            }
+            KeyEncoding::Plain => escape_into(&mut self.out, value),
+            KeyEncoding::Url => self.out.extend_from_slice(encode_path(value).as_bytes()),
         }
+    }
+
+    /// A number inside the element that is open.
+    pub(crate) fn raw_number(&mut self, value: u64) {
+        self.raw(itoa::Buffer::new().format(value));
+    }
+
+    /// A time inside the element that is open.
+    pub(crate) fn raw_time(&mut self, unix_ms: i64) {
+        time::push_iso8601(&mut self.out, unix_ms);
     }
 
     /// Like [`XmlWriter::key`], when there is a value.
@@ -110,7 +123,7 @@ impl XmlWriter {
     /// An element that holds a number.
     pub fn number(&mut self, name: &str, value: u64) {
         self.open(name);
-        self.raw(itoa::Buffer::new().format(value));
+        self.raw_number(value);
         self.close(name);
     }
 
@@ -124,7 +137,7 @@ impl XmlWriter {
     /// An element that holds a time as ISO 8601 with milliseconds. `unix_ms` is milliseconds since 1970.
     pub fn time(&mut self, name: &str, unix_ms: i64) {
         self.open(name);
-        time::push_iso8601(&mut self.out, unix_ms);
+        self.raw_time(unix_ms);
         self.close(name);
     }
 

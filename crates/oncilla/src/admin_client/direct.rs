@@ -141,11 +141,17 @@ impl DirectDoor {
     }
 
     pub async fn key(&self, id: &str) -> Result<Key, Failure> {
-        self.iam
-            .key(id)
-            .await
-            .map(|key| Key::from(key.info))
-            .map_err(refusal)
+        let key = self.iam.key(id).await.map_err(refusal)?;
+        self.with_user(key.info).await
+    }
+
+    /// A key with what its answer says of its user.
+    async fn with_user(&self, info: AccessKeyInfo) -> Result<Key, Failure> {
+        let user = self.iam.user_of_key(&info).await.map_err(refusal)?;
+        Ok(Key {
+            user,
+            ..Key::from(info)
+        })
     }
 
     pub async fn keys(
@@ -160,7 +166,10 @@ impl DirectDoor {
             .list_keys(&account_id, after, limit)
             .await
             .map_err(refusal)?;
-        let items = page.items.into_iter().map(Key::from).collect();
+        let mut items = Vec::with_capacity(page.items.len());
+        for info in page.items {
+            items.push(self.with_user(info).await?);
+        }
         Ok(Page {
             items,
             next: page.next,
@@ -202,20 +211,29 @@ impl DirectDoor {
     pub async fn kms_keys(&self) -> Result<Vec<KmsKey>, Failure> {
         let keys = self.foundation.store.keys().map_err(keys_refusal)?;
         let listed = keys.list().await.map_err(keys_refusal)?;
-        Ok(listed.into_iter().map(KmsKey::from).collect())
+        let root = self.root_account().await?;
+        Ok(listed
+            .into_iter()
+            .map(|info| kms_key_of(info, &root))
+            .collect())
+    }
+
+    async fn kms_key(&self, made: Result<KmsKeyInfo, KeysError>) -> Result<KmsKey, Failure> {
+        let info = made.map_err(keys_refusal)?;
+        Ok(kms_key_of(info, &self.root_account().await?))
     }
 
     pub async fn create_kms_key(&self, new: NewKmsKey) -> Result<KmsKey, Failure> {
         let keys = self.foundation.store.keys().map_err(keys_refusal)?;
         let NewKmsKey { id, aliases } = new;
         let made = keys.create(oncilla_keys::NewKmsKey { id, aliases }).await;
-        made.map(KmsKey::from).map_err(keys_refusal)
+        self.kms_key(made).await
     }
 
     pub async fn rotate_kms_key(&self, name: &str) -> Result<KmsKey, Failure> {
         let keys = self.foundation.store.keys().map_err(keys_refusal)?;
         let rotated = keys.rotate(name).await;
-        rotated.map(KmsKey::from).map_err(keys_refusal)
+        self.kms_key(rotated).await
     }
 
     pub async fn set_kms_key_disabled(
@@ -225,7 +243,7 @@ impl DirectDoor {
     ) -> Result<KmsKey, Failure> {
         let keys = self.foundation.store.keys().map_err(keys_refusal)?;
         let set = keys.set_disabled(name, disabled).await;
-        set.map(KmsKey::from).map_err(keys_refusal)
+        self.kms_key(set).await
     }
 
     pub async fn create_storage(&self, new: NewStorage) -> Result<Storage, Failure> {
@@ -491,17 +509,17 @@ fn bucket_of(name: &str, record: &BucketRecord) -> Bucket {
     }
 }
 
-impl From<KmsKeyInfo> for KmsKey {
-    fn from(info: KmsKeyInfo) -> Self {
-        Self {
-            id: info.id,
-            aliases: info.aliases,
-            created_ms: info.created_ms,
-            version: info.version,
-            rotated_ms: info.rotated_ms,
-            disabled: info.disabled,
-            managed: info.managed,
-        }
+/// All KMS keys are the root account's.
+fn kms_key_of(info: KmsKeyInfo, root_account_id: &str) -> KmsKey {
+    KmsKey {
+        arn: info.arn(REGION, root_account_id),
+        id: info.id,
+        aliases: info.aliases,
+        created_ms: info.created_ms,
+        version: info.version,
+        rotated_ms: info.rotated_ms,
+        disabled: info.disabled,
+        managed: info.managed,
     }
 }
 
@@ -525,6 +543,9 @@ impl From<AccessKeyInfo> for Key {
             account_id: info.account_id,
             description: info.description,
             grants: info.grants,
+            user_id: info.user_id,
+            user: None,
+            policies: info.policies,
             created_ms: info.created_ms,
             disabled: info.disabled,
             expires_ms: info.expires_ms,

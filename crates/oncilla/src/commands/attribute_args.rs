@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use oncilla_client::ObjectAttributes;
 
+use crate::failure::Failure;
 use crate::mime;
 
 /// Headers of uploaded objects. On a copy from S3 to S3 the source's are kept unless one is given.
@@ -38,6 +39,19 @@ pub struct AttributeArgs {
     #[arg(long, value_name = "CLASS", help_heading = "Object headers")]
     pub storage_class: Option<String>,
 
+    /// Encrypt by keys of the endpoint's own (AES256) or by a KMS key (aws:kms)
+    #[arg(
+        long,
+        value_name = "ALGORITHM",
+        value_enum,
+        help_heading = "Object headers"
+    )]
+    pub sse: Option<SseAlgorithm>,
+
+    /// KMS key to encrypt by: id, alias/NAME or ARN; means --sse aws:kms
+    #[arg(long, value_name = "KEY", help_heading = "Object headers")]
+    pub sse_kms_key_id: Option<String>,
+
     /// Canned ACL: private or public-read
     #[arg(long, value_name = "ACL", help_heading = "Object headers")]
     pub acl: Option<String>,
@@ -49,6 +63,27 @@ pub struct AttributeArgs {
     /// Fail where there is an object already instead of replacing it (uploads only)
     #[arg(long, help_heading = "Object headers")]
     pub no_overwrite: bool,
+}
+
+/// How an endpoint encrypts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SseAlgorithm {
+    /// By keys of the endpoint's own
+    #[value(name = "AES256")]
+    Aes256,
+    /// By a KMS key
+    #[value(name = "aws:kms")]
+    AwsKms,
+}
+
+impl SseAlgorithm {
+    /// The value of `x-amz-server-side-encryption`.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Aes256 => "AES256",
+            Self::AwsKms => "aws:kms",
+        }
+    }
 }
 
 fn parse_metadata(text: &str) -> Result<(String, String), String> {
@@ -74,18 +109,64 @@ impl AttributeArgs {
             content_language: self.content_language.clone(),
             storage_class: self.storage_class.clone(),
             acl: self.acl.clone(),
+            server_side_encryption: self.sse().map(|sse| sse.as_str().to_owned()),
+            sse_kms_key_id: self.sse_kms_key_id.clone(),
             metadata: self.metadata.iter().cloned().collect::<BTreeMap<_, _>>(),
         }
     }
 
-    /// The headers that replace the source's in a copy to `key`; `None` keeps the source's.
-    pub fn replacement(&self, key: &str) -> Option<ObjectAttributes> {
-        let given = self.content_type.is_some()
+    fn sse(&self) -> Option<SseAlgorithm> {
+        self.sse
+            .or(self.sse_kms_key_id.as_ref().map(|_| SseAlgorithm::AwsKms))
+    }
+
+    /// Whether a copy gets these headers and metadata instead of the source's.
+    pub fn replaces_metadata(&self) -> bool {
+        self.content_type.is_some()
             || self.cache_control.is_some()
             || self.content_disposition.is_some()
             || self.content_encoding.is_some()
             || self.content_language.is_some()
-            || !self.metadata.is_empty();
-        given.then(|| self.for_upload(key))
+            || !self.metadata.is_empty()
+    }
+
+    /// Whether an object copied onto itself would become another. Source: S3 API reference,
+    /// CopyObject: metadata, storage class or encryption have to change.
+    pub fn changes_object(&self) -> bool {
+        self.replaces_metadata() || self.storage_class.is_some() || self.sse().is_some()
+    }
+
+    /// Refuses what makes no sense together.
+    pub fn check(&self) -> Result<(), Failure> {
+        if self.sse == Some(SseAlgorithm::Aes256) && self.sse_kms_key_id.is_some() {
+            return Err(Failure::usage("--sse-kms-key-id is for --sse aws:kms"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kms_key_means_kms() {
+        let args = AttributeArgs {
+            sse_kms_key_id: Some("alias/photos".to_owned()),
+            ..AttributeArgs::default()
+        };
+        args.check().unwrap();
+        let attributes = args.for_upload("x");
+        assert_eq!(
+            attributes.server_side_encryption.as_deref(),
+            Some("aws:kms")
+        );
+        assert_eq!(attributes.sse_kms_key_id.as_deref(), Some("alias/photos"));
+        assert!(args.changes_object() && !args.replaces_metadata());
+        let both = AttributeArgs {
+            sse: Some(SseAlgorithm::Aes256),
+            ..args
+        };
+        assert!(both.check().is_err());
     }
 }

@@ -61,13 +61,15 @@ pub async fn scrub(args: CheckArgs) -> Result<(), Failure> {
     foundation.store.close().await;
     if args.json {
         output::json_line(&json!({ "summary": {
-            "objects": summary.objects, "parts": summary.parts,
+            "objects": summary.objects, "past_versions": summary.past_versions,
+            "parts": summary.parts,
             "bytes": summary.bytes, "damaged": summary.damaged,
         }}))?;
     } else {
         output::line(&format!(
-            "{} objects and {} parts, {} read: {}",
+            "{} objects, {} past versions, {} parts, {} read: {}",
             summary.objects,
+            summary.past_versions,
             summary.parts,
             output::human_size(summary.bytes),
             count(summary.damaged, "damaged", "nothing is damaged"),
@@ -90,14 +92,18 @@ pub async fn fsck(args: CheckArgs) -> Result<(), Failure> {
     foundation.store.close().await;
     if args.json {
         output::json_line(&json!({ "summary": {
-            "buckets": summary.buckets, "objects": summary.objects, "parts": summary.parts,
+            "buckets": summary.buckets, "objects": summary.objects,
+            "past_versions": summary.past_versions, "delete_markers": summary.delete_markers,
+            "parts": summary.parts,
             "extents": summary.extents, "damages": summary.damages, "leaks": summary.leaks,
         }}))?;
     } else {
         output::line(&format!(
-            "{} buckets, {} objects, {} parts, {} extents: {}, {}",
+            "{} buckets, {} objects, {} past versions, {} delete markers, {} parts, {} extents: {}, {}",
             summary.buckets,
             summary.objects,
+            summary.past_versions,
+            summary.delete_markers,
             summary.parts,
             summary.extents,
             count(summary.damages, "damages", "no damage"),

@@ -8,7 +8,7 @@ use super::attribute_args::AttributeArgs;
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
 use crate::filter::Filter;
-use crate::jobs::{Job, Runner, get_request};
+use crate::jobs::{Job, Runner};
 use crate::listing::{files_below, objects_below};
 use crate::local_files::path_below;
 use crate::location::{Location, S3Url};
@@ -25,6 +25,10 @@ pub struct CpArgs {
     /// Length of standard input, needed only above 150 GiB
     #[arg(long, value_name = "BYTES")]
     pub expected_size: Option<u64>,
+
+    /// Version of the source, when not the newest
+    #[arg(long, value_name = "ID", conflicts_with = "recursive")]
+    pub version_id: Option<String>,
 }
 
 /// Move files and objects: copy as cp does, then remove each source that arrived. With --json
@@ -77,30 +81,40 @@ pub struct CopyArgs {
 
 /// Runs `cp`.
 pub async fn run_cp(args: CpArgs) -> Result<(), Failure> {
-    run(args.copy, args.expected_size, false).await
+    if args.version_id.is_some() && !matches!(args.copy.source, Location::S3(_)) {
+        return Err(Failure::usage(format!(
+            "--version-id is of an object, and {} is none",
+            args.copy.source
+        )));
+    }
+    run(args.copy, args.expected_size, args.version_id, false).await
 }
 
 /// Runs `mv`.
 pub async fn run_mv(args: MvArgs) -> Result<(), Failure> {
-    run(args.copy, None, true).await
+    run(args.copy, None, None, true).await
 }
 
 async fn run(
     args: CopyArgs,
     expected_bytes: Option<u64>,
+    version_id: Option<String>,
     remove_source: bool,
 ) -> Result<(), Failure> {
     check_places(&args, remove_source)?;
+    args.attributes.check()?;
     let mut runner = Runner::new(args.common.client()?, &args.common, args.attributes.clone());
     runner.remove_source = remove_source;
     runner.dry_run = args.dry_run;
     runner.expected_bytes = expected_bytes;
+    runner.source_version = version_id;
     runner.options.resume = args.resume;
     if !args.recursive {
         let job = single_job(&runner, &args).await?;
         if let (Location::S3(source), Location::S3(destination)) = (&job.source, &job.destination)
             && source == destination
-            && (remove_source || args.attributes.replacement(&source.key).is_none())
+            && runner.source_version.is_none()
+            && (remove_source || !args.attributes.changes_object())
         {
             return Err(Failure::usage(format!(
                 "{source} would be copied onto itself"
@@ -166,7 +180,10 @@ async fn single_job(runner: &Runner, args: &CopyArgs) -> Result<Job, Failure> {
                 Failure::usage(message).advise("--recursive copies everything below a prefix")
             })?;
             let name = url.key.rsplit('/').next().map(str::to_owned);
-            let info = runner.client.head_object(&get_request(url)).await?;
+            let info = runner
+                .client
+                .head_object(&runner.source_request(url))
+                .await?;
             (name, info.content_length)
         }
     };

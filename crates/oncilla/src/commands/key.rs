@@ -3,11 +3,12 @@
 use std::io::BufRead;
 use std::str::FromStr;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use oncilla_iam::{BucketPattern, Grant};
 
 use super::presign::parse_duration;
 use crate::admin_client::{AdminArgs, Door, ImportedSecret, Key, NewKey, parse_role};
+use crate::configurations::{env_lines, text_lines};
 use crate::failure::Failure;
 use crate::output::{self, short_time};
 
@@ -23,6 +24,9 @@ pub struct KeyArgs {
 enum KeyCommand {
     /// Make a key and print it with its secret
     Create {
+        /// What to print; --json is the whole key
+        #[arg(long, value_enum, default_value_t)]
+        format: SecretFormat,
         #[command(flatten)]
         new: NewKeyArgs,
         #[command(flatten)]
@@ -39,7 +43,13 @@ enum KeyCommand {
     /// Show a key without its secret
     Show(OneKey),
     /// Give a key a new secret and print it; the old one stops working at once
-    Rotate(OneKey),
+    Rotate {
+        /// What to print; --json is the whole key
+        #[arg(long, value_enum, default_value_t)]
+        format: SecretFormat,
+        #[command(flatten)]
+        one: OneKey,
+    },
     /// Make a key stop working
     Disable(OneKey),
     /// Undo disable
@@ -77,6 +87,16 @@ enum KeyCommand {
         #[command(flatten)]
         admin: AdminArgs,
     },
+}
+
+/// How a key is printed with its secret.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum SecretFormat {
+    /// NAME: value lines
+    #[default]
+    Text,
+    /// NAME=value lines, for a shell, an environment file or a container
+    Env,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -134,7 +154,7 @@ impl KeyArgs {
             | KeyCommand::Import { admin, .. }
             | KeyCommand::Grant { admin, .. } => admin,
             KeyCommand::Show(one)
-            | KeyCommand::Rotate(one)
+            | KeyCommand::Rotate { one, .. }
             | KeyCommand::Disable(one)
             | KeyCommand::Enable(one)
             | KeyCommand::Delete(one) => &one.admin,
@@ -152,6 +172,11 @@ pub async fn run(args: KeyArgs) -> Result<(), Failure> {
 }
 
 async fn run_command(door: &Door, command: KeyCommand, json: bool) -> Result<(), Failure> {
+    let format = match &command {
+        KeyCommand::Create { format, .. } | KeyCommand::Rotate { format, .. } => *format,
+        _ => SecretFormat::default(),
+    };
+    let is_shown = matches!(command, KeyCommand::Show(_));
     let key = match command {
         KeyCommand::List { account, .. } => {
             for key in door.keys(account.as_deref()).await? {
@@ -187,7 +212,7 @@ async fn run_command(door: &Door, command: KeyCommand, json: bool) -> Result<(),
             key
         }
         KeyCommand::Show(one) => door.key(&one.id).await?,
-        KeyCommand::Rotate(one) => door.rotate_key(&one.id).await?,
+        KeyCommand::Rotate { one, .. } => door.rotate_key(&one.id).await?,
         KeyCommand::Disable(one) => door.set_key_disabled(&one.id, true).await?,
         KeyCommand::Enable(one) => door.set_key_disabled(&one.id, false).await?,
         KeyCommand::Grant {
@@ -207,13 +232,42 @@ async fn run_command(door: &Door, command: KeyCommand, json: bool) -> Result<(),
         return output::json_document(&key);
     }
     if let Some(secret) = &key.secret {
-        let text = format!(
-            "AWS_ACCESS_KEY_ID: {}\nAWS_SECRET_ACCESS_KEY: {secret}",
-            key.id
-        );
-        return output::line(&text);
+        let pairs = [
+            ("AWS_ACCESS_KEY_ID", key.id.as_str()),
+            ("AWS_SECRET_ACCESS_KEY", secret.as_str()),
+        ];
+        let text = match format {
+            SecretFormat::Text => text_lines(&pairs),
+            SecretFormat::Env => env_lines(&pairs),
+        };
+        return output::bytes(text.as_bytes());
     }
-    output::line(&row(&key))
+    output::line(&row(&key))?;
+    if !is_shown {
+        return Ok(());
+    }
+    for line in permissions(&key) {
+        output::line(&line)?;
+    }
+    Ok(())
+}
+
+/// What the key may do beside its grants, a line for each source.
+fn permissions(key: &Key) -> Vec<String> {
+    let mut lines: Vec<String> = key
+        .policies
+        .iter()
+        .map(|arn| format!("  policy {arn}"))
+        .collect();
+    if let Some(user) = &key.user {
+        lines.push(format!("  user {}", user.arn));
+        let policies = user.policies.iter().map(|arn| format!("    policy {arn}"));
+        lines.extend(policies);
+        let inline = user.inline_policies.iter();
+        lines.extend(inline.map(|name| format!("    inline policy {name}")));
+        lines.extend(user.groups.iter().map(|name| format!("    group {name}")));
+    }
+    lines
 }
 
 fn new_key(args: NewKeyArgs, import: Option<ImportedSecret>) -> Result<NewKey, Failure> {
@@ -268,24 +322,29 @@ fn read_secret() -> Result<String, Failure> {
 fn row(key: &Key) -> String {
     let created = short_time(i64::try_from(key.created_ms).unwrap_or(i64::MAX));
     let state = if key.disabled { "disabled" } else { "enabled" };
-    let grants: Vec<String> = key
-        .grants
-        .iter()
-        .map(|grant| format!("{}={:?}", grant.bucket.as_str(), grant.role))
-        .collect();
-    let expires = key
-        .expires_ms
-        .and_then(|expires_ms| i64::try_from(expires_ms).ok())
-        .map(|expires_ms| format!(" until {}", short_time(expires_ms)))
-        .unwrap_or_default();
-    let description = &key.description;
-    format!(
-        "{created} {state:<8} {} {}{expires} {description}",
-        key.id,
-        grants.join(",")
-    )
-    .trim_end()
-    .to_owned()
+    let mut words = vec![format!("{created} {state:<8} {}", key.id)];
+    if !key.grants.is_empty() {
+        let grant = |grant: &Grant| format!("{}={:?}", grant.bucket.as_str(), grant.role);
+        let grants: Vec<String> = key.grants.iter().map(grant).collect();
+        words.push(grants.join(","));
+    }
+    match (&key.user, &key.user_id) {
+        (Some(user), _) => words.push(format!("user {}", user.name)),
+        (None, Some(id)) => words.push(format!("user {id}")),
+        (None, None) => {}
+    }
+    if !key.policies.is_empty() {
+        let name = |arn: &String| arn.rsplit('/').next().unwrap_or_default().to_owned();
+        let names: Vec<String> = key.policies.iter().map(name).collect();
+        words.push(format!("policies {}", names.join(",")));
+    }
+    if let Some(expires_ms) = key.expires_ms.and_then(|ms| i64::try_from(ms).ok()) {
+        words.push(format!("until {}", short_time(expires_ms)));
+    }
+    if !key.description.is_empty() {
+        words.push(key.description.clone());
+    }
+    words.join(" ")
 }
 
 #[cfg(test)]
@@ -295,6 +354,30 @@ mod tests {
 
     fn grant(text: &str) -> GrantArg {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_row_names_the_user_and_the_policies() {
+        let key: Key = serde_json::from_value(serde_json::json!({
+            "id": "tid_a", "account_id": "x", "description": "", "grants": [], "created_ms": 0,
+            "disabled": false, "user_id": "AIDA1", "policies": ["arn:aws:iam::x:policy/team/read"],
+            "user": {
+                "name": "ada", "arn": "arn:aws:iam::x:user/ada", "groups": ["readers"],
+                "policies": ["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"],
+                "inline_policies": ["own"],
+            },
+        }))
+        .unwrap();
+        let text = row(&key);
+        assert!(text.ends_with("tid_a user ada policies read"), "{text}");
+        let expected = [
+            "  policy arn:aws:iam::x:policy/team/read",
+            "  user arn:aws:iam::x:user/ada",
+            "    policy arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",
+            "    inline policy own",
+            "    group readers",
+        ];
+        assert_eq!(permissions(&key), expected);
     }
 
     #[test]

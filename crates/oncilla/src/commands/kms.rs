@@ -186,10 +186,12 @@ fn row(key: &KmsKey) -> String {
     } else {
         ""
     };
-    format!(
-        "{created} {state:<8} v{:<4} {}{}{managed}",
+    let text = format!(
+        "{created} {state:<8} v{:<4} {}{}{managed} {}",
         key.version,
         key.id,
-        aliases.concat()
-    )
+        aliases.concat(),
+        key.arn
+    );
+    text.trim_end().to_owned()
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use futures_util::TryStreamExt;
-use oncilla_client::{ListObjectsRequest, ListedObject, exit_code};
+use oncilla_client::{Client, ListObjectsRequest, ListedObject, ListedVersion, exit_code};
 use serde_json::json;
 
 use crate::common_args::CommonArgs;
@@ -11,7 +11,7 @@ use crate::location::S3Url;
 use crate::output::{self, human_size, iso8601, short_time};
 
 /// List buckets, or objects and folders below a prefix. With --json prints one line of JSON per
-/// bucket, folder or object. Exits with status 1 if a prefix was given and nothing is below it.
+/// bucket, folder, object or version. Exits with status 1 if a prefix was given and nothing is below it.
 #[derive(Args, Clone, Debug)]
 pub struct LsArgs {
     /// s3://BUCKET/PREFIX; without it all buckets are listed
@@ -21,6 +21,10 @@ pub struct LsArgs {
     /// Every object below the prefix instead of one level
     #[arg(long, short)]
     pub recursive: bool,
+
+    /// Every version and delete marker, with its id
+    #[arg(long, requires = "url")]
+    pub versions: bool,
 
     /// Sizes in KiB, MiB, …
     #[arg(long, short = 'H')]
@@ -52,32 +56,73 @@ pub async fn run(args: LsArgs) -> Result<(), Failure> {
         }
         return Ok(());
     };
+    let listed = if args.versions {
+        list_versions(&args, &client, url).await?
+    } else {
+        list_objects(&args, &client, url).await?
+    };
+    if args.summarize {
+        print_summary(&args, listed.objects, listed.bytes)?;
+    }
+    if listed.objects + listed.prefixes == 0 && !url.key.is_empty() {
+        return Err(Failure::reported(exit_code::GENERAL));
+    }
+    Ok(())
+}
+
+/// What a listing had.
+#[derive(Default)]
+struct Listed {
+    objects: u64,
+    bytes: u64,
+    prefixes: u64,
+}
+
+async fn list_objects(args: &LsArgs, client: &Client, url: &S3Url) -> Result<Listed, Failure> {
     let request = ListObjectsRequest {
         bucket: url.bucket.clone(),
         prefix: url.key.clone(),
         delimiter: (!args.recursive).then(|| "/".to_owned()),
         ..ListObjectsRequest::default()
     };
-    let (mut objects, mut bytes, mut prefixes) = (0_u64, 0_u64, 0_u64);
+    let mut listed = Listed::default();
     let mut pages = Box::pin(client.list_objects_pages(request));
     while let Some(page) = pages.try_next().await? {
         for prefix in &page.common_prefixes {
-            prefixes += 1;
-            print_prefix(&args, url, prefix)?;
+            listed.prefixes += 1;
+            print_prefix(args, url, prefix)?;
         }
         for object in &page.objects {
-            objects += 1;
-            bytes += object.size;
-            print_object(&args, url, object)?;
+            listed.objects += 1;
+            listed.bytes += object.size;
+            print_object(args, url, object)?;
         }
     }
-    if args.summarize {
-        print_summary(&args, objects, bytes)?;
+    Ok(listed)
+}
+
+async fn list_versions(args: &LsArgs, client: &Client, url: &S3Url) -> Result<Listed, Failure> {
+    let delimiter = (!args.recursive).then_some("/");
+    let mut listed = Listed::default();
+    let mut from = None;
+    loop {
+        let page = client
+            .list_versions(&url.bucket, &url.key, delimiter, from.as_ref())
+            .await?;
+        for prefix in &page.common_prefixes {
+            listed.prefixes += 1;
+            print_prefix(args, url, prefix)?;
+        }
+        for version in &page.versions {
+            listed.objects += 1;
+            listed.bytes += version.size.unwrap_or_default();
+            print_version(args, url, version)?;
+        }
+        from = page.next;
+        if from.is_none() {
+            return Ok(listed);
+        }
     }
-    if objects + prefixes == 0 && !url.key.is_empty() {
-        return Err(Failure::reported(exit_code::GENERAL));
-    }
-    Ok(())
 }
 
 /// The part of a key that a listing of one level shows.
@@ -114,6 +159,36 @@ fn print_object(args: &LsArgs, url: &S3Url, object: &ListedObject) -> Result<(),
     output::line(&format!(
         "{time} {size:>10} {}",
         shown(args, url, &object.key)
+    ))
+}
+
+fn print_version(args: &LsArgs, url: &S3Url, version: &ListedVersion) -> Result<(), Failure> {
+    if args.common.json {
+        let kind = match version.size {
+            Some(_) => "version",
+            None => "delete_marker",
+        };
+        return output::json_line(&json!({
+            "type": kind,
+            "key": version.key,
+            "version_id": version.version_id,
+            "is_latest": version.is_latest,
+            "size": version.size,
+            "last_modified": iso8601(version.last_modified_ms),
+            "etag": version.etag,
+            "storage_class": version.storage_class,
+        }));
+    }
+    let size = match version.size {
+        Some(size) => size_text(args, size),
+        None => "DELETED".to_owned(),
+    };
+    let time = short_time(version.last_modified_ms);
+    let latest = if version.is_latest { "latest" } else { "" };
+    output::line(&format!(
+        "{time} {size:>10} {:<32} {latest:<6} {}",
+        version.version_id,
+        shown(args, url, &version.key)
     ))
 }
 

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod attribute_args;
 pub mod bench;
+pub mod bucket;
 pub mod cat;
 pub mod check;
 pub mod completions;
@@ -18,3 +19,4 @@ pub mod rm;
 pub mod stat;
 pub mod storage;
 pub mod sync;
+pub mod tag;

@@ -23,6 +23,10 @@ pub struct PresignArgs {
     #[arg(long, value_enum, default_value_t = PresignMethod::Get, ignore_case = true)]
     pub method: PresignMethod,
 
+    /// Version, when not the newest
+    #[arg(long, value_name = "ID")]
+    pub version_id: Option<String>,
+
     /// How long from now: seconds, or 30m, 12h, 7d
     #[arg(long, alias = "expires-in", value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
     pub expires: Duration,
@@ -60,7 +64,11 @@ pub async fn run(args: PresignArgs) -> Result<(), Failure> {
         bucket: url.bucket.clone(),
         key: url.key.clone(),
         expires: args.expires,
-        query: Vec::new(),
+        query: args
+            .version_id
+            .iter()
+            .map(|id| ("versionId".to_owned(), id.clone()))
+            .collect(),
     })?;
     if args.expires > S3_EXPIRES_MAX && !args.common.quiet {
         let warning = "warning: S3 itself accepts at most 7 days; this endpoint may too";

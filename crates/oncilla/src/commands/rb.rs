@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::rm::delete_all;
+use super::rm::{delete_all, delete_all_versions};
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
 use crate::location::S3Url;
@@ -16,7 +16,7 @@ pub struct RbArgs {
     #[arg(value_name = "S3_URL")]
     pub url: S3Url,
 
-    /// Remove every object and unfinished upload in it first
+    /// Remove every object, all versions and unfinished uploads in it first
     #[arg(long)]
     pub force: bool,
 
@@ -49,9 +49,16 @@ pub async fn run(args: RbArgs) -> Result<(), Failure> {
     output::line(&format!("remove_bucket: {bucket}"))
 }
 
-/// Removes all objects and unfinished uploads of a bucket.
+/// Removes all objects, their versions and unfinished uploads of a bucket.
 async fn empty(client: &oncilla_client::Client, bucket: &str) -> Result<(), Failure> {
-    let failures = delete_all(client, bucket, "", |_| true, |_| Ok(())).await?;
+    // Every object is a version; only an endpoint or a key that does not know them needs another way.
+    let failures = match delete_all_versions(client, bucket, "", |_| true, |_| Ok(())).await {
+        Ok(failures) => failures,
+        Err(failure) => {
+            tracing::debug!(reason = failure.message, "versions cannot be removed");
+            delete_all(client, bucket, "", |_| true, |_| Ok(())).await?
+        }
+    };
     if let Some(first) = failures.first() {
         return Err(Failure::general(format!(
             "{} objects of {bucket} could not be removed; the first: {}: {}: {}",

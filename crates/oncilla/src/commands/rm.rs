@@ -1,15 +1,18 @@
 //! `oncilla rm`: remove objects.
 
+use std::collections::HashSet;
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::Args;
-use oncilla_client::{Client, DELETE_OBJECTS_MAX, DeleteFailure, exit_code};
+use oncilla_client::{
+    Client, DELETE_OBJECTS_MAX, DeleteFailure, ListedObject, ListedVersion, exit_code,
+};
 use serde_json::json;
 
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
 use crate::filter::Filter;
-use crate::listing::for_each_batch;
+use crate::listing::{for_each_batch, for_each_batch_of_versions};
 use crate::location::S3Url;
 use crate::output;
 
@@ -23,6 +26,14 @@ pub struct RmArgs {
     /// Remove every object whose key begins with KEY
     #[arg(long, short)]
     pub recursive: bool,
+
+    /// Remove this version for good instead of making the object disappear
+    #[arg(long, value_name = "ID", conflicts_with = "recursive")]
+    pub version_id: Option<String>,
+
+    /// With --recursive: remove every version and delete marker for good
+    #[arg(long, requires = "recursive")]
+    pub versions: bool,
 
     /// Do not ask, also on a terminal
     #[arg(long, short)]
@@ -49,9 +60,12 @@ pub async fn run(args: RmArgs) -> Result<(), Failure> {
             Failure::usage(message).advise("--recursive removes everything below a prefix")
         })?;
         if !args.dry_run {
-            client.delete_object(&url.bucket, &url.key).await?;
+            let version = args.version_id.as_deref();
+            client
+                .delete_version(&url.bucket, &url.key, version)
+                .await?;
         }
-        return report(&args, &url.key);
+        return report(&args, &url.key, args.version_id.as_deref());
     }
     if !args.dry_run && !args.yes && !confirmed(&args.url)? {
         return Err(Failure::general("nothing was removed"));
@@ -60,24 +74,41 @@ pub async fn run(args: RmArgs) -> Result<(), Failure> {
     // Patterns are relative to the prefix's last slash, as they are for cp and sync.
     let base = prefix.rfind('/').map_or(0, |slash| slash + 1);
     let chosen = |key: &str| args.filter.includes(key.get(base..).unwrap_or(key));
-    if args.dry_run {
-        return for_each_batch(
-            &client,
-            bucket,
-            prefix,
-            DELETE_OBJECTS_MAX,
-            async |objects| {
+    let failures = match (args.versions, args.dry_run) {
+        (false, true) => {
+            let say = async |objects: Vec<ListedObject>| {
                 for object in objects.iter().filter(|object| chosen(&object.key)) {
-                    report(&args, &object.key)?;
+                    report(&args, &object.key, None)?;
                 }
                 Ok(())
-            },
-        )
-        .await;
-    }
-    let failures = delete_all(&client, bucket, prefix, chosen, |key| report(&args, key)).await?;
+            };
+            for_each_batch(&client, bucket, prefix, DELETE_OBJECTS_MAX, say).await?;
+            Vec::new()
+        }
+        (false, false) => {
+            let deleted = |key: &str| report(&args, key, None);
+            delete_all(&client, bucket, prefix, chosen, deleted).await?
+        }
+        (true, true) => {
+            let say = async |versions: Vec<ListedVersion>| {
+                for version in versions.iter().filter(|version| chosen(&version.key)) {
+                    report(&args, &version.key, Some(&version.version_id))?;
+                }
+                Ok(())
+            };
+            for_each_batch_of_versions(&client, bucket, prefix, say).await?;
+            Vec::new()
+        }
+        (true, false) => {
+            let deleted =
+                |version: &ListedVersion| report(&args, &version.key, Some(&version.version_id));
+            delete_all_versions(&client, bucket, prefix, chosen, deleted).await?
+        }
+    };
     for failure in &failures {
-        let DeleteFailure { key, code, message } = failure;
+        let DeleteFailure {
+            key, code, message, ..
+        } = failure;
         Failure::general(format!("s3://{bucket}/{key}: {code}: {message}")).report();
     }
     if failures.is_empty() {
@@ -87,19 +118,26 @@ pub async fn run(args: RmArgs) -> Result<(), Failure> {
     }
 }
 
-fn report(args: &RmArgs, key: &str) -> Result<(), Failure> {
+fn report(args: &RmArgs, key: &str, version_id: Option<&str>) -> Result<(), Failure> {
     let url = args.url.with_key(key);
     if args.common.json {
         let (operation, source) = ("delete", url.to_string());
-        return output::json_line(
-            &json!({ "operation": operation, "source": source, "dry_run": args.dry_run }),
-        );
+        let mut report =
+            json!({ "operation": operation, "source": source, "dry_run": args.dry_run });
+        if let Some(version) = version_id {
+            report["version_id"] = version.into();
+        }
+        return output::json_line(&report);
     }
     if args.common.quiet && !args.dry_run {
         return Ok(());
     }
     let mark = if args.dry_run { "(dry run) " } else { "" };
-    output::line(&format!("{mark}delete: {url}"))
+    let version = match version_id {
+        Some(version) => format!(" version {version}"),
+        None => String::new(),
+    };
+    output::line(&format!("{mark}delete: {url}{version}"))
 }
 
 /// Removes the chosen objects below a prefix in batches, and returns what could not be removed.
@@ -134,6 +172,61 @@ pub async fn delete_all(
     )
     .await?;
     Ok(failures)
+}
+
+/// Removes the chosen versions and delete markers below a prefix for good, and returns what could not
+/// be removed. Markers go after all versions, and those of keys of which a (locked) version stays, stay
+/// too: without them, what was deleted would be there again.
+pub async fn delete_all_versions(
+    client: &Client,
+    bucket: &str,
+    prefix: &str,
+    chosen: impl Fn(&str) -> bool,
+    mut deleted: impl FnMut(&ListedVersion) -> Result<(), Failure>,
+) -> Result<Vec<DeleteFailure>, Failure> {
+    let mut failures = Vec::new();
+    let mut found_markers = false;
+    let objects = |version: &ListedVersion| {
+        let is_marker = version.etag.is_none();
+        found_markers |= is_marker;
+        !is_marker && chosen(&version.key)
+    };
+    delete_chosen_versions(client, bucket, prefix, objects, &mut deleted, &mut failures).await?;
+    if !found_markers {
+        return Ok(failures);
+    }
+    let left: HashSet<String> = failures.iter().map(|left| left.key.clone()).collect();
+    let markers = |version: &ListedVersion| {
+        version.etag.is_none() && chosen(&version.key) && !left.contains(&version.key)
+    };
+    delete_chosen_versions(client, bucket, prefix, markers, &mut deleted, &mut failures).await?;
+    Ok(failures)
+}
+
+async fn delete_chosen_versions(
+    client: &Client,
+    bucket: &str,
+    prefix: &str,
+    mut chosen: impl FnMut(&ListedVersion) -> bool,
+    deleted: &mut impl FnMut(&ListedVersion) -> Result<(), Failure>,
+    failures: &mut Vec<DeleteFailure>,
+) -> Result<(), Failure> {
+    for_each_batch_of_versions(client, bucket, prefix, async |mut versions| {
+        versions.retain(&mut chosen);
+        let failed = client.delete_versions(bucket, &versions).await?;
+        for version in &versions {
+            let is_it = |failure: &DeleteFailure| {
+                failure.key == version.key
+                    && failure.version_id.as_deref() == Some(version.version_id.as_str())
+            };
+            if !failed.iter().any(is_it) {
+                deleted(version)?;
+            }
+        }
+        failures.extend(failed);
+        Ok(())
+    })
+    .await
 }
 
 /// Asks a person; scripts are not asked.

@@ -64,6 +64,7 @@ pub struct SyncArgs {
 /// Runs the command.
 pub async fn run(args: SyncArgs) -> Result<(), Failure> {
     check_places(&args)?;
+    args.attributes.check()?;
     let mut runner = Runner::new(args.common.client()?, &args.common, args.attributes.clone());
     runner.dry_run = args.dry_run;
     // The next sync goes on where this one was interrupted, within large files too.

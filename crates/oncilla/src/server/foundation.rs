@@ -1,17 +1,18 @@
 //! What every server stands on: the data directory, the metadata engine, the volumes, the store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use oncilla_blob::fs::RealFileSystem;
 use oncilla_blob::{VolumeGroup, VolumeOptions, Volumes, further_directories};
 use oncilla_keys::{Keys, MasterKeySource};
-use oncilla_meta::Engine;
 use oncilla_meta::embedded::{EmbeddedEngine, EmbeddedOptions};
+use oncilla_meta::{Engine, EngineError};
 use oncilla_server::data_directory::DataDirectory;
 use oncilla_server::metrics::Metrics;
 use oncilla_server::metrics_collectors as collectors;
-use oncilla_store::{Store, StoreOptions, SystemClock, WallClock};
+use oncilla_server::room::shortage;
+use oncilla_store::{Fault, Store, StoreOptions, SystemClock, WallClock};
 
 use super::settings::{Durability, Settings};
 
@@ -23,6 +24,8 @@ pub struct Foundation {
     pub store: Store,
     /// The directory, locked.
     pub directory: DataDirectory,
+    /// Storage classes with directories of their own.
+    classes: Vec<(String, PathBuf)>,
 }
 
 /// With what a foundation is opened.
@@ -92,6 +95,10 @@ impl Foundation {
             master_key,
         } = opening;
         let fs = Arc::new(RealFileSystem);
+        let classes = groups
+            .iter()
+            .map(|group| (group.name.clone(), group.dir.clone()))
+            .collect();
         let path = directory.volumes();
         let further = further_directories(&*fs, &path, &groups)
             .map_err(|error| format!("cannot read the volumes in {}: {error}", path.display()))?;
@@ -108,8 +115,14 @@ impl Foundation {
             ..EmbeddedOptions::default()
         };
         let meta = directory.meta();
-        let engine: Arc<dyn Engine> = EmbeddedEngine::open(&meta, engine_options)
-            .map_err(|error| format!("cannot open the metadata in {}: {error}", meta.display()))?;
+        let engine: Arc<dyn Engine> =
+            EmbeddedEngine::open(&meta, engine_options).map_err(|error| {
+                let line = format!("cannot open the metadata in {}: {error}", meta.display());
+                match error {
+                    EngineError::NoSpace => format!("{line}: {}", shortage(directory.path())),
+                    _ => line,
+                }
+            })?;
         let volume_options = VolumeOptions {
             durability: match durability {
                 Durability::Sync => oncilla_blob::Durability::Sync,
@@ -132,10 +145,12 @@ impl Foundation {
         let store = Store::open(Arc::clone(&engine), volumes, Arc::new(SystemClock), options)
             .await
             .map_err(|error| {
-                format!(
-                    "cannot open the store in {}: {error}",
-                    directory.path().display()
-                )
+                let path = directory.path();
+                let line = format!("cannot open the store in {}: {error}", path.display());
+                match error {
+                    Fault::NoSpace => format!("{line}: {}", shortage(path)),
+                    _ => line,
+                }
             })?;
         directory
             .mark_complete()
@@ -144,6 +159,7 @@ impl Foundation {
             engine,
             store,
             directory,
+            classes,
         })
     }
 
@@ -190,6 +206,8 @@ impl Foundation {
             let read = move || read(&volumes.stats());
             metrics.register_collector(collectors::counter(name, help, read));
         }
+        let data = self.directory.path().to_owned();
+        metrics.register_collector(collectors::room(data, self.classes.clone()));
         let volumes = self.store.volumes().clone();
         metrics.register_collector(collectors::volume_syncs(move || volumes.stats()));
         let store = self.store.clone();

@@ -1,16 +1,19 @@
 //! The handlers of a server on its foundation: accounts, S3, administration.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use oncilla_iam::{Iam, Root, Secret};
+use oncilla_iam::{Iam, IamError, Root, Secret};
 use oncilla_keys::Keys;
+use oncilla_meta::EngineError;
 use oncilla_server::admin::api::{self, AdminApi, ServerFacts};
 use oncilla_server::bucket_logs::{BucketLogs, LogOptions};
 use oncilla_server::inventories::{Inventories, InventoryOptions};
 use oncilla_server::jobs::Jobs;
 use oncilla_server::notifications::{Deliverer, DeliveryOptions};
+use oncilla_server::room::shortage;
 use oncilla_server::s3::{S3Options, S3Service};
 
 use super::banner::NewCredentials;
@@ -22,6 +25,17 @@ use super::start::{Assembly, run_with};
 /// Runs a server until it is told to end.
 pub fn run(args: ServerArgs) -> ExitCode {
     run_with(args, assemble)
+}
+
+/// Why there are no root credentials. On the first start they are the first thing that is written, so
+/// a disk without the reserve shows here.
+fn no_root(error: &IamError, data: &Path) -> String {
+    match error {
+        IamError::Engine(EngineError::NoSpace) => {
+            format!("root credentials: {error}: {}", shortage(data))
+        }
+        _ => format!("root credentials: {error}"),
+    }
 }
 
 async fn assemble(
@@ -44,7 +58,7 @@ async fn assemble(
     let root = iam
         .ensure_root(preset)
         .await
-        .map_err(|error| format!("root credentials: {error}"))?;
+        .map_err(|error| no_root(&error, foundation.directory.path()))?;
     let options = S3Options {
         domains: settings.domains.clone(),
         region: settings.region.clone(),
@@ -145,4 +159,22 @@ fn new_credentials(root: &Root) -> Option<NewCredentials> {
         access_key_id: key.id().to_owned(),
         secret_access_key: key.secret.expose().to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_start_on_a_full_disk_is_told_what_it_needs() {
+        let directory = tempfile::tempdir().unwrap();
+        let told = no_root(&IamError::Engine(EngineError::NoSpace), directory.path());
+        assert!(
+            told.starts_with("root credentials: no space left"),
+            "{told}"
+        );
+        assert!(told.contains("128 MiB free"), "{told}");
+        let told = no_root(&IamError::NoSuchKey, directory.path());
+        assert!(!told.contains("MiB"), "{told}");
+    }
 }

@@ -5,8 +5,7 @@ use axum::{Extension, Json};
 use http::StatusCode;
 use oncilla_iam::IamError;
 use oncilla_meta::to_its_end;
-use oncilla_store::bucket::{ListBuckets, NewBucket};
-use oncilla_store::rows::bucket::BucketRecord;
+use oncilla_store::bucket::{BucketError, ListBuckets, NewBucket};
 use oncilla_wire::names::check_bucket_name;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +13,7 @@ use super::access::Caller;
 use super::document::{Document, ListParameters, Name, Nothing, Page, Parameters};
 use super::error::ApiError;
 use super::{AdminApi, Api};
+use crate::s3::access::BucketAccess;
 
 /// A new bucket.
 #[derive(Deserialize)]
@@ -31,7 +31,7 @@ pub struct Bucket {
     name: String,
     account_id: String,
     created_ms: u64,
-    /// Whether everybody may read its objects.
+    /// Whether its policy, its ACL or how it was made let everybody in.
     public: bool,
     /// Live objects.
     objects: u64,
@@ -43,15 +43,14 @@ impl AdminApi {
     /// A bucket as answers show it.
     pub(super) async fn described(
         &self,
-        name: &str,
-        record: &BucketRecord,
+        bucket: &oncilla_store::Bucket,
     ) -> Result<Bucket, ApiError> {
-        let usage = self.store.usage(record.id).await?;
+        let usage = self.store.usage(bucket.id()).await?;
         Ok(Bucket {
-            name: name.to_owned(),
-            account_id: record.owner.clone(),
-            created_ms: record.created_ms,
-            public: record.public_objects,
+            name: bucket.name.clone(),
+            account_id: bucket.record.owner.clone(),
+            created_ms: bucket.record.created_ms,
+            public: is_public(bucket),
             objects: usage.objects,
             bytes: usage.bytes,
         })
@@ -105,7 +104,12 @@ pub async fn list(
     let next = last.filter(|_| page.truncated);
     let mut items = Vec::with_capacity(page.buckets.len());
     for bucket in page.buckets {
-        items.push(api.described(&bucket.name, &bucket.record).await?);
+        match api.store.bucket(&bucket.name).await {
+            Ok(bucket) => items.push(api.described(&bucket).await?),
+            // Deleted since it was listed.
+            Err(BucketError::NoSuchBucket) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     Ok(Json(Page { items, next }))
 }
@@ -120,10 +124,17 @@ pub async fn create(
         let owner = api.account_id_or_root(new.account.as_deref()).await?;
         let bucket = api.make_bucket(new.name, owner, new.public).await?;
         caller.note("CreateBucket", &bucket.name, &summary(&bucket));
-        let bucket = api.described(&bucket.name, &bucket.record).await?;
+        let bucket = api.described(&bucket).await?;
         Ok((StatusCode::CREATED, Json(bucket)))
     })
     .await
+}
+
+/// Whether the bucket is public. One whose documents cannot be read, which is logged, lets nobody in.
+fn is_public(bucket: &oncilla_store::Bucket) -> bool {
+    let access = BucketAccess::of(bucket);
+    let public = access.and_then(|access| access.lets_the_public_in());
+    public.unwrap_or(false)
 }
 
 /// What the log says of a bucket.
@@ -142,7 +153,7 @@ pub async fn show(
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Result<Json<Bucket>, ApiError> {
     let bucket = api.store.bucket(&name).await?;
-    Ok(Json(api.described(&bucket.name, &bucket.record).await?))
+    Ok(Json(api.described(&bucket).await?))
 }
 
 pub async fn delete(

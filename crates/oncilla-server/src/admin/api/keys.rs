@@ -4,7 +4,8 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use http::StatusCode;
 use oncilla_iam::{
-    AccessKey, AccessKeyInfo, Grant, ImportKey, KeyUpdate, NewKey, PAGE_ITEMS_MAX, Role, Secret,
+    AccessKey, AccessKeyInfo, Grant, ImportKey, KeyUpdate, KeyUser, NewKey, PAGE_ITEMS_MAX, Role,
+    Secret,
 };
 use oncilla_meta::to_its_end;
 use serde::{Deserialize, Serialize};
@@ -67,13 +68,20 @@ pub struct KeyChanges {
 pub struct Key {
     #[serde(flatten)]
     info: AccessKeyInfo,
+    /// Whose key it is, where it is an IAM user's; looked up where keys are read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<KeyUser>,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<Box<str>>,
 }
 
 impl From<AccessKeyInfo> for Key {
     fn from(info: AccessKeyInfo) -> Self {
-        Self { info, secret: None }
+        Self {
+            info,
+            user: None,
+            secret: None,
+        }
     }
 }
 
@@ -82,8 +90,24 @@ impl Key {
     pub fn with_secret(key: AccessKey) -> Self {
         Self {
             secret: Some(key.secret.expose().into()),
-            info: key.info,
+            ..Self::from(key.info)
         }
+    }
+
+    /// A key with what its answer says of its user.
+    async fn with_user(api: &Api, info: AccessKeyInfo) -> Result<Self, ApiError> {
+        Ok(Self {
+            user: api.iam.user_of_key(&info).await?,
+            ..Self::from(info)
+        })
+    }
+
+    async fn with_users(api: &Api, keys: Vec<AccessKeyInfo>) -> Result<Vec<Self>, ApiError> {
+        let mut items = Vec::with_capacity(keys.len());
+        for info in keys {
+            items.push(Self::with_user(api, info).await?);
+        }
+        Ok(items)
     }
 }
 
@@ -111,7 +135,7 @@ pub async fn list(
     let account_id = api.account_id_or_root(list.account.as_deref()).await?;
     let page = api.iam.list_keys(&account_id, after, limit).await?;
     Ok(Json(Page {
-        items: page.items.into_iter().map(Key::from).collect(),
+        items: Key::with_users(&api, page.items).await?,
         next: page.next,
     }))
 }
@@ -180,7 +204,7 @@ async fn keys_within(
 ) -> Result<Option<String>, ApiError> {
     match api.iam.list_keys(&account.id, after, limit).await {
         Ok(page) => {
-            items.extend(page.items.into_iter().map(Key::from));
+            items.extend(Key::with_users(api, page.items).await?);
             let cursor = |id| format!("{}{CURSOR_SEPARATOR}{id}", account.name);
             Ok(page.next.map(cursor))
         }
@@ -223,7 +247,8 @@ pub async fn show(
     Name(id): Name,
     Parameters(Nothing {}): Parameters<Nothing>,
 ) -> Result<Json<Key>, ApiError> {
-    Ok(Json(Key::from(api.iam.key(&id).await?.info)))
+    let key = api.iam.key(&id).await?;
+    Ok(Json(Key::with_user(&api, key.info).await?))
 }
 
 pub async fn update(

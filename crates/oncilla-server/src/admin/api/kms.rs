@@ -6,12 +6,12 @@ use http::StatusCode;
 use oncilla_keys::{KeysError, KmsKeyInfo, NewKmsKey};
 use oncilla_meta::to_its_end;
 use oncilla_store::Fault;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::Api;
 use super::access::Caller;
 use super::document::{Document, Name, Nothing, Page, Parameters};
 use super::error::ApiError;
+use super::{AdminApi, Api};
 
 /// A new key.
 #[derive(Deserialize)]
@@ -22,13 +22,35 @@ pub struct NewKmsKeyDocument {
     aliases: Vec<String>,
 }
 
+/// A key in an answer.
+#[derive(Serialize)]
+pub struct KmsKey {
+    #[serde(flatten)]
+    info: KmsKeyInfo,
+    /// By which requests name it as well.
+    arn: String,
+}
+
+impl KmsKey {
+    /// All KMS keys are the root account's.
+    fn of(api: &AdminApi, info: KmsKeyInfo) -> Self {
+        let server = &api.server;
+        let arn = info.arn(&server.region, &server.root_account_id);
+        Self { info, arn }
+    }
+}
+
 /// All of them: there are few, and they are in memory anyway.
 pub async fn list(
     State(api): State<Api>,
     Parameters(Nothing {}): Parameters<Nothing>,
-) -> Result<Json<Page<KmsKeyInfo>>, ApiError> {
-    let items = api.store.keys()?.list().await?;
-    Ok(Json(Page { items, next: None }))
+) -> Result<Json<Page<KmsKey>>, ApiError> {
+    let keys = api.store.keys()?.list().await?;
+    let items = keys.into_iter().map(|info| KmsKey::of(&api, info));
+    Ok(Json(Page {
+        items: items.collect(),
+        next: None,
+    }))
 }
 
 pub async fn create(
@@ -36,12 +58,12 @@ pub async fn create(
     Extension(caller): Extension<Caller>,
     Parameters(Nothing {}): Parameters<Nothing>,
     Document(new): Document<NewKmsKeyDocument>,
-) -> Result<(StatusCode, Json<KmsKeyInfo>), ApiError> {
+) -> Result<(StatusCode, Json<KmsKey>), ApiError> {
     to_its_end(async move {
         let (id, aliases) = (new.id, new.aliases);
         let key = api.store.keys()?.create(NewKmsKey { id, aliases }).await?;
         caller.note("CreateKmsKey", &key.id, &key.aliases.join(","));
-        Ok((StatusCode::CREATED, Json(key)))
+        Ok((StatusCode::CREATED, Json(KmsKey::of(&api, key))))
     })
     .await
 }
@@ -52,12 +74,12 @@ pub async fn rotate(
     Name(name): Name,
     Parameters(Nothing {}): Parameters<Nothing>,
     Document(Nothing {}): Document<Nothing>,
-) -> Result<Json<KmsKeyInfo>, ApiError> {
+) -> Result<Json<KmsKey>, ApiError> {
     to_its_end(async move {
         let key = api.store.keys()?.rotate(&name).await?;
         let version = format!("version {}", key.version);
         caller.note("RotateKmsKey", &key.id, &version);
-        Ok(Json(key))
+        Ok(Json(KmsKey::of(&api, key)))
     })
     .await
 }
@@ -69,7 +91,7 @@ pub async fn set_disabled<const DISABLED: bool>(
     Name(name): Name,
     Parameters(Nothing {}): Parameters<Nothing>,
     Document(Nothing {}): Document<Nothing>,
-) -> Result<Json<KmsKeyInfo>, ApiError> {
+) -> Result<Json<KmsKey>, ApiError> {
     to_its_end(async move {
         let key = api.store.keys()?.set_disabled(&name, DISABLED).await?;
         let change = if DISABLED {
@@ -78,7 +100,7 @@ pub async fn set_disabled<const DISABLED: bool>(
             "EnableKmsKey"
         };
         caller.note(change, &key.id, "");
-        Ok(Json(key))
+        Ok(Json(KmsKey::of(&api, key)))
     })
     .await
 }

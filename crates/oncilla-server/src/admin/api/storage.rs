@@ -16,7 +16,7 @@ use oncilla_iam::{
 };
 use oncilla_meta::to_its_end;
 use oncilla_store::bucket::{BucketError, DeleteBucketError};
-use oncilla_store::history::{ListVersionsQuery, ListedVersion, VersionMarker};
+use oncilla_store::history::{ListVersionsQuery, ListedVersion, VersionEntry, VersionMarker};
 use oncilla_store::list::{Entry, ListQuery};
 use oncilla_store::object::DeleteObjectError;
 use oncilla_store::{LockOverride, Store};
@@ -99,7 +99,7 @@ pub async fn create(
         caller.note("CreateKey", key.id(), &keys::summary(&key.info));
         caller.note("CreateBucket", &bucket.name, &buckets::summary(&bucket));
         let storage = Storage {
-            bucket: api.described(&bucket.name, &bucket.record).await?,
+            bucket: api.described(&bucket).await?,
             key: Key::with_secret(key),
             endpoint_url: api.server.endpoint_url.get().cloned(),
             region: api.server.region.clone(),
@@ -187,12 +187,16 @@ impl AdminApi {
         }
     }
 
-    /// Deletes a bucket, with `force` after everything in it. Gives the number of objects deleted.
+    /// Deletes a bucket, with `force` after everything in it; nothing is deleted while something in
+    /// it is locked. Gives the number of objects deleted.
     async fn remove_bucket(
         &self,
         bucket: &oncilla_store::Bucket,
         force: bool,
     ) -> Result<u64, ApiError> {
+        if force && self.store.has_locked_versions(bucket).await? {
+            return Err(locked());
+        }
         let mut objects_deleted = 0;
         let mut rounds_left = if force { EMPTYING_ROUNDS_MAX } else { 0 };
         loop {
@@ -206,7 +210,28 @@ impl AdminApi {
         }
     }
 
+    /// Deletes everything in a bucket. Delete markers go last, and only when nothing was locked
+    /// meanwhile: whoever takes a key's marker away makes what is left of it current again.
     async fn empty(&self, bucket: &oncilla_store::Bucket) -> Result<u64, ApiError> {
+        let mut found_markers = false;
+        let is_object = |version: &ListedVersion| {
+            let is_object = matches!(version.entry, VersionEntry::Object(_));
+            found_markers |= !is_object;
+            is_object
+        };
+        let mut objects_deleted = self.delete_chosen(bucket, is_object).await?;
+        if found_markers {
+            objects_deleted += self.delete_chosen(bucket, |_| true).await?;
+        }
+        Ok(objects_deleted)
+    }
+
+    /// Deletes the versions and delete markers that are chosen. Gives the number of objects.
+    async fn delete_chosen(
+        &self,
+        bucket: &oncilla_store::Bucket,
+        mut is_chosen: impl FnMut(&ListedVersion) -> bool + Send,
+    ) -> Result<u64, ApiError> {
         let mut objects_deleted = 0;
         let mut marker = None;
         loop {
@@ -219,7 +244,12 @@ impl AdminApi {
             };
             let page = self.store.list_versions(bucket, &query).await?;
             marker = page.entries.last().and_then(VersionMarker::behind);
-            let deletions = stream::iter(page.entries)
+            let chosen = page.entries.into_iter().filter(|entry| match entry {
+                Entry::Item(_, version) => is_chosen(version),
+                Entry::Group(_) => false,
+            });
+            let chosen: Vec<_> = chosen.collect();
+            let deletions = stream::iter(chosen)
                 .map(|entry| delete_listed(self.store.clone(), bucket.clone(), entry))
                 .buffer_unordered(DELETES_AT_ONCE)
                 .collect::<Vec<_>>();
@@ -289,14 +319,16 @@ async fn delete_listed(
     {
         Ok(deleted) => Ok(deleted.record.is_some()),
         Err(DeleteObjectError::NoSuchBucket) => Ok(false),
-        Err(DeleteObjectError::Locked(_)) => {
-            let message = "The bucket holds versions that are protected by object lock, which \
-                           nothing removes.";
-            Err(ApiError::conflict("ObjectLocked", message))
-        }
+        Err(DeleteObjectError::Locked(_)) => Err(locked()),
         Err(DeleteObjectError::Fault(fault)) => Err(fault.into()),
         Err(DeleteObjectError::Condition(failure)) => Err(S3Error::from(failure).into()),
     }
+}
+
+fn locked() -> ApiError {
+    let message = "The bucket holds versions that are protected by object lock, which nothing \
+                   removes.";
+    ApiError::conflict("ObjectLocked", message)
 }
 
 fn is_only_for(key: &AccessKeyInfo, bucket: &str) -> bool {

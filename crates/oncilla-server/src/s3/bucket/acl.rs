@@ -29,9 +29,10 @@ pub async fn put_acl(service: &S3Service, request: &mut S3Request, bucket: &Buck
     if access.is_owner_enforced() {
         return Err(S3ErrorCode::AccessControlListNotSupported.into());
     }
-    let acl = requested_acl(service, request, &bucket.record.owner).await?;
-    access.check_acl(&acl)?;
-    match canned_of_bucket(acl) {
+    let requested = requested_acl(service, request).await?;
+    let acl = requested.of(&bucket.record.owner)?;
+    access.check_acl(acl)?;
+    match canned_of_bucket(acl.clone()) {
         Acl::Canned(canned) => {
             update(service, bucket, |record| record.acl = canned).await?;
             put_document(service, bucket, DocumentKind::Acl, None).await?;

@@ -43,10 +43,11 @@ pub async fn list_objects(service: &S3Service, request: &mut S3Request, bucket: 
         max_keys: parameters.limit,
         encoding: parameters.encoding,
         is_truncated: page.truncated,
-        contents: contents(&page, Some(&owners), restorations)?,
+        contents: Vec::new(),
         common_prefixes: common_prefixes(&page)?,
     };
-    Ok(xml(answer.to_xml()))
+    let contents = contents(&page, Some(&owners), restorations);
+    Ok(xml(answer.to_xml_of(contents)?))
 }
 
 pub async fn list_objects_v2(
@@ -89,10 +90,11 @@ pub async fn list_objects_v2(
         continuation_token: token.map(Cow::Borrowed),
         next_continuation_token: next_token.map(Cow::Owned),
         start_after: start_after.map(Cow::Borrowed),
-        contents: contents(&page, owners.as_ref(), restorations)?,
+        contents: Vec::new(),
         common_prefixes: common_prefixes(&page)?,
     };
-    Ok(xml(answer.to_xml()))
+    let contents = contents(&page, owners.as_ref(), restorations);
+    Ok(xml(answer.to_xml_of(contents)?))
 }
 
 /// Where a page of ListObjectsV2 begins: where the token says, else behind `start-after`, which is
@@ -119,10 +121,9 @@ fn contents<'p>(
     page: &'p Page<ObjectSummary>,
     owners: Option<&'p Owners>,
     restorations: Restorations,
-) -> Result<Vec<ObjectEntry<'p>>, S3Error> {
-    let mut contents = Vec::with_capacity(page.entries.len());
-    for (key, summary) in listing::items(page) {
-        contents.push(ObjectEntry {
+) -> impl Iterator<Item = Result<ObjectEntry<'p>, S3Error>> {
+    listing::items(page).map(move |(key, summary)| {
+        Ok(ObjectEntry {
             key: Cow::Borrowed(key_text(key)?),
             last_modified_ms: summary.last_modified_ms as i64,
             etag: Cow::Owned(summary.etag.to_string()),
@@ -132,9 +133,8 @@ fn contents<'p>(
             checksum_algorithm: checksum_algorithm(summary),
             checksum_type: checksum_type(summary),
             restore_status: restorations.status(summary),
-        });
-    }
-    Ok(contents)
+        })
+    })
 }
 
 /// The object's checksum algorithm as listings show it.
@@ -213,7 +213,9 @@ mod tests {
         };
         assert_eq!(owner_ids(&page), ["0123"; 3]);
         let owners = Owners::default();
-        let shown = contents(&page, Some(&owners), Restorations::default()).unwrap();
+        let shown: Result<Vec<_>, _> =
+            contents(&page, Some(&owners), Restorations::default()).collect();
+        let shown = shown.unwrap();
         let keys: Vec<_> = shown.iter().map(|entry| entry.key.as_ref()).collect();
         assert_eq!(keys, ["a", "c", "d"]);
         assert_eq!(shown[0].etag, format!("{}-3", "ab".repeat(16)));
@@ -241,9 +243,7 @@ mod tests {
         assert_eq!(checksums, expected);
         assert!(
             contents(&page, None, Restorations::default())
-                .unwrap()
-                .iter()
-                .all(|entry| entry.owner.is_none())
+                .all(|entry| entry.unwrap().owner.is_none())
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
-use oncilla_iam::policy::{POLICY_TEXT_BYTES_MAX, Policy, PolicyKind};
+use oncilla_iam::policy::{POLICY_TEXT_BYTES_MAX, Policy, PolicyError, PolicyKind};
 use oncilla_store::{Bucket, DocumentKind, NewDocument};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::X_AMZ_CONFIRM_REMOVE_SELF_BUCKET_ACCESS;
@@ -12,6 +12,7 @@ use crate::ResponseBody;
 use crate::s3::S3Service;
 use crate::s3::access::{BucketAccess, LOCKS_OUT_OWNER};
 use crate::s3::answer::{Answer, empty, xml};
+use crate::s3::authenticate::iam_failure;
 use crate::s3::body::read_document;
 use crate::s3::bucket::put_document;
 use crate::s3::request::S3Request;
@@ -37,6 +38,7 @@ pub async fn put_policy(service: &S3Service, request: &mut S3Request, bucket: &B
     let policy = policy.map_err(|error| {
         S3Error::with_message(S3ErrorCode::MalformedPolicy, error.message(kind))
     })?;
+    check_principals(service, &policy).await?;
     if BucketAccess::of(bucket)?.block.block_public_policy && policy.is_public() {
         let message = "Access Denied: public policies are prevented by the BlockPublicPolicy \
                        setting of the bucket.";
@@ -50,6 +52,21 @@ pub async fn put_policy(service: &S3Service, request: &mut S3Request, bucket: &B
     }
     put_document(service, bucket, DocumentKind::Policy, Some(new)).await?;
     Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// Refuses a policy that names an account, a user or a role which does not exist. (What is deleted
+/// later stays named, and whatever is made by that name then is meant.)
+/// Source: AWS re:Post, "Why am I getting the error 'Invalid principal in policy' when I update my
+/// Amazon S3 bucket policy?".
+async fn check_principals(service: &S3Service, policy: &Policy) -> Result<(), S3Error> {
+    for principal in policy.principals() {
+        let exists = service.iam.exists(principal).await;
+        if !exists.map_err(iam_failure)? {
+            let message = PolicyError::Principal.to_string();
+            return Err(S3Error::with_message(S3ErrorCode::MalformedPolicy, message));
+        }
+    }
+    Ok(())
 }
 
 pub async fn delete_policy(service: &S3Service, bucket: &Bucket) -> Answer {

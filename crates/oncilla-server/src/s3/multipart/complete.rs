@@ -3,7 +3,7 @@
 use http::StatusCode;
 use oncilla_hash::{Checksum, ChecksumAlgorithm};
 use oncilla_store::encryption::check_customer_key;
-use oncilla_store::multipart::{CompleteError, CompleteUpload, CompletedPart, UploadError};
+use oncilla_store::multipart::{CompleteError, CompleteUpload, CompletedPart, Upload, UploadError};
 use oncilla_store::{Bucket, ETag, Scheme, UniqueId};
 use oncilla_wire::checksum_headers::{ChecksumHeaders, ChecksumType};
 use oncilla_wire::conditions::Conditions;
@@ -38,9 +38,14 @@ pub async fn complete(service: &S3Service, request: &mut S3Request, bucket: &Buc
         .collect::<Result<Vec<_>, S3Error>>()?;
     let conditions = Conditions::from_headers(&request.headers);
     check_type(&declared)?;
-    check_upload_type(service, request, bucket, upload, &declared).await?;
+    let open_upload = open_upload(service, request, bucket, upload).await?;
+    if let Some(open_upload) = &open_upload {
+        check_upload_type(open_upload, &declared)?;
+    }
     let sent_key = encryption::key_of_part(service, request)?;
-    check_upload_key(service, request, bucket, upload, sent_key.as_ref()).await?;
+    if let Some(open_upload) = &open_upload {
+        check_upload_key(service, open_upload, sent_key.as_ref())?;
+    }
     if declared
         .value_part_count
         .is_some_and(|count| count as usize != parts.len())
@@ -78,27 +83,34 @@ pub async fn complete(service: &S3Service, request: &mut S3Request, bucket: &Buc
     Ok(response)
 }
 
-/// A client's key that comes has to be the upload's; where the client chose a checksum, it has to come.
-/// An upload that is not open is the store's to judge, as in [`check_upload_type`].
-/// Source: S3 API reference, CompleteMultipartUpload,
-/// `x-amz-server-side-encryption-customer-algorithm`.
-async fn check_upload_key(
+/// The upload. One that is not open is the store's to judge: it may have been completed by this very
+/// request, sent before.
+async fn open_upload(
     service: &S3Service,
     request: &S3Request,
     bucket: &Bucket,
     upload: UniqueId,
+) -> Result<Option<Upload>, S3Error> {
+    let key = request.key.as_bytes();
+    match service.store.upload(bucket, key, upload).await {
+        Ok(upload) => Ok(Some(upload)),
+        Err(UploadError::NoSuchUpload) => Ok(None),
+        Err(UploadError::Fault(fault)) => Err(errors::fault(fault)),
+    }
+}
+
+/// A client's key that comes has to be the upload's; where the client chose a checksum, it has to come.
+/// Source: S3 API reference, CompleteMultipartUpload,
+/// `x-amz-server-side-encryption-customer-algorithm`.
+fn check_upload_key(
+    service: &S3Service,
+    upload: &Upload,
     sent_key: Option<&SentKey>,
 ) -> Result<(), S3Error> {
-    let key = request.key.as_bytes();
-    let upload = match service.store.upload(bucket, key, upload).await {
-        Ok(upload) => upload,
-        Err(UploadError::NoSuchUpload) => return Ok(()),
-        Err(UploadError::Fault(fault)) => return Err(errors::fault(fault)),
-    };
     let stored = upload.record.encryption.as_deref();
     if stored.is_some_and(|stored| stored.scheme != Scheme::Customer) {
         // A key of the server's that is disabled protects nothing new.
-        let unlocked = service.store.upload_encryption(&upload, None);
+        let unlocked = service.store.upload_encryption(upload, None);
         unlocked.map_err(errors::unlock_upload)?;
     }
     if sent_key.is_none() && !upload.record.algorithm_declared {
@@ -148,24 +160,12 @@ fn check_type(declared: &ChecksumHeaders) -> Result<(), S3Error> {
     }
 }
 
-/// `x-amz-checksum-type` has to be the upload's. An upload that is not open is the store's to judge:
-/// it may have been completed by this very request, sent before.
-async fn check_upload_type(
-    service: &S3Service,
-    request: &S3Request,
-    bucket: &Bucket,
-    upload: UniqueId,
-    declared: &ChecksumHeaders,
-) -> Result<(), S3Error> {
+/// `x-amz-checksum-type` has to be the upload's.
+fn check_upload_type(upload: &Upload, declared: &ChecksumHeaders) -> Result<(), S3Error> {
     let Some(kind) = declared.checksum_type else {
         return Ok(());
     };
-    let key = request.key.as_bytes();
-    let composite = match service.store.upload(bucket, key, upload).await {
-        Ok(upload) => upload.record.composite,
-        Err(UploadError::NoSuchUpload) => return Ok(()),
-        Err(UploadError::Fault(fault)) => return Err(errors::fault(fault)),
-    };
+    let composite = upload.record.composite;
     if composite == (kind == ChecksumType::Composite) {
         return Ok(());
     }

@@ -6,12 +6,12 @@ use oncilla_wire::error::S3ErrorCode;
 use oncilla_wire::event::EventKind;
 use oncilla_wire::xml::acl::Acl;
 
+use crate::s3::S3Service;
 use crate::s3::access::BucketAccess;
 use crate::s3::acl::requested_acl;
 use crate::s3::answer::{Answer, empty, set_version, xml};
-use crate::s3::authorize::JUDGEMENTS_MAX;
+use crate::s3::judged::JudgedObject;
 use crate::s3::request::S3Request;
-use crate::s3::{S3Service, errors};
 
 pub async fn get_acl(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let version = request.version_id()?;
@@ -35,22 +35,14 @@ pub async fn put_acl(service: &S3Service, request: &mut S3Request, bucket: &Buck
     if access.is_owner_enforced() {
         return Err(S3ErrorCode::AccessControlListNotSupported.into());
     }
-    let mut set = None;
-    for _ in 0..JUDGEMENTS_MAX {
-        let judged = service.judge_object(request, bucket).await?;
-        let document = request.document.clone();
-        let acl = requested_acl(service, request, &judged.owner).await?;
-        request.document = document;
-        access.check_acl(&acl)?;
-        let change = |record: &mut ObjectRecord| record.acl.clone_from(&acl);
-        set = service
-            .change_judged(request, bucket, &judged, change, EventKind::AclPut)
-            .await?;
-        if set.is_some() {
-            break;
-        }
-    }
-    let record = set.ok_or_else(errors::changed_too_often)?;
+    let requested = requested_acl(service, request).await?;
+    let acl_of = |judged: &JudgedObject| {
+        let acl = requested.of(&judged.owner)?;
+        access.check_acl(acl)?;
+        Ok(|record: &mut ObjectRecord| record.acl.clone_from(acl))
+    };
+    let changed = service.change_judged(request, bucket, EventKind::AclPut, acl_of);
+    let record = changed.await?;
     let mut response = empty(StatusCode::OK);
     set_version(&mut response, bucket, record.version_id())?;
     Ok(response)

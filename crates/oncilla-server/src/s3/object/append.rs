@@ -106,6 +106,8 @@ async fn readable(
     bucket: &Bucket,
 ) -> Result<Option<ObjectRecord>, S3Error> {
     let key = request.key.as_str();
+    // By what is there now, not by what was when the request came.
+    request.judged.forget(bucket, key, None);
     let record = match service.store.object(bucket, key.as_bytes()).await {
         Ok(record) => record,
         Err(GetObjectError::NoSuchKey) => return Ok(None),
@@ -114,6 +116,7 @@ async fn readable(
     let target = ActionTarget::Object { key, version: None };
     let judged = service.authorize_action(request, bucket, "s3:GetObject", target);
     judged.await?;
+    request.check_judged(bucket, &record)?;
     Ok(Some(record))
 }
 

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use oncilla_store::object::UpdateEncryptionError;
-use oncilla_store::{Bucket, EncryptionChoice};
+use oncilla_store::{Bucket, EncryptionChoice, ObjectRecord};
 use oncilla_wire::xml::encryption::{MAX_ENCRYPTION_BODY_BYTES, ObjectEncryption};
 
 use crate::s3::answer::{Answer, empty, set_version};
@@ -23,18 +23,18 @@ pub async fn update_encryption(
         context: String::new(),
         bucket_key: asked.bucket_key_enabled,
     };
+    let key = request.key.as_str();
+    let is_judged = |record: &ObjectRecord| request.judged.holds_for(bucket, key, version, record);
     let updated = service
         .store
-        .update_encryption(bucket, request.key.as_bytes(), version, &choice)
+        .update_encryption(bucket, key.as_bytes(), version, &choice, is_judged)
         .await;
     let record = match updated {
         Ok(record) => record,
         Err(UpdateEncryptionError::Object(error)) => {
-            return Err(service
-                .not_found(request, bucket, &request.key, error)
-                .await);
+            return Err(service.not_found(request, bucket, key, error).await);
         }
-        Err(error) => return Err(errors::update_encryption(&request.key, error)),
+        Err(error) => return Err(errors::update_encryption(key, error)),
     };
     let mut response = empty(StatusCode::OK);
     encryption::set_headers(&mut response, record.encryption.as_deref(), None)?;

@@ -300,7 +300,7 @@ async fn reserve_reader(
         _ => length.min(READER_MEMORY_BYTES),
     };
     let memory = reading.saturating_add(opening_memory_bytes(record, range.length()));
-    let reserved = request.context.memory.reserve(memory);
+    let reserved = request.context.reserve_for_transfer(memory);
     reserved.await.map(Some).map_err(errors::overloaded)
 }
 

@@ -55,10 +55,12 @@ pub(super) async fn rename_within(
         None => None,
     };
     let conditions = Conditions::from_headers(&request.headers);
+    // A source that was not there may come to be by now, and be anybody's.
+    let is_source = |record: &ObjectRecord| request.judged.holds_for(bucket, source, None, record);
     let rename = RenameObject {
         bucket,
         source: source.as_bytes(),
-        source_id: request.judged.id(bucket, source, None),
+        is_source: &is_source,
         source_conditions,
         destination: request.key.as_bytes(),
         conditions: &conditions,

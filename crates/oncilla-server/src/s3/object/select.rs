@@ -66,7 +66,7 @@ pub async fn select(service: &S3Service, request: &mut S3Request, bucket: &Bucke
     let size = body.record.size;
     memory += opening_memory_bytes(&body.record, size);
     // Before the expression is read, which takes a part of it.
-    let memory = request.context.memory.reserve(memory);
+    let memory = request.context.reserve_for_transfer(memory);
     let memory = memory.await.map_err(errors::overloaded)?;
     let now_ms = service.store.clock().now_ms() as i64;
     let select = Select::new(asked, size, now_ms)?;

@@ -6,12 +6,11 @@ use oncilla_wire::event::EventKind;
 use oncilla_wire::tagging::TagTarget;
 use oncilla_wire::xml::tagging::{self, MAX_TAGGING_BODY_BYTES};
 
+use crate::s3::S3Service;
 use crate::s3::answer::{Answer, empty, set_version, xml};
-use crate::s3::authorize::JUDGEMENTS_MAX;
 use crate::s3::body::read_document;
 use crate::s3::request::S3Request;
 use crate::s3::tags::{pairs_of, stored_tag_set};
-use crate::s3::{S3Service, errors};
 
 pub async fn get_tagging(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let version = request.version_id()?;
@@ -51,17 +50,8 @@ async fn set_tags(
     event: EventKind,
 ) -> Answer {
     let change = |record: &mut ObjectRecord| record.tags.clone_from(&tags);
-    let mut set = None;
-    for _ in 0..JUDGEMENTS_MAX {
-        let judged = service.judge_object(request, bucket).await?;
-        set = service
-            .change_judged(request, bucket, &judged, change, event)
-            .await?;
-        if set.is_some() {
-            break;
-        }
-    }
-    let record = set.ok_or_else(errors::changed_too_often)?;
+    let changed = service.change_judged(request, bucket, event, |_| Ok(change));
+    let record = changed.await?;
     let mut response = empty(status);
     set_version(&mut response, bucket, record.version_id())?;
     Ok(response)
