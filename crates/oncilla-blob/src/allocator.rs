@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,7 +12,8 @@ use parking_lot::Mutex;
 use crate::error::WriteError;
 use crate::extent::VolumeId;
 use crate::format::{FORMAT_VERSION, VOLUME_HEADER_BYTES, VolumeHeader};
-use crate::fs::write_all_at;
+use crate::fs::{VolumeFile, write_all_at};
+use crate::groups;
 use crate::options::GroupId;
 use crate::shared::{OwnVolume, Shared};
 
@@ -136,26 +138,10 @@ fn create(shared: &Shared, id: VolumeId, group: GroupId) -> Result<Arc<OwnVolume
             .map_or(&shared.options.group, |of| &of.name)
             .clone(),
     };
-    let (file_path, file_dir) = match of_group {
-        None => (path.clone(), &shared.dir),
-        Some(of) => {
-            let file_path = of.dir.join(id.file_name());
-            shared.fs.link(&file_path, &path)?;
-            shared.fs.sync_dir(&shared.dir)?;
-            (file_path, &of.dir)
-        }
+    let file = match of_group {
+        None => create_file(shared, &path, &shared.dir, &header)?,
+        Some(of) => create_linked(shared, &path, &of.dir, &header)?,
     };
-    let file = shared.fs.create_new(&file_path)?;
-    let made_durable = write_all_at(&*file, &header.encode(), 0)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| shared.fs.sync_dir(file_dir));
-    if let Err(error) = made_durable {
-        // Nothing is in it. If it cannot be removed either, the next start finds it empty.
-        if let Err(error) = shared.fs.remove(&path) {
-            tracing::warn!(volume = %id, %error, "cannot remove a volume that was not completed");
-        }
-        return Err(error.into());
-    }
     shared.handles.insert(id, Arc::clone(&file));
     Ok(Arc::new(OwnVolume {
         id,
@@ -163,4 +149,57 @@ fn create(shared: &Shared, id: VolumeId, group: GroupId) -> Result<Arc<OwnVolume
         sealed: AtomicBool::new(false),
         failure: OnceLock::new(),
     }))
+}
+
+/// Makes a volume's file in a further directory, and the link to it.
+fn create_linked(
+    shared: &Shared,
+    path: &Path,
+    dir: &Path,
+    header: &VolumeHeader,
+) -> io::Result<Arc<dyn VolumeFile>> {
+    // The directory may have vanished under the server, with another one in its place: what was written
+    // there would be missing when the right one is back.
+    if !groups::is_marked(&*shared.fs, dir)? {
+        let message = format!(
+            "{} holds volumes and is missing or another directory: is it mounted?",
+            dir.display()
+        );
+        return Err(io::Error::other(message));
+    }
+    let file_path = dir.join(header.id.file_name());
+    shared.fs.link(&file_path, path)?;
+    let made = shared
+        .fs
+        .sync_dir(&shared.dir)
+        .and_then(|()| create_file(shared, &file_path, dir, header));
+    if made.is_err() {
+        remove_unfinished(shared, header.id, path);
+    }
+    made
+}
+
+/// Makes a volume's file, empty but for its header, so that it is there after a power loss.
+fn create_file(
+    shared: &Shared,
+    path: &Path,
+    dir: &Path,
+    header: &VolumeHeader,
+) -> io::Result<Arc<dyn VolumeFile>> {
+    let file = shared.fs.create_new(path)?;
+    let made_durable = write_all_at(&*file, &header.encode(), 0)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| shared.fs.sync_dir(dir));
+    if let Err(error) = made_durable {
+        remove_unfinished(shared, header.id, path);
+        return Err(error);
+    }
+    Ok(file)
+}
+
+/// Nothing is in it. If it cannot be removed either, the next start finds it empty.
+fn remove_unfinished(shared: &Shared, id: VolumeId, path: &Path) {
+    if let Err(error) = shared.fs.remove(path) {
+        tracing::warn!(volume = %id, %error, "cannot remove a volume that was not completed");
+    }
 }

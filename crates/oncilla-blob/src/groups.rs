@@ -83,7 +83,8 @@ fn mark_path(dir: &Path) -> PathBuf {
     dir.join(MARK)
 }
 
-fn is_marked(fs: &dyn FileSystem, dir: &Path) -> io::Result<bool> {
+/// Whether a directory is one that holds volumes.
+pub fn is_marked(fs: &dyn FileSystem, dir: &Path) -> io::Result<bool> {
     match fs.open(&mark_path(dir)) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -66,6 +66,12 @@ pub enum DataDirectoryError {
         /// What is wrong with it.
         detail: String,
     },
+    /// A further directory is a data directory, or lies where one keeps its own files.
+    #[error("directory {} is a data directory of oncilla, or lies in the metadata or volumes of one: choose another directory", path.display())]
+    IsData {
+        /// The further directory.
+        path: PathBuf,
+    },
     /// A further directory holds volumes of another data directory.
     #[error("directory {} holds volumes of the data directory {}: give each data directory further directories of its own", path.display(), owner.display())]
     OfAnother {
@@ -169,6 +175,8 @@ pub struct DataDirectory {
     /// The kernel gives a lock back when the file is closed, however the process ends. The first is
     /// that of the directory, the others are those of claimed ones.
     locks: Vec<File>,
+    /// Further directories that are claimed, by their real paths.
+    claimed: Vec<PathBuf>,
 }
 
 impl DataDirectory {
@@ -246,6 +254,7 @@ impl DataDirectory {
             created,
             complete: marker.complete,
             locks: vec![lock],
+            claimed: Vec::new(),
         };
         directory.refuse_if_lost()?;
         Ok(directory)
@@ -287,7 +296,8 @@ impl DataDirectory {
     /// Takes another directory, where volumes of this one lie or are to lie, for this one alone.
     ///
     /// # Errors
-    /// [`DataDirectoryError::InUse`], and [`DataDirectoryError::OfAnother`] or
+    /// [`DataDirectoryError::InUse`], [`DataDirectoryError::IsData`], and
+    /// [`DataDirectoryError::OfAnother`] or
     /// [`DataDirectoryError::OfTheOriginal`] if it belongs to another data directory.
     pub fn claim(&mut self, directory: &Path) -> Result<(), DataDirectoryError> {
         let failed = |source| DataDirectoryError::Io {
@@ -299,12 +309,26 @@ impl DataDirectory {
             .mode(DIRECTORY_MODE)
             .create(directory)
             .map_err(failed)?;
-        let lock = lock(directory)?;
         let owner = Owner {
             cluster_id: self.cluster_id.clone(),
             data: self.path.canonicalize().map_err(failed)?,
             directory: directory.canonicalize().map_err(failed)?,
         };
+        let own = [self.meta(), self.volumes(), self.tls()];
+        let is_own = |own: &PathBuf| {
+            let own = own.canonicalize().unwrap_or_else(|_| own.clone());
+            owner.directory.starts_with(own)
+        };
+        if owner.directory.join(MARKER).exists() || own.iter().any(is_own) {
+            return Err(DataDirectoryError::IsData {
+                path: directory.to_owned(),
+            });
+        }
+        // The same one by another name.
+        if self.claimed.contains(&owner.directory) {
+            return Ok(());
+        }
+        let lock = lock(directory)?;
         let path = directory.join(OWNER);
         let known: Option<Owner> = read_small(&path, |content| serde_json::from_slice(content))?;
         if known.as_ref() != Some(&owner) {
@@ -315,6 +339,7 @@ impl DataDirectory {
                 .map_err(|source| DataDirectoryError::Io { path, source })?;
         }
         self.locks.push(lock);
+        self.claimed.push(owner.directory);
         Ok(())
     }
 
@@ -559,6 +584,24 @@ mod tests {
             "{of_another}"
         );
         assert!(of_another.contains("first"), "{of_another}");
+
+        // One that is a data directory, or a part of one by any name.
+        let mut third = open("third");
+        fs::create_dir(third.volumes()).unwrap();
+        std::os::unix::fs::symlink(third.volumes(), at("link")).unwrap();
+        for taken in [
+            at("second"),
+            at("third"),
+            third.volumes().join("in"),
+            at("link"),
+        ] {
+            let refused = third.claim(&taken).unwrap_err().to_string();
+            assert!(refused.contains("is a data directory"), "{refused}");
+            assert!(!taken.join(OWNER).exists());
+        }
+        // By two names.
+        third.claim(&at("warm")).unwrap();
+        third.claim(&at("third/../warm")).unwrap();
 
         // A copy of the data directory, while the original is there.
         fs::create_dir(at("copy")).unwrap();
