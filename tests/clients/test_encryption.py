@@ -179,6 +179,16 @@ def test_at_rest_and_after_the_master_key_was_changed(tmp_path):
         command = [harness.binary(), check, "--data", data, "--master-key-file", elsewhere]
         run(command, env=environment)
 
+    # Another key is told apart from damage, and from everything being well.
+    wrong = tmp_path / "wrong.key"
+    wrong.write_text(base64.b64encode(secrets.token_bytes(32)).decode())
+    for check in ("fsck", "scrub"):
+        command = [harness.binary(), check, "--data", data, "--master-key-file", wrong]
+        refused = run(command, env=environment, check=False)
+        assert refused.returncode == 1
+        assert "does not open the keys of this store" in refused.stderr
+        assert "damage" not in refused.stdout
+
     # A new key would have nowhere to be kept, and a tool makes none of its own.
     rekey = [harness.binary(), "kms", "rekey", "--data", data, "--master-key-file", elsewhere]
     refused = run(rekey, env=environment, check=False)

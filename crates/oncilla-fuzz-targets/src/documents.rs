@@ -35,6 +35,7 @@ use oncilla_wire::xml::public_access::PublicAccessBlock;
 use oncilla_wire::xml::reader::{MAX_DEPTH, MAX_TEXT_BYTES, XmlReader};
 use oncilla_wire::xml::restore::RestoreRequest;
 use oncilla_wire::xml::versioning::VersioningStatus;
+use oncilla_wire::xml::writer::legal_text;
 use oncilla_wire::xml::{KeyEncoding, location, tagging as tagging_xml};
 
 /// Every root element that a reader of the protocol takes.
@@ -385,7 +386,8 @@ pub fn text(data: &[u8]) {
     let document = ErrorDocument::parse(&error.to_xml(&text, "request", &text));
     let document = document.unwrap_or_else(|error| panic!("just written: {error}"));
     assert_eq!(document.code, "NoSuchKey");
-    for written in [&document.message, &document.resource, &document.host_id] {
+    assert_eq!(document.message, legal_text(&text));
+    for written in [&document.resource, &document.host_id] {
         assert_eq!(written.as_str(), text);
     }
     assert_eq!(document.detail("Key"), Some(text.as_ref()));

@@ -91,6 +91,7 @@ fn callers() -> [Caller<'static>; 3] {
     let identity = Identity {
         kind: CallerKind::User,
         account: ACCOUNT,
+        tags: &[],
         canonical_user: ACCOUNT,
         arn: "arn:aws:iam::111122223333:user/ada",
         role_arn: None,

@@ -8,6 +8,7 @@ use crate::policy::{
     ResourceSide, S3_ARN_PREFIX, evaluate, policy_of_grants,
 };
 use crate::role::Role;
+use crate::rows::entity::Tag;
 
 /// Who asks. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct KeyPrincipal {
     pub user_name: Option<String>,
     /// `aws:userid`.
     pub user_id: String,
+    /// The tags of the user, or of the role that a session is of.
+    pub tags: Vec<Tag>,
     /// The policies of the identity: of what the key was granted, and what else is attached to it.
     pub policies: Vec<Arc<Policy>>,
     /// The policies that limit a session; `None` if none was given with it.
@@ -70,6 +73,7 @@ impl KeyPrincipal {
             role_arn: None,
             user_name: None,
             user_id: account.to_owned(),
+            tags: Vec::new(),
             policies: vec![policy],
             session: None,
             token_issued_ms: None,
@@ -92,6 +96,7 @@ impl KeyPrincipal {
             role_arn: self.role_arn.as_deref(),
             user_name: self.user_name.as_deref(),
             user_id: &self.user_id,
+            tags: &self.tags,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use oncilla_iam::Tag;
 use oncilla_iam::policy::{
     AclGrant, Caller, CallerKind, ContextTable, Decision, Effect, Identity, Policies, Policy,
     PolicyKind, PolicySource, Reason, Request, ResourceSide, evaluate,
@@ -50,6 +51,7 @@ fn caller(kind: CallerKind, account: &'static str, arn: &'static str) -> Caller<
     Caller::Identity(Identity {
         kind,
         account,
+        tags: &[],
         canonical_user: if account == OWNER { CANONICAL } else { "c" },
         arn,
         role_arn: is_session.then_some("arn:aws:iam::111122223333:role/reader"),
@@ -917,5 +919,59 @@ fn whether_a_service_calls_is_known_of_every_caller() {
         assert_eq!(by(is_service, "false", caller), when_false, "{caller:?}");
         assert!(by("aws:ViaAWSService", "false", caller), "{caller:?}");
         assert!(!by("aws:ViaAWSService", "true", caller), "{caller:?}");
+    }
+}
+
+/// IAM user guide, "AWS global condition context keys", `aws:PrincipalTag/tag-key`: of who asks alone,
+/// whatever the request says.
+#[test]
+fn tags_of_the_principal_are_its_own() {
+    let tags = [Tag {
+        key: "Team".to_owned(),
+        value: "red".to_owned(),
+    }];
+    let tagged = |caller: Caller<'static>| match caller {
+        Caller::Identity(identity) => Caller::Identity(Identity {
+            tags: tags.as_slice(),
+            ..identity
+        }),
+        other => other,
+    };
+    let claimed = [("aws:PrincipalTag/team", "red")];
+    let by_condition = statement(&format!(
+        r#""Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "{BUCKET}/*",
+            "Condition": {{"StringEquals": {{"aws:principaltag/TEAM": "red"}}}}"#
+    ));
+    let by_variable = statement(
+        r#""Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+            "Resource": "arn:aws:s3:::photos/${aws:PrincipalTag/team}/*""#,
+    );
+    for policy in [&by_condition, &by_variable] {
+        let reads = |caller: &Caller<'_>| {
+            let object = "arn:aws:s3:::photos/red/otter.jpg";
+            by_bucket(policy, caller, "s3:GetObject", object, &claimed).effect == ALLOW
+        };
+        for caller in [ada(), session()] {
+            assert!(reads(&tagged(caller)), "{caller:?}");
+            assert!(!reads(&caller), "{caller:?}");
+        }
+        for caller in [ANYONE, LOGGING] {
+            assert!(!reads(&caller), "{caller:?}");
+        }
+    }
+}
+
+/// IAM user guide, "AWS global condition context keys", `aws:PrincipalServiceName`.
+#[test]
+fn services_are_known_by_name() {
+    for key in ["aws:PrincipalServiceName", "aws:PrincipalServiceNamesList"] {
+        let policy = statement(&format!(
+            r#""Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*", "Condition": {{
+                "ForAnyValue:StringEquals": {{"{key}": "logging.s3.amazonaws.com"}}}}"#
+        ));
+        for (caller, expected) in [(LOGGING, EXPLICIT), (ada(), IMPLICIT), (ANYONE, IMPLICIT)] {
+            let decision = by_bucket(&policy, &caller, "s3:PutObject", OBJECT, &[]);
+            assert_eq!(decision.effect, expected, "{key} {caller:?}");
+        }
     }
 }

@@ -174,6 +174,7 @@ fn fields_of_a_statement() {
         (&[("Condition", r#"{"ForEach:StringEquals": {"aws:Referer": "x"}}"#)], Some("Invalid Condition type : ForEach:StringEquals")),
         (&[("Condition", r#"{"NullIfExists": {"aws:Referer": "true"}}"#)], Some("Invalid Condition type : NullIfExists")),
         (&[("Condition", r#"{"BoolNotEquals": {"aws:SecureTransport": "true"}}"#)], Some("Invalid Condition type : BoolNotEquals")),
+        (&[("Condition", r#"{"Foo": {"aws:Refer": "x"}}"#)], Some("Invalid Condition type : Foo")),
         (&[("Condition", r#"{"StringEquals": {"aws:Refer": "x"}}"#)], Some(KEY)),
         (&[("Condition", r#"{"StringEquals": {"s3:x-amz-storage": "x"}}"#)], Some(KEY)),
         (&[("Condition", r#"{"StringEquals": {"referer": "x"}}"#)], Some(KEY)),
@@ -368,4 +369,50 @@ fn public_policies() {
     let text = with(&[("Principal", r#"{"AWS": "111122223333"}"#)]);
     let both = text.replace("}]}", r#"}, {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::photos/*"}]}"#);
     assert!(Policy::parse(both.as_bytes(), BUCKET).unwrap().is_public());
+}
+
+/// A policy that is stored anew must not name a condition key that no request has which it is about;
+/// one that was stored before stays.
+#[test]
+fn keys_that_are_never_set_are_refused_anew() {
+    let identity = PolicyKind::Identity;
+    for (kind, action, key, is_taken) in [
+        (BUCKET, "s3:*", "aws:ResourceTag/a", false),
+        (BUCKET, "s3:*", "aws:RequestTag/a", false),
+        (BUCKET, "s3:*", "aws:TagKeys", false),
+        (BUCKET, "s3:*", "s3:BucketTag/a", false),
+        (BUCKET, "s3:*", "s3:locationconstraint", false),
+        (BUCKET, "s3:*", "aws:PrincipalTag/a", true),
+        (BUCKET, "s3:*", "aws:PrincipalOrgID", true),
+        (BUCKET, "s3:*", "s3:AccessPointTag/a", true),
+        (BUCKET, "s3:*", "s3:ObjectCreationOperation", true),
+        (identity, "s3:*", "aws:ResourceTag/a", false),
+        (identity, "s3:Get*", "aws:TagKeys", false),
+        (identity, "s3:*", "s3:Unheard", false),
+        (identity, "*", "s3:BucketTag/a", false),
+        (identity, "*", "aws:ResourceTag/a", true),
+        (identity, "iam:TagUser", "aws:RequestTag/a", true),
+        (identity, "s3:*", "s3:locationconstraint", true),
+        (identity, "s3:*", "any:Key", true),
+    ] {
+        let principal = match kind {
+            BUCKET => r#""Principal": "*","#,
+            _ => "",
+        };
+        let text = format!(
+            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Deny", {principal} "Action": "{action}",
+                "Resource": "*", "Condition": {{"StringEquals": {{"{key}": "x"}}}}}}}}"#
+        );
+        assert!(Policy::parse(text.as_bytes(), kind).is_ok(), "{text}");
+        match Policy::parse_new(text.as_bytes(), kind) {
+            Ok(_) => assert!(is_taken, "{text}"),
+            Err(PolicyError::KeyNeverSet(named)) => {
+                assert!(
+                    !is_taken && named.eq_ignore_ascii_case(key),
+                    "{text}: {named}"
+                );
+            }
+            Err(error) => panic!("{text}: {error}"),
+        }
+    }
 }

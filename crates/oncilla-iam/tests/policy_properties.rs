@@ -78,6 +78,7 @@ fn user(account: &'static str) -> Caller<'static> {
     Caller::Identity(Identity {
         kind: CallerKind::User,
         account,
+        tags: &[],
         canonical_user: "c",
         arn: "arn:aws:iam::111122223333:user/ada",
         role_arn: None,

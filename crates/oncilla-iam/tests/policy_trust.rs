@@ -85,6 +85,7 @@ fn who_may_assume_a_role() {
             let caller = Caller::Identity(Identity {
                 kind,
                 account,
+                tags: &[],
                 canonical_user: account,
                 arn,
                 role_arn: None,

@@ -8,8 +8,16 @@
 //! There is no share of the memory for each access key or address. A few fast clients may use all of
 //! it, which hurts nobody, since it comes back as fast as they are; and slow ones can be ended whoever
 //! they are, while a share by key would not reach anonymous readers and one by address would not
-//! tell apart those behind a proxy. What is left is to hold all memory by being just fast enough,
-//! and that takes 64 KiB/s for each of hundreds of transfers: a load, and no longer a trick.
+//! tell apart those behind a proxy. What is left is to hold all memory by being just fast enough:
+//! 64 KiB/s and more for each of hundreds of transfers.
+//!
+//! Three things this does not do. What the buffers of a reader's socket swallow (megabytes) counts
+//! as moved when the kernel takes it, and then nothing moves until they have drained: a reader below
+//! about half a MiB/s can be cut while others wait (measured: 300 KiB/s was, 400 KiB/s was not). An
+//! upload of 64 KiB/s or more is not cut, unless it comes in lumps further apart than
+//! 4 s. And slow clients that come again after each cut hold memory for 4 s each time before they are
+//! judged: with a budget of 16 MiB, 100 of them delay others by about 20 s, and some of those get
+//! `SlowDown`.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

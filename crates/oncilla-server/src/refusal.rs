@@ -3,6 +3,7 @@
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::xml::writer::legal_text;
 
 use crate::limits::RETRY_AFTER_SECONDS;
 use crate::{RequestId, ResponseBody};
@@ -65,8 +66,7 @@ fn error_document(error: &S3Error, request_id: RequestId) -> String {
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message>\
          <RequestId>{request_id}</RequestId><HostId>{}</HostId></Error>",
         error.code.as_str(),
-        error
-            .message
+        legal_text(&error.message)
             .replace('&', "&amp;")
             .replace('<', "&lt;")
             .replace('>', "&gt;"),
@@ -77,6 +77,14 @@ fn error_document(error: &S3Error, request_id: RequestId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_is_legal_xml() {
+        let error = S3Error::with_message(S3ErrorCode::AccessDenied, "a\u{1}b\u{fffe}<");
+        let document = error_document(&error, RequestId::next());
+        let message = "<Message>a\u{fffd}b\u{fffd}&lt;</Message>";
+        assert!(document.contains(message), "{document}");
+    }
 
     #[test]
     fn a_raw_answer_announces_its_length() {

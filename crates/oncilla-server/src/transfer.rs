@@ -11,12 +11,15 @@ use tokio::time::Instant;
 /// A transfer for whose client the server has waited less than this is not judged, and the pace of
 /// one is what moved in the last one or two such times. Twice this and the time before anybody is cut
 /// lie below [`crate::limits::MEMORY_WAIT_MAX`]: a request that comes together with the slow ones gets
-/// its turn too. It is long enough that what a socket's buffer swallows at a time (a megabyte or so)
-/// does not make a client that reads 256 KiB/s look as if it had stopped.
+/// its turn too. What a reader's socket buffers swallow (megabytes) moves at once, and then nothing does
+/// while they drain: readers below about half a MiB/s can look as if they had stopped (measured: those
+/// of 300 KiB/s do, of 400 KiB/s not). A longer time would spare them and let slow ones hold memory
+/// longer.
 pub(crate) const JUDGED_AFTER: Duration = Duration::from_secs(4);
 
-/// Slower than this is slow. Faster clients are never cut: a link of half a megabit is enough, and
-/// to hold the default budget at this pace takes 150 Mbit/s without an end.
+/// Slower than this is slow. Faster uploads are not cut, unless they come in lumps further apart than
+/// [`JUDGED_AFTER`]; faster readers may be, while their socket's buffers drain. To hold the default
+/// budget at this pace takes 150 Mbit/s without an end.
 pub(crate) const SLOW_BYTES_PER_SECOND: u64 = 64 << 10;
 
 /// Whom the server waits for.
@@ -246,7 +249,7 @@ mod tests {
     async fn what_comes_in_lumps_is_not_slow() {
         let (transfer, mut moved) = (held(), 0);
         for _ in 0..50 {
-            // 256 KiB/s as a socket's buffer takes them.
+            // A mebibyte at a time, no further apart than a transfer is judged after.
             moves(&transfer, &mut moved, 1 << 20, Duration::from_secs(4), 1).await;
             for _ in 0..39 {
                 assert_eq!(transfer.slow_pace(), None);

@@ -17,6 +17,10 @@ const MODE: &str = "x-amz-checksum-mode";
 const SDK_ALGORITHM: &str = "x-amz-sdk-checksum-algorithm";
 const TRAILER: &str = "x-amz-trailer";
 
+/// The algorithms of S3 that are not done here.
+/// Source: S3 API reference, `ChecksumAlgorithm` of PutObject.
+const NOT_IMPLEMENTED: [&str; 5] = ["MD5", "SHA512", "XXHASH3", "XXHASH64", "XXHASH128"];
+
 /// A multipart upload has no more parts.
 const PART_COUNT_MAX: u32 = 10_000;
 
@@ -103,8 +107,9 @@ impl ChecksumHeaders {
     /// Reads the headers of a request.
     ///
     /// # Errors
-    /// `InvalidDigest` for a malformed `Content-MD5`, `BadDigest` for a malformed checksum; `InvalidRequest`
-    /// for everything else.
+    /// `InvalidDigest` for a malformed `Content-MD5`, `BadDigest` for a malformed checksum;
+    /// `NotImplemented` for an algorithm that S3 has and this server does not; `InvalidRequest` for
+    /// everything else.
     pub fn parse(headers: &HeaderMap) -> Result<Self, S3Error> {
         let content_md5 = parse_content_md5(headers)?;
         let value = parse_value(headers)?;
@@ -189,6 +194,7 @@ fn parse_value(headers: &HeaderMap) -> Result<Option<(Checksum, Option<u32>)>, S
             continue;
         }
         let Some(algorithm) = ChecksumAlgorithm::from_header_name(name) else {
+            refuse_not_implemented(&name[CHECKSUM_PREFIX.len()..])?;
             return Err(invalid_request(
                 "The algorithm type you specified in x-amz-checksum- header is invalid.",
             ));
@@ -227,8 +233,11 @@ fn parse_trailer(headers: &HeaderMap) -> Result<Option<ChecksumAlgorithm>, S3Err
     let mut found = None;
     for value in headers.get_all(TRAILER) {
         for name in value.to_str().map_err(|_| unsupported())?.split(',') {
-            let algorithm =
-                ChecksumAlgorithm::from_header_name(name.trim()).ok_or_else(unsupported)?;
+            let name = name.trim().to_ascii_lowercase();
+            if let Some(algorithm) = name.strip_prefix(CHECKSUM_PREFIX) {
+                refuse_not_implemented(algorithm)?;
+            }
+            let algorithm = ChecksumAlgorithm::from_header_name(&name).ok_or_else(unsupported)?;
             if found.replace(algorithm).is_some() {
                 return Err(expecting_a_single_header());
             }
@@ -241,10 +250,28 @@ fn parse_algorithm(
     headers: &HeaderMap,
     name: &'static str,
 ) -> Result<Option<ChecksumAlgorithm>, S3Error> {
-    match single_text(headers, name)? {
-        Some(text) => text.parse().map(Some).map_err(|_| value_is_invalid(name)),
-        None => Ok(None),
-    }
+    let Some(text) = single_text(headers, name)? else {
+        return Ok(None);
+    };
+    refuse_not_implemented(text)?;
+    text.parse().map(Some).map_err(|_| value_is_invalid(name))
+}
+
+/// Refuses an algorithm that S3 has and this server does not, by its name in any case.
+///
+/// # Errors
+/// `NotImplemented`, which names those that work.
+pub(crate) fn refuse_not_implemented(algorithm: &str) -> Result<(), S3Error> {
+    let mut all = NOT_IMPLEMENTED.iter();
+    let Some(algorithm) = all.find(|known| known.eq_ignore_ascii_case(algorithm)) else {
+        return Ok(());
+    };
+    let works = ChecksumAlgorithm::ALL
+        .map(ChecksumAlgorithm::as_str)
+        .join(", ");
+    let message =
+        format!("The checksum algorithm {algorithm} is not implemented here. These are: {works}.");
+    Err(S3Error::with_message(S3ErrorCode::NotImplemented, message))
 }
 
 fn single_text<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, S3Error> {
@@ -416,6 +443,26 @@ mod tests {
                 &[("x-amz-checksum-crc32", "y/Q5Jg=="), (name, "SHA1")],
                 name,
             );
+        }
+    }
+
+    #[test]
+    fn algorithms_of_s3_that_are_not_here() {
+        for (name, value) in [
+            ("x-amz-checksum-sha512", "y/Q5Jg=="),
+            ("x-amz-checksum-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="),
+            ("x-amz-checksum-xxhash64", "y/Q5Jg=="),
+            ("x-amz-checksum-algorithm", "XXHASH3"),
+            ("x-amz-checksum-algorithm", "sha512"),
+            ("x-amz-sdk-checksum-algorithm", "XXHASH128"),
+            ("x-amz-trailer", "x-amz-checksum-md5"),
+            ("x-amz-trailer", "X-Amz-Checksum-SHA512"),
+        ] {
+            let error = parse(&[(name, value)]).unwrap_err();
+            assert_eq!(error.code, S3ErrorCode::NotImplemented, "{name}: {value}");
+            for works in ChecksumAlgorithm::ALL {
+                assert!(error.message.contains(works.as_str()), "{}", error.message);
+            }
         }
     }
 

@@ -214,7 +214,9 @@ pub const X_AMZ_ABORT_RULE_ID: HeaderName = name("x-amz-abort-rule-id");
 /// Headers that mean something S3 or Tigris defines and this server does not do (yet). Carrying on
 /// without them would do something else than asked, such as deleting a bucket instead of one
 /// snapshot of it, so such a request is answered with `NotImplemented`. Prefixes match too.
-pub const NOT_IMPLEMENTED_PREFIXES: [&str; 10] = [
+pub const NOT_IMPLEMENTED_PREFIXES: [&str; 11] = [
+    // An upload is aborted on a condition (directory buckets only).
+    "x-amz-if-match-initiated-time",
     "x-tigris-batch",
     "x-tigris-bundle",
     "x-tigris-enable-snapshot",
@@ -225,6 +227,27 @@ pub const NOT_IMPLEMENTED_PREFIXES: [&str; 10] = [
     "x-tigris-restore",
     "x-tigris-snapshot",
     "x-tigris-soft-delete",
+];
+
+/// Headers of S3 of which one value alone is done here, with that value: it asks for what happens
+/// anyway. With any other one they are as those of [`NOT_IMPLEMENTED_PREFIXES`].
+/// Source: S3 API reference, CreateBucket (buckets of the shared namespace) and CopyObject (`COPY` is 501
+/// where there are no annotations, `EXCLUDE` is not); PutObject (event holds).
+const NOT_IMPLEMENTED_UNLESS: [(&str, &str); 3] = [
+    ("x-amz-bucket-namespace", "global"),
+    ("x-amz-object-annotation-directive", "EXCLUDE"),
+    ("x-amz-object-lock-event-hold", "OFF"),
+];
+
+/// What the headers begin with that lock an object. One of them that is not known here must not be passed
+/// over: the client would take the object for locked.
+const OBJECT_LOCK_PREFIX: &str = "x-amz-object-lock-";
+
+/// The headers of [`OBJECT_LOCK_PREFIX`] that are done.
+const OBJECT_LOCK_HEADERS: [HeaderName; 3] = [
+    X_AMZ_OBJECT_LOCK_LEGAL_HOLD,
+    X_AMZ_OBJECT_LOCK_MODE,
+    X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE,
 ];
 
 /// The standard headers that are kept with an object and sent with it.
@@ -330,21 +353,39 @@ pub fn user_metadata(headers: &HeaderMap) -> Result<Vec<(String, Vec<u8>)>, S3Er
     Ok(metadata)
 }
 
-/// Refuses a request with a header of [`NOT_IMPLEMENTED_PREFIXES`].
+/// Refuses a request with a header that asks for what this server does not do: one of
+/// [`NOT_IMPLEMENTED_PREFIXES`], of Object Lock beyond retention and legal hold, or with a value that is
+/// not done.
+///
+/// # Errors
+/// `NotImplemented`, which names the header.
 pub fn refuse_not_implemented(headers: &HeaderMap) -> Result<(), S3Error> {
-    for header in headers.keys() {
+    for (header, value) in headers {
         let name = header.as_str();
-        if !name.starts_with("x-") {
+        if !name.starts_with("x-") || is_done(header, value) {
             continue;
         }
-        if NOT_IMPLEMENTED_PREFIXES
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-        {
-            return Err(S3Error::new(S3ErrorCode::NotImplemented).detail("Header", name));
-        }
+        let message =
+            format!("The header {name} implies functionality that is not implemented here.");
+        return Err(
+            S3Error::with_message(S3ErrorCode::NotImplemented, message).detail("Header", name)
+        );
     }
     Ok(())
+}
+
+/// Whether a header that begins with `x-` is done, or means nothing that could be.
+fn is_done(header: &HeaderName, value: &HeaderValue) -> bool {
+    let name = header.as_str();
+    let mut only_values = NOT_IMPLEMENTED_UNLESS.iter();
+    if let Some((_, done)) = only_values.find(|(only, _)| *only == name) {
+        return value.as_bytes() == done.as_bytes();
+    }
+    if name.starts_with(OBJECT_LOCK_PREFIX) {
+        return OBJECT_LOCK_HEADERS.contains(header);
+    }
+    let mut prefixes = NOT_IMPLEMENTED_PREFIXES.iter();
+    !prefixes.any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -431,11 +472,30 @@ mod tests {
 
     #[test]
     fn headers_that_would_change_the_meaning_are_refused() {
-        for name in ["x-tigris-snapshot-version", "x-tigris-fork"] {
-            let error = refuse_not_implemented(&headers(&[(name, "x")])).unwrap_err();
+        for (name, value) in [
+            ("x-tigris-snapshot-version", "x"),
+            ("x-tigris-fork", "x"),
+            ("x-amz-object-lock-event-hold", "ON"),
+            ("x-amz-object-lock-event-hold-duration-days", "30"),
+            ("x-amz-object-lock-event-hold-duration-years", "1"),
+            ("x-amz-object-lock-of-the-future", "ON"),
+            ("x-amz-bucket-namespace", "account-regional"),
+            ("x-amz-object-annotation-directive", "COPY"),
+            ("x-amz-if-match-initiated-time", "x"),
+        ] {
+            let error = refuse_not_implemented(&headers(&[(name, value)])).unwrap_err();
             assert_eq!(error.code, S3ErrorCode::NotImplemented, "{name}");
+            assert!(error.message.contains(name), "{}", error.message);
         }
-        let harmless = headers(&[("x-tigris-regions", "fra")]);
-        assert!(refuse_not_implemented(&harmless).is_ok());
+        for harmless in [
+            ("x-tigris-regions", "fra"),
+            ("x-amz-object-lock-event-hold", "OFF"),
+            ("x-amz-object-lock-legal-hold", "ON"),
+            ("x-amz-object-lock-mode", "COMPLIANCE"),
+            ("x-amz-bucket-namespace", "global"),
+            ("x-amz-object-annotation-directive", "EXCLUDE"),
+        ] {
+            assert!(refuse_not_implemented(&headers(&[harmless])).is_ok());
+        }
     }
 }

@@ -205,6 +205,13 @@ operations! {
     ListParts: GET Object ["uploadId"] => "s3:ListMultipartUploadParts", implemented;
 }
 
+/// What uploads lack of S3's checksums.
+macro_rules! few_checksums {
+    () => {
+        "the checksums MD5, SHA512, XXHASH3, XXHASH64 and XXHASH128"
+    };
+}
+
 /// What implemented operations lack, in words for docs/s3-compatibility.md. One that has all S3
 /// documents is not here.
 const PARTLY: &[(Operation, &str)] = &[
@@ -222,7 +229,9 @@ const PARTLY: &[(Operation, &str)] = &[
     ),
     (
         Operation::PutBucketInventoryConfiguration,
-        "CSV; ORC, Parquet and encrypted inventories are refused with 501",
+        "CSV; ORC, Parquet, encrypted inventories and the fields `ObjectAccessControlList`, \
+         `LifecycleExpirationDate`, `IntelligentTieringReferenceDate` and `ObjectLockEventHold…` are \
+         refused with 501",
     ),
     (
         Operation::PutBucketMetricsConfiguration,
@@ -238,7 +247,7 @@ const PARTLY: &[(Operation, &str)] = &[
     ),
     (
         Operation::PutBucketNotificationConfiguration,
-        "EventBridge is refused with 501",
+        "EventBridge and the events `s3:ObjectAnnotation:*` and `s3:ObjectRetention:Put` are refused with 501",
     ),
     (
         Operation::PutBucketVersioning,
@@ -246,7 +255,59 @@ const PARTLY: &[(Operation, &str)] = &[
     ),
     (
         Operation::PutObject,
-        "`aws:kms:dsse`, and appending where versions are kept or to what is encrypted, are refused with 501",
+        concat!(
+            "`aws:kms:dsse`, event holds, ",
+            few_checksums!(),
+            ", and appending where versions are kept or to what is encrypted, are refused with 501",
+        ),
+    ),
+    (
+        Operation::PostObject,
+        concat!(
+            "`aws:kms:dsse`, event holds and ",
+            few_checksums!(),
+            " are refused with 501",
+        ),
+    ),
+    (
+        Operation::CopyObject,
+        concat!(
+            "`aws:kms:dsse`, event holds, annotations to copy and ",
+            few_checksums!(),
+            " are refused with 501",
+        ),
+    ),
+    (
+        Operation::CreateMultipartUpload,
+        concat!(
+            "`aws:kms:dsse`, event holds and ",
+            few_checksums!(),
+            " are refused with 501",
+        ),
+    ),
+    (
+        Operation::UploadPart,
+        concat!(few_checksums!(), " are refused with 501"),
+    ),
+    (
+        Operation::CompleteMultipartUpload,
+        concat!(few_checksums!(), " are refused with 501"),
+    ),
+    (
+        Operation::AbortMultipartUpload,
+        "a condition on when it was initiated is refused with 501",
+    ),
+    (
+        Operation::CreateBucket,
+        "directory buckets and the namespace `account-regional` are refused with 501",
+    ),
+    (
+        Operation::PutObjectLockConfiguration,
+        "event holds are refused with 501",
+    ),
+    (
+        Operation::PutObjectRetention,
+        "event holds are refused with 501",
     ),
     (
         Operation::RestoreObject,

@@ -32,8 +32,7 @@ const DEPARTURES: &str = "
 - New buckets are as S3's were before 2023: ACLs are on, there is no public access block, and objects are encrypted if the
   bucket or the server says so (`--encrypt-at-rest true`). GetBucketEncryption of a bucket without a setting answers
   `ServerSideEncryptionConfigurationNotFoundError`.
-- An account is named by its canonical user id where AWS has twelve digits, in ARNs too. A policy may name principals that
-  do not exist: it grants them nothing until they do.
+- An account is named by its canonical user id where AWS has twelve digits, in ARNs too.
 - A KMS key is told as it was named in the request (`photos`, `alias/photos`, or its ARN), and an ARN's region and account are not looked at.
 - `x-amz-rename-source` takes `key`, `/key`, `bucket/key` and `/bucket/key`. What begins with the bucket's name and a slash is
   taken for the latter two: write such a key with its bucket.

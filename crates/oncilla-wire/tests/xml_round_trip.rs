@@ -25,6 +25,7 @@ use oncilla_wire::xml::multipart::{
     parse_part_number,
 };
 use oncilla_wire::xml::versioning::VersioningStatus;
+use oncilla_wire::xml::writer::legal_text;
 use oncilla_wire::xml::{Checksums, KeyEncoding, Owner, location, tagging};
 use proptest::collection::vec;
 use proptest::option;
@@ -237,7 +238,10 @@ proptest! {
             delete_marker_version_id: object.version_id.clone(),
         }).collect();
         let errors = errors.into_iter()
-            .map(|(key, version_id, code, message)| DeleteError { key, version_id, code, message }).collect();
+            .map(|(key, version_id, code, message)| {
+                let message = legal_text(&message).into_owned().into();
+                DeleteError { key, version_id, code, message }
+            }).collect();
         let delete = Delete { objects, quiet };
         prop_assert_eq!(Delete::parse(&delete.to_xml()).unwrap(), delete);
         let result = DeleteResult { deleted, errors };
@@ -248,6 +252,7 @@ proptest! {
     fn errors(message in text(), resource in text(), detail in text()) {
         let message = message.into_owned();
         let error = S3Error::with_message(S3ErrorCode::NoSuchKey, message.clone()).detail("Key", detail.clone());
+        let message = legal_text(&message).into_owned();
         let read = ErrorDocument::parse(&error.to_xml(&resource, "request", "host")).unwrap();
         prop_assert_eq!((read.code.as_str(), &read.message, read.resource.as_str()), ("NoSuchKey", &message, &*resource));
         prop_assert_eq!((read.request_id.as_str(), read.host_id.as_str()), ("request", "host"));
@@ -442,6 +447,32 @@ fn counts_are_limited() {
             parse_part_number(number).unwrap_err().code,
             S3ErrorCode::InvalidArgument
         );
+    }
+}
+
+/// A message may quote a key, and a key may have any character; the document can be read all the same.
+#[test]
+fn messages_are_legal_xml() {
+    let hard = "a\0b\u{1}c\u{1b}d\u{fffe}e\u{ffff}f\t\n\r\u{85}\u{fffd}<&\u{1f600}";
+    let soft = "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e\u{fffd}f\t\n\r\u{85}\u{fffd}<&\u{1f600}";
+    let of_request = S3Error::with_message(S3ErrorCode::AccessDenied, hard).to_xml("/b", "r", "h");
+    let of_key = DeleteError {
+        key: "k".into(),
+        message: hard.into(),
+        ..DeleteError::default()
+    };
+    let of_key = DeleteResult {
+        errors: vec![of_key],
+        ..DeleteResult::default()
+    };
+    let read = ErrorDocument::parse(&of_request).unwrap();
+    assert_eq!(read.message, soft);
+    for document in [of_request, of_key.to_xml()] {
+        let text = String::from_utf8(document).unwrap();
+        let references: Vec<_> = text.match_indices("&#").collect();
+        // That of the carriage return, which is legal.
+        assert_eq!(references.len(), 1, "{text}");
+        assert!(text.contains("&#13;"), "{text}");
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use oncilla_client::exit_code;
 
+use crate::output;
+
 /// Why a command ends without success.
 #[derive(Debug)]
 pub struct Failure {
@@ -66,7 +68,9 @@ impl Failure {
             return;
         }
         let mut stderr = io::stderr().lock();
-        let _ = writeln!(stderr, "oncilla: {}", self.message);
+        // It may name a key.
+        let message = output::shown_on(&stderr, &self.message);
+        let _ = writeln!(stderr, "oncilla: {message}");
         if let Some(advice) = &self.advice {
             let _ = writeln!(stderr, "  hint: {advice}");
         }

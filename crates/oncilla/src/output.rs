@@ -1,6 +1,7 @@
 //! What commands print: lines for people, JSON for programs.
 
-use std::io::{self, Write};
+use std::borrow::Cow;
+use std::io::{self, IsTerminal, Write};
 
 use oncilla_client::exit_code;
 use serde::Serialize;
@@ -8,8 +9,38 @@ use serde::Serialize;
 use crate::failure::Failure;
 
 /// Prints one line to stdout. A reader that has gone away (`| head`) ends the command quietly.
+///
+/// Keys are in lines, and strangers may choose keys. A terminal obeys the control characters in them,
+/// so it gets them as escapes; programs get what is there.
 pub fn line(text: &str) -> Result<(), Failure> {
-    bytes(format!("{text}\n").as_bytes())
+    let shown = shown_on(&io::stdout(), text);
+    bytes(format!("{shown}\n").as_bytes())
+}
+
+/// Text as it goes to a stream: harmless if that is a terminal.
+pub fn shown_on<'t>(stream: &impl IsTerminal, text: &'t str) -> Cow<'t, str> {
+    match stream.is_terminal() {
+        true => harmless(text),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// Text that only shows on a terminal: control characters are written as `\x1b`, apart from the tabs
+/// and line feeds that commands lay their lines out with.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let acts = |character: char| character.is_control() && !matches!(character, '\t' | '\n');
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if acts(character) {
+            shown.push_str(&format!("\\x{:02x}", u32::from(character)));
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// Prints bytes to stdout as they are.
@@ -70,6 +101,18 @@ pub fn short_time(unix_ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_does_nothing_to_a_terminal() {
+        for (key, shown) in [
+            ("a/b c é", "a/b c é"),
+            ("\u{1b}[2Jgone", "\\x1b[2Jgone"),
+            ("\0\u{7}\r\u{7f}\u{9b}31m", "\\x00\\x07\\x0d\\x7f\\x9b31m"),
+            ("two\nlines\tand a tab", "two\nlines\tand a tab"),
+        ] {
+            assert_eq!(harmless(key), shown);
+        }
+    }
 
     #[test]
     fn sizes_for_people() {

@@ -86,6 +86,7 @@ impl Iam {
         validate::tags(&new.tags)?;
         if let Some(role) = &new.role {
             check_role(role)?;
+            check_trust_policy(&role.trust_policy)?;
         }
         let limit = entities_per_account_max(kind);
         for _ in 0..CONFLICT_RETRIES_MAX {
@@ -225,6 +226,7 @@ impl Iam {
             }
             if let Some(role) = &mut entity.role {
                 if let Some(trust_policy) = &update.trust_policy {
+                    check_trust_policy(trust_policy)?;
                     role.trust_policy.clone_from(trust_policy);
                 }
                 if let Some(description) = &update.description {
@@ -306,7 +308,7 @@ impl Iam {
         validate::policy_name(policy_name)?;
         // The entity first: that there is none is said before what is wrong with the policy.
         self.entity(account_id, kind, name).await?;
-        Policy::parse(document.as_bytes(), PolicyKind::Identity)?;
+        Policy::parse_new(document.as_bytes(), PolicyKind::Identity)?;
         let limit = inline_policy_chars_max(kind);
         self.change_entity(account_id, kind, name, |entity| {
             let policies = &mut entity.inline_policies;
@@ -619,8 +621,11 @@ pub(super) fn change_tags(
 
 fn check_role(role: &RoleSettings) -> Result<(), IamError> {
     validate::entity_description(&role.description)?;
-    max_session_s(role.max_session_s)?;
-    Policy::parse(role.trust_policy.as_bytes(), PolicyKind::Trust)?;
+    max_session_s(role.max_session_s)
+}
+
+fn check_trust_policy(document: &str) -> Result<(), IamError> {
+    Policy::parse_new(document.as_bytes(), PolicyKind::Trust)?;
     Ok(())
 }
 

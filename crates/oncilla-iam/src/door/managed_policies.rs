@@ -72,7 +72,7 @@ fn check_document(document: &str) -> Result<(), IamError> {
     if count_without_spaces(document.as_bytes()) > limit {
         return Err(PolicyError::TooLarge { limit }.into());
     }
-    Policy::parse(document.as_bytes(), PolicyKind::Identity)?;
+    Policy::parse_new(document.as_bytes(), PolicyKind::Identity)?;
     Ok(())
 }
 

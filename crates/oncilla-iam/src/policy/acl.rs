@@ -84,6 +84,7 @@ mod tests {
         Caller::Identity(Identity {
             kind: CallerKind::User,
             account: id,
+            tags: &[],
             canonical_user: id,
             arn: "arn:aws:iam::x:user/u",
             role_arn: None,

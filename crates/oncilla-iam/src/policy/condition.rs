@@ -124,14 +124,18 @@ fn kind_of(name: &str) -> Option<(Kind, bool)> {
     })
 }
 
-impl Condition {
-    /// Reads a condition. `values` are the policy's, numbers and booleans as their text.
-    pub(super) fn new(
-        operator: &str,
-        key: ConditionKey,
-        values: &[String],
-        variables: bool,
-    ) -> Result<Self, PolicyError> {
+/// An operator, read.
+pub(super) struct Operator<'t> {
+    text: &'t str,
+    kind: Kind,
+    negated: bool,
+    if_exists: bool,
+    quantifier: Quantifier,
+}
+
+impl<'t> Operator<'t> {
+    /// Reads the name of an operator.
+    pub(super) fn parse(operator: &'t str) -> Result<Self, PolicyError> {
         let unknown = || PolicyError::ConditionOperator(quoted(operator));
         let (quantifier, name) = match operator.split_once(':') {
             Some(("ForAnyValue", name)) => (Quantifier::Any, name),
@@ -148,13 +152,30 @@ impl Condition {
         if matches!(kind, Kind::Null) && !is_plain {
             return Err(unknown());
         }
-        let test = read_values(operator, kind, values, variables)?;
         Ok(Self {
-            key,
-            test,
+            text: operator,
+            kind,
             negated,
             if_exists,
             quantifier,
+        })
+    }
+}
+
+impl Condition {
+    /// Reads a condition. `values` are the policy's, numbers and booleans as their text.
+    pub(super) fn new(
+        operator: &Operator<'_>,
+        key: ConditionKey,
+        values: &[String],
+        variables: bool,
+    ) -> Result<Self, PolicyError> {
+        Ok(Self {
+            key,
+            test: read_values(operator.text, operator.kind, values, variables)?,
+            negated: operator.negated,
+            if_exists: operator.if_exists,
+            quantifier: operator.quantifier,
         })
     }
 

@@ -77,6 +77,11 @@ pub enum PolicyError {
     /// No such condition key.
     #[error("Policy has an invalid condition key")]
     ConditionKey,
+    /// A condition key that no request has which the statement is about.
+    #[error(
+        "The condition key {0} is not supported here: it is never set for the actions of the statement"
+    )]
+    KeyNeverSet(String),
     /// A value that its operator cannot compare with.
     #[error("Invalid value {value} for condition {operator}")]
     ConditionValue {

@@ -9,6 +9,7 @@ use super::Policy;
 use super::key::{ConditionKey, Context, ContextValue, KnownKey};
 use super::principal::Coverage;
 use super::statement::Statement;
+use crate::rows::entity::Tag;
 
 /// Who asks, as policies see it.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,8 @@ pub struct Identity<'a> {
     pub user_name: Option<&'a str>,
     /// `aws:userid`; of a session `role-id:session-name`.
     pub user_id: &'a str,
+    /// `aws:PrincipalTag/<key>`: the tags of the user, or of the role that a session is of.
+    pub tags: &'a [Tag],
 }
 
 /// The kinds of identity.
@@ -572,10 +575,13 @@ struct Scene<'a> {
 
 impl Context for Scene<'_> {
     fn value(&self, key: &ConditionKey) -> ContextValue<'_> {
-        let ConditionKey::Known(known) = key else {
-            return self.request.context.value(key);
-        };
         let caller = self.request.caller;
+        let known = match key {
+            ConditionKey::Known(known) => known,
+            // Whatever the request says of it: only whom it comes from counts.
+            ConditionKey::PrincipalTag(tag) => return ContextValue::optional(caller.tag(tag)),
+            _ => return self.request.context.value(key),
+        };
         match known {
             KnownKey::Username => ContextValue::optional(caller.user_name()),
             KnownKey::UserId => ContextValue::optional(caller.user_id()),
@@ -583,6 +589,11 @@ impl Context for Scene<'_> {
             KnownKey::PrincipalAccount => ContextValue::optional(caller.account()),
             KnownKey::PrincipalType => ContextValue::optional(caller.principal_type()),
             KnownKey::PrincipalIsAwsService => ContextValue::optional(caller.is_service()),
+            KnownKey::PrincipalServiceName => ContextValue::optional(caller.service_name()),
+            KnownKey::PrincipalServiceNamesList => match caller.service_name() {
+                Some(name) => ContextValue::Many(vec![name.into()]),
+                None => ContextValue::Absent,
+            },
             // No service acts here in the place of somebody else.
             KnownKey::ViaAwsService => ContextValue::one("false"),
             KnownKey::S3ResourceAccount | KnownKey::ResourceAccount => {
@@ -632,6 +643,20 @@ impl<'a> Caller<'a> {
             Self::Identity(_) => Some("false"),
             Self::Service(_) => Some("true"),
         }
+    }
+
+    fn service_name(&self) -> Option<&'a str> {
+        match self {
+            Self::Service(name) => Some(name),
+            Self::Anonymous | Self::Identity(_) => None,
+        }
+    }
+
+    /// The value of a tag, whose key is looked for without regard to case.
+    fn tag(&self, key: &str) -> Option<&'a str> {
+        let mut tags = self.identity()?.tags.iter();
+        let tag = tags.find(|tag| tag.key.eq_ignore_ascii_case(key))?;
+        Some(&tag.value)
     }
 
     fn principal_type(&self) -> Option<&'a str> {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::PolicyKind;
+
 /// A condition key. Names are read without regard to case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ConditionKey {
@@ -12,7 +14,12 @@ pub enum ConditionKey {
     ExistingObjectTag(Box<str>),
     /// `s3:RequestObjectTag/<key>`: the value of a tag that the request brings.
     RequestObjectTag(Box<str>),
-    /// One that no request has here, such as a tag of the principal. In lower case.
+    /// `aws:PrincipalTag/<key>`: the value of a tag of the user or role that asks. The tag in lower
+    /// case: keys of tags in IAM are compared without regard to it.
+    /// Source: IAM user guide, "Tags for AWS Identity and Access Management resources".
+    PrincipalTag(Box<str>),
+    /// Any other. Requests for IAM and STS have some of them, such as `iam:ResourceTag/<key>`; those
+    /// for S3 have none. In lower case.
     Other(Box<str>),
 }
 
@@ -40,6 +47,8 @@ pub enum KnownKey {
     PrincipalAccount,
     PrincipalArn,
     PrincipalIsAwsService,
+    PrincipalServiceName,
+    PrincipalServiceNamesList,
     PrincipalType,
     Referer,
     RequestedRegion,
@@ -57,8 +66,10 @@ pub enum KnownKey {
     Delimiter,
     IfMatch,
     IfNoneMatch,
+    InventoryAccessibleOptionalFields,
     LocationConstraint,
     MaxKeys,
+    ObjectCreationOperation,
     ObjectLockLegalHold,
     ObjectLockMode,
     ObjectLockRemainingRetentionDays,
@@ -97,6 +108,8 @@ const NAMES: &[(&str, KnownKey)] = &[
     ("aws:PrincipalAccount", KnownKey::PrincipalAccount),
     ("aws:PrincipalArn", KnownKey::PrincipalArn),
     ("aws:PrincipalIsAWSService", KnownKey::PrincipalIsAwsService),
+    ("aws:PrincipalServiceName", KnownKey::PrincipalServiceName),
+    ("aws:PrincipalServiceNamesList", KnownKey::PrincipalServiceNamesList),
     ("aws:PrincipalType", KnownKey::PrincipalType),
     ("aws:Referer", KnownKey::Referer),
     ("aws:RequestedRegion", KnownKey::RequestedRegion),
@@ -114,8 +127,10 @@ const NAMES: &[(&str, KnownKey)] = &[
     ("s3:delimiter", KnownKey::Delimiter),
     ("s3:if-match", KnownKey::IfMatch),
     ("s3:if-none-match", KnownKey::IfNoneMatch),
+    ("s3:InventoryAccessibleOptionalFields", KnownKey::InventoryAccessibleOptionalFields),
     ("s3:locationconstraint", KnownKey::LocationConstraint),
     ("s3:max-keys", KnownKey::MaxKeys),
+    ("s3:ObjectCreationOperation", KnownKey::ObjectCreationOperation),
     ("s3:object-lock-legal-hold", KnownKey::ObjectLockLegalHold),
     ("s3:object-lock-mode", KnownKey::ObjectLockMode),
     ("s3:object-lock-remaining-retention-days", KnownKey::ObjectLockRemainingRetentionDays),
@@ -144,8 +159,9 @@ const NAMES: &[(&str, KnownKey)] = &[
     ("s3:x-amz-website-redirect-location", KnownKey::XAmzWebsiteRedirectLocation),
 ];
 
-/// Keys that AWS has and no request has here. A policy may name them, as in AWS; a condition on one
-/// sees a missing key.
+/// Keys that AWS has and no request has here, because there are no organizations, private networks,
+/// access points and federated users. A policy may name them: a condition on one sees a missing key, as
+/// in AWS where a request does not come by these.
 const WITHOUT_VALUE: &[&str] = &[
     "aws:assumedroot",
     "aws:calledvia",
@@ -157,8 +173,6 @@ const WITHOUT_VALUE: &[&str] = &[
     "aws:federatedprovider",
     "aws:principalorgid",
     "aws:principalorgpaths",
-    "aws:principalservicename",
-    "aws:principalservicenameslist",
     "aws:resourceorgid",
     "aws:resourceorgpaths",
     "aws:sourceidentity",
@@ -168,7 +182,6 @@ const WITHOUT_VALUE: &[&str] = &[
     "aws:sourcevpc",
     "aws:sourcevpcarn",
     "aws:sourcevpce",
-    "aws:tagkeys",
     "aws:vpceaccount",
     "aws:vpceorgid",
     "aws:vpceorgpaths",
@@ -177,19 +190,21 @@ const WITHOUT_VALUE: &[&str] = &[
     "s3:accesspointnetworkorigin",
     "s3:dataaccesspointaccount",
     "s3:dataaccesspointarn",
-    "s3:inventoryaccessibleoptionalfields",
-    "s3:objectcreationoperation",
 ];
 
 /// The same for keys that end in the name of a tag.
-const TAGS_WITHOUT_VALUE: &[&str] = &[
-    "aws:principaltag/",
+const TAGS_WITHOUT_VALUE: &[&str] = &["s3:accesspointtag/"];
+
+/// Keys that AWS has of requests which are here too, and which requests for S3 do not have here: a
+/// policy that is about these and names one would do nothing. Requests for IAM have the first three.
+const NOT_IN_S3: &[&str] = &[
     "aws:requesttag/",
     "aws:resourcetag/",
-    "s3:accesspointtag/",
+    "aws:tagkeys",
     "s3:buckettag/",
 ];
 
+const PRINCIPAL_TAG: &str = "aws:principaltag/";
 const EXISTING_OBJECT_TAG: &str = "s3:existingobjecttag/";
 const REQUEST_OBJECT_TAG: &str = "s3:requestobjecttag/";
 
@@ -207,6 +222,9 @@ impl ConditionKey {
         if let Some(tag) = strip_prefix_ignoring_case(name, REQUEST_OBJECT_TAG) {
             return Self::RequestObjectTag(tag.into());
         }
+        if let Some(tag) = strip_prefix_ignoring_case(name, PRINCIPAL_TAG) {
+            return Self::PrincipalTag(tag.to_ascii_lowercase().into());
+        }
         Self::Other(name.to_ascii_lowercase().into())
     }
 
@@ -214,12 +232,31 @@ impl ConditionKey {
     pub(super) fn exists(&self) -> bool {
         match self {
             Self::Known(_) => true,
-            Self::ExistingObjectTag(tag) | Self::RequestObjectTag(tag) => !tag.is_empty(),
-            Self::Other(name) => {
-                let is_tag = |prefix: &str| name.len() > prefix.len() && name.starts_with(prefix);
-                WITHOUT_VALUE.contains(&&**name)
-                    || TAGS_WITHOUT_VALUE.iter().any(|prefix| is_tag(prefix))
-            }
+            Self::ExistingObjectTag(tag)
+            | Self::RequestObjectTag(tag)
+            | Self::PrincipalTag(tag) => !tag.is_empty(),
+            Self::Other(name) => self.is_never_needed() || is_among(name, NOT_IN_S3),
+        }
+    }
+
+    /// Whether it is about what is not here at all, so that no request can have it.
+    fn is_never_needed(&self) -> bool {
+        let Self::Other(name) = self else {
+            return false;
+        };
+        is_among(name, WITHOUT_VALUE) || is_among(name, TAGS_WITHOUT_VALUE)
+    }
+
+    /// Whether no request has it that a statement is about, though AWS has it there: such a statement
+    /// would do nothing.
+    pub(super) fn is_never_set(&self, kind: PolicyKind<'_>, only_s3: bool) -> bool {
+        let is_bucket_policy = matches!(kind, PolicyKind::Bucket { .. });
+        match self {
+            // No policy of a bucket is asked before the bucket is there.
+            Self::Known(KnownKey::LocationConstraint) => is_bucket_policy,
+            Self::Other(name) if name.starts_with("s3:") => !self.is_never_needed(),
+            Self::Other(name) => (is_bucket_policy || only_s3) && is_among(name, NOT_IN_S3),
+            _ => false,
         }
     }
 
@@ -229,7 +266,7 @@ impl ConditionKey {
                 KeyScope::Listing
             }
             Self::ExistingObjectTag(_) | Self::RequestObjectTag(_) => KeyScope::Object,
-            Self::Known(_) | Self::Other(_) => KeyScope::Any,
+            Self::Known(_) | Self::PrincipalTag(_) | Self::Other(_) => KeyScope::Any,
         }
     }
 
@@ -239,9 +276,18 @@ impl ConditionKey {
             Self::Known(key) => Cow::Borrowed(key.name()),
             Self::ExistingObjectTag(tag) => format!("s3:ExistingObjectTag/{tag}").into(),
             Self::RequestObjectTag(tag) => format!("s3:RequestObjectTag/{tag}").into(),
+            Self::PrincipalTag(tag) => format!("aws:PrincipalTag/{tag}").into(),
             Self::Other(name) => Cow::Borrowed(name),
         }
     }
+}
+
+/// Whether a list has a key, or what it begins with before the name of a tag.
+fn is_among(name: &str, list: &[&str]) -> bool {
+    list.iter().any(|listed| match listed.ends_with('/') {
+        true => name.len() > listed.len() && name.starts_with(listed),
+        false => name == *listed,
+    })
 }
 
 fn strip_prefix_ignoring_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
@@ -322,7 +368,8 @@ impl<'a> ContextValue<'a> {
 /// The evaluator asks only for keys that a statement names once principal, action and resource
 /// already match, and can ask for a key several times. What it says of the sender
 /// (`aws:username`, `aws:userid`, `aws:PrincipalArn`, `aws:PrincipalAccount`, `aws:PrincipalType`,
-/// `aws:PrincipalIsAWSService`, `aws:ViaAWSService`) and of the owner (`s3:ResourceAccount`,
+/// `aws:PrincipalTag/<key>`, `aws:PrincipalIsAWSService`, `aws:PrincipalServiceName`,
+/// `aws:ViaAWSService`) and of the owner (`s3:ResourceAccount`,
 /// `aws:ResourceAccount`) it knows itself. Values that cost a read, such as the tags of the object,
 /// are fetched before where [`Policy::needs_existing_tags`](super::Policy::needs_existing_tags) and
 /// its like say so.

@@ -133,6 +133,8 @@ struct Asks {
     request_tags: bool,
     locks: bool,
     encryption: bool,
+    location: bool,
+    inventory_fields: bool,
 }
 
 impl Asks {
@@ -152,7 +154,11 @@ impl Asks {
                 | KnownKey::XAmzServerSideEncryptionAwsKmsKeyId
                 | KnownKey::XAmzServerSideEncryptionCustomerAlgorithm,
             ) => self.encryption = true,
-            ConditionKey::Known(_) | ConditionKey::Other(_) => {}
+            ConditionKey::Known(KnownKey::LocationConstraint) => self.location = true,
+            ConditionKey::Known(KnownKey::InventoryAccessibleOptionalFields) => {
+                self.inventory_fields = true;
+            }
+            ConditionKey::Known(_) | ConditionKey::PrincipalTag(_) | ConditionKey::Other(_) => {}
         }
     }
 }
@@ -182,6 +188,18 @@ impl Policy {
         parse::parse(text, kind)
     }
 
+    /// Reads a policy that is to be stored or used from now on. Beyond what [`Policy::parse`] refuses,
+    /// it must not name condition keys that no request has which the statement is about: a Deny would
+    /// do nothing, and nobody would know. Policies that were stored before stay in force.
+    ///
+    /// # Errors
+    /// As [`Policy::parse`]; [`PolicyError::KeyNeverSet`].
+    pub fn parse_new(text: &[u8], kind: PolicyKind<'_>) -> Result<Self, PolicyError> {
+        let policy = parse::parse(text, kind)?;
+        parse::check_keys(&policy, kind)?;
+        Ok(policy)
+    }
+
     /// The text it was read from, to the byte: what `GetBucketPolicy` answers. Empty for a policy
     /// that was made from grants.
     pub fn text(&self) -> &str {
@@ -206,10 +224,18 @@ impl Policy {
         self.asks.encryption
     }
 
-    /// Whether a condition or variable asks for what some requests bring in their bodies: tags, locks
-    /// and encryption keys. Such a body has to be read before the policy is evaluated.
+    /// Whether a condition or variable asks where a bucket is to be, which the body of CreateBucket
+    /// says.
+    pub fn needs_location(&self) -> bool {
+        self.asks.location
+    }
+
+    /// Whether a condition or variable asks for what some requests bring in their bodies: tags, locks,
+    /// encryption keys and fields of inventories. Such a body has to be read before the policy is
+    /// evaluated.
     pub fn needs_request_body(&self) -> bool {
-        self.asks.request_tags || self.asks.locks || self.asks.encryption
+        let asks = &self.asks;
+        asks.request_tags || asks.locks || asks.encryption || asks.inventory_fields
     }
 
     /// Whether S3 calls the policy public (`IsPublic` of `GetBucketPolicyStatus`): what

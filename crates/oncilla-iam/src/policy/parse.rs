@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::actions::{ACTIONS, ActionInfo, ResourceKind};
 use super::arn::{self, ArnPattern};
-use super::condition::Condition;
+use super::condition::{Condition, Operator};
 use super::error::{PolicyError, quoted};
 use super::json::{self, Json};
 use super::key::{ConditionKey, KeyScope};
@@ -49,6 +49,18 @@ pub(super) fn parse(text: &[u8], kind: PolicyKind<'_>) -> Result<Policy, PolicyE
     // serde_json has checked that the text is UTF-8 where it matters; this is the whole of it.
     let text = std::str::from_utf8(text).map_err(|_| PolicyError::NotJson)?;
     Ok(Policy::new(text.into(), statements))
+}
+
+/// Refuses condition keys and variables that no request has which their statement is about.
+pub(super) fn check_keys(policy: &Policy, kind: PolicyKind<'_>) -> Result<(), PolicyError> {
+    for statement in &policy.statements {
+        let only_s3 = statement.actions.are_only_s3();
+        let never_set = statement.keys().find(|key| key.is_never_set(kind, only_s3));
+        if let Some(key) = never_set {
+            return Err(PolicyError::KeyNeverSet(quoted(&key.name())));
+        }
+    }
+    Ok(())
 }
 
 /// Bucket policies count to the byte, the others without their spaces.
@@ -314,13 +326,14 @@ impl StatementReader<'_> {
             let Json::Object(keys) = keys else {
                 return Err(PolicyError::Syntax);
             };
+            let operator = Operator::parse(operator)?;
             for (name, values) in keys {
                 let key = ConditionKey::new(name);
                 if matches!(self.kind, PolicyKind::Bucket { .. }) && !key.exists() {
                     return Err(PolicyError::ConditionKey);
                 }
                 let values = condition_values(values)?;
-                conditions.push(Condition::new(operator, key, &values, self.variables)?);
+                conditions.push(Condition::new(&operator, key, &values, self.variables)?);
             }
         }
         Ok(conditions)

@@ -67,6 +67,8 @@ fn tells_who(key: &ConditionKey) -> bool {
                 | KnownKey::UserId
         ),
         ConditionKey::Other(name) => FIXING_KEYS.contains(&&**name),
-        ConditionKey::ExistingObjectTag(_) | ConditionKey::RequestObjectTag(_) => false,
+        ConditionKey::ExistingObjectTag(_)
+        | ConditionKey::RequestObjectTag(_)
+        | ConditionKey::PrincipalTag(_) => false,
     }
 }

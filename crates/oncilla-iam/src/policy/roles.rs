@@ -125,6 +125,7 @@ mod tests {
         let caller = Caller::Identity(Identity {
             kind: CallerKind::User,
             account: OWN,
+            tags: &[],
             canonical_user: OWN,
             arn: "arn:aws:iam::own-account:user/tid_a",
             role_arn: None,

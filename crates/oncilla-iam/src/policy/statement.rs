@@ -28,6 +28,8 @@ pub(super) struct Actions {
     names: Arc<[Box<str>]>,
     patterns: Vec<Wildcard>,
     negated: bool,
+    /// Whether each is one of S3's by its name.
+    only_s3: bool,
 }
 
 impl Actions {
@@ -37,14 +39,17 @@ impl Actions {
             names,
             patterns: Vec::new(),
             negated: false,
+            only_s3: true,
         }
     }
 
     pub(super) fn new(texts: &[String], negated: bool) -> Self {
         let mut names = Vec::new();
         let mut patterns = Vec::new();
+        let mut only_s3 = !negated;
         for text in texts {
             let lower = text.to_ascii_lowercase();
+            only_s3 &= lower.starts_with("s3:");
             if lower.contains(['*', '?']) {
                 patterns.push(Wildcard::new(&lower));
             } else {
@@ -56,7 +61,13 @@ impl Actions {
             names: names.into(),
             patterns,
             negated,
+            only_s3,
         }
+    }
+
+    /// Whether the statement is about S3 alone.
+    pub(super) fn are_only_s3(&self) -> bool {
+        self.only_s3
     }
 
     /// Whether the statement is about an action, given in lower case.

@@ -97,8 +97,7 @@ pub async fn list(
 
 /// ListEntitiesForPolicy. Access keys count as users of their ids.
 pub async fn list_entities(call: &Call<'_>, xml: &mut XmlWriter) -> Result<(), QueryError> {
-    let arn = call.form.required("PolicyArn")?;
-    call.authorize(arn)?;
+    let (arn, _) = super::policies::named(call).await?;
     let page = call.page()?;
     let wanted = call.form.get("EntityFilter");
     let holders = call.iam.policy_holders(call.account(), arn).await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::USER_AGENT;
+use http::header::{REFERER, USER_AGENT};
 use http::request::Parts;
 use oncilla_iam::policy::{
     CallerKind, ContextTable, Decision, Policies, Request, ResourceSide, evaluate,
@@ -21,6 +21,20 @@ use crate::{Peer, RequestContext};
 /// Source: IAM API reference, ListUsers.
 const PAGE_ITEMS_DEFAULT: u64 = 100;
 const PAGE_ITEMS_MAX: u64 = 1_000;
+
+/// Actions that take tags: of no others do tags in the form say anything.
+const GIVES_TAGS: [&str; 8] = [
+    "CreateGroup",
+    "CreateOpenIDConnectProvider",
+    "CreatePolicy",
+    "CreateRole",
+    "CreateUser",
+    "TagPolicy",
+    "TagRole",
+    "TagUser",
+];
+/// Actions that take tags away.
+const TAKES_TAGS: [&str; 3] = ["UntagPolicy", "UntagRole", "UntagUser"];
 
 /// A verified call.
 pub struct Call<'s> {
@@ -72,13 +86,19 @@ impl<'s> Call<'s> {
     }
 
     /// Adds what conditions may ask for.
-    pub fn with_facts(mut self, head: &Parts, context: &RequestContext) -> Self {
+    pub fn with_facts(
+        mut self,
+        head: &Parts,
+        context: &RequestContext,
+        region: &str,
+    ) -> Result<Self, QueryError> {
         let now_ms = self.iam.clock_ms();
         let mut facts = ContextTable::new()
             .with(
                 "aws:SecureTransport",
                 if context.tls { "true" } else { "false" },
             )
+            .with("aws:RequestedRegion", region)
             .with("aws:EpochTime", &(now_ms / 1_000).to_string());
         let time = iso8601(i64::try_from(now_ms).unwrap_or(i64::MAX));
         if let Ok(time) = std::str::from_utf8(&time) {
@@ -87,9 +107,11 @@ impl<'s> Call<'s> {
         if let Peer::Tcp(address) = context.peer {
             facts = facts.with("aws:SourceIp", &address.ip().to_canonical().to_string());
         }
-        let agent = head.headers.get(USER_AGENT);
-        if let Some(agent) = agent.and_then(|value| value.to_str().ok()) {
-            facts = facts.with("aws:UserAgent", agent);
+        for (name, key) in [(USER_AGENT, "aws:UserAgent"), (REFERER, "aws:Referer")] {
+            let value = head.headers.get(name).and_then(|value| value.to_str().ok());
+            if let Some(value) = value {
+                facts = facts.with(key, value);
+            }
         }
         if self.credential.is_session() {
             let issued_ms = self.credential.key.info.created_ms;
@@ -97,9 +119,31 @@ impl<'s> Call<'s> {
             if let Ok(issued) = std::str::from_utf8(&issued) {
                 facts = facts.with("aws:TokenIssueTime", issued);
             }
+            // Only temporary credentials have it, and there are no devices to have been there.
+            // Source: IAM user guide, "AWS global condition context keys".
+            facts = facts.with("aws:MultiFactorAuthPresent", "false");
         }
-        self.facts = facts;
-        self
+        self.facts = self.with_tags_of_request(facts)?;
+        Ok(self)
+    }
+
+    /// Adds the tags that the request gives, or takes away, if its action is one that does.
+    /// Source: IAM user guide, "Controlling access to AWS resources using tags", "Controlling access
+    /// during AWS requests".
+    fn with_tags_of_request(&self, mut facts: ContextTable) -> Result<ContextTable, QueryError> {
+        if GIVES_TAGS.contains(&self.action) {
+            for tag in self.tags()? {
+                facts = facts
+                    .with(&format!("aws:RequestTag/{}", tag.key), &tag.value)
+                    .with("aws:TagKeys", &tag.key);
+            }
+        }
+        if TAKES_TAGS.contains(&self.action) {
+            for key in self.form.list("TagKeys")? {
+                facts = facts.with("aws:TagKeys", key);
+            }
+        }
+        Ok(facts)
     }
 
     /// Id of the caller's account.
@@ -113,25 +157,27 @@ impl<'s> Call<'s> {
         more.iter().fold(self.facts.clone(), add)
     }
 
-    /// Judges the action on something of the caller's account.
+    /// Judges the action on something of the caller's account that has no tags.
     pub fn authorize(&self, resource: &str) -> Result<(), QueryError> {
-        self.authorize_with(resource, &[])
+        self.authorize_tagged(resource, &[])
     }
 
-    /// As [`Call::authorize`], with further values for conditions.
-    pub fn authorize_with(&self, resource: &str, more: &[(&str, &str)]) -> Result<(), QueryError> {
-        self.authorize_as(resource, resource, more)
+    /// Judges the action on something that has these tags.
+    pub fn authorize_tagged(&self, resource: &str, tags: &[Tag]) -> Result<(), QueryError> {
+        self.authorize_as(resource, resource, tags, &[])
     }
 
-    /// As [`Call::authorize_with`]; a refusal calls the resource `asked`.
+    /// As [`Call::authorize_tagged`], with further values for conditions; a refusal calls the resource
+    /// `asked`.
     fn authorize_as(
         &self,
         resource: &str,
         asked: &str,
+        tags: &[Tag],
         more: &[(&str, &str)],
     ) -> Result<(), QueryError> {
         let principal = Principal::Key(Arc::clone(&self.caller));
-        let facts = self.facts(more);
+        let facts = with_tags_of_resource(self.facts(more), tags);
         let request = Request {
             caller: &principal.caller(),
             action: &self.action_name(),
@@ -190,11 +236,12 @@ impl<'s> Call<'s> {
         let asked = oncilla_iam::arn::entity_arn(self.account(), kind, "/", name);
         match self.iam.entity(self.account(), kind, name).await {
             Ok(entity) => {
-                self.authorize_as(&entity.arn(self.account()), &asked, more)?;
+                let arn = entity.arn(self.account());
+                self.authorize_as(&arn, &asked, &entity.tags, more)?;
                 Ok(entity)
             }
             Err(error @ IamError::NoSuchEntity { .. }) => {
-                self.authorize_with(&asked, more)?;
+                self.authorize_as(&asked, &asked, &[], more)?;
                 Err(of_iam(error))
             }
             Err(error) => Err(of_iam(error)),
@@ -249,6 +296,16 @@ impl<'s> Call<'s> {
         let message = format!("The parameter {name} is not implemented. Nothing was changed.");
         Err(QueryError::new(QueryErrorCode::NotImplemented, message))
     }
+}
+
+/// Adds the tags of what an action is done to.
+/// Source: service authorization reference, "Condition keys for AWS Identity and Access Management".
+pub fn with_tags_of_resource(facts: ContextTable, tags: &[Tag]) -> ContextTable {
+    tags.iter().fold(facts, |facts, tag| {
+        facts
+            .with(&format!("aws:ResourceTag/{}", tag.key), &tag.value)
+            .with(&format!("iam:ResourceTag/{}", tag.key), &tag.value)
+    })
 }
 
 /// The parameter that names an entity of a kind.

@@ -91,7 +91,7 @@ pub async fn get_user(call: &Call<'_>, xml: &mut XmlWriter) -> Result<(), QueryE
         let message = "Must specify userName when calling with non-User credentials";
         return Err(QueryError::new(QueryErrorCode::ValidationError, message));
     }
-    call.authorize(&caller.arn)?;
+    call.authorize_tagged(&caller.arn, &caller.tags)?;
     if let Some(name) = own_name {
         match call
             .iam
@@ -183,7 +183,7 @@ pub async fn update(call: &Call<'_>, kind: EntityKind) -> Result<(), QueryError>
         new_path.unwrap_or(&entity.path),
         new_name.unwrap_or(&entity.name),
     );
-    call.authorize(&arn)?;
+    call.authorize_tagged(&arn, &entity.tags)?;
     let update = EntityUpdate {
         name: new_name.map(str::to_owned),
         path: new_path.map(str::to_owned),

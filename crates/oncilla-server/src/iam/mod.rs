@@ -163,7 +163,7 @@ async fn handle(
         action,
         identified.found,
     )?;
-    let call = call.with_facts(head, context);
+    let call = call.with_facts(head, context, service.region())?;
     let mut answer = QueryAnswer::new(action_service, action);
     route::answer(&call, &mut answer.xml).await?;
     Ok(answer)

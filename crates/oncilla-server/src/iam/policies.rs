@@ -59,12 +59,14 @@ fn write_version(
     xml.close(element);
 }
 
-/// The policy that a request names, once the action on it is allowed.
-async fn named<'f>(call: &'f Call<'_>) -> Result<(&'f str, ManagedPolicy), QueryError> {
+/// The policy that a request names, once the action on it is allowed, by its tags too: whoever may not,
+/// does not learn whether it exists.
+pub async fn named<'f>(call: &'f Call<'_>) -> Result<(&'f str, ManagedPolicy), QueryError> {
     let arn = call.form.required("PolicyArn")?;
-    call.authorize(arn)?;
-    let policy = call.iam.policy(call.account(), arn).await.map_err(of_iam)?;
-    Ok((arn, policy))
+    let policy = call.iam.policy(call.account(), arn).await;
+    let tags = policy.as_ref().map_or(&[][..], |policy| &policy.tags);
+    call.authorize_tagged(arn, tags)?;
+    Ok((arn, policy.map_err(of_iam)?))
 }
 
 /// `VersionId`, such as `v3`.
@@ -225,14 +227,21 @@ pub async fn delete_version(call: &Call<'_>) -> Result<(), QueryError> {
     deleted.map_err(of_iam)
 }
 
-/// TagPolicy and UntagPolicy.
-pub async fn change_tags(call: &Call<'_>) -> Result<(), QueryError> {
+/// TagPolicy.
+pub async fn tag(call: &Call<'_>) -> Result<(), QueryError> {
     let (arn, _) = named(call).await?;
     let set = call.tags()?;
+    let tagged = call.iam.tag_policy(call.account(), arn, &set, &[]).await;
+    tagged.map_err(of_iam)
+}
+
+/// UntagPolicy.
+pub async fn untag(call: &Call<'_>) -> Result<(), QueryError> {
+    let (arn, _) = named(call).await?;
     let unset = call.form.list("TagKeys")?;
     let unset: Vec<String> = unset.into_iter().map(str::to_owned).collect();
-    let changed = call.iam.tag_policy(call.account(), arn, &set, &unset).await;
-    changed.map_err(of_iam)
+    let untagged = call.iam.tag_policy(call.account(), arn, &[], &unset).await;
+    untagged.map_err(of_iam)
 }
 
 /// ListPolicyTags.

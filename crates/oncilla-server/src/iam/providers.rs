@@ -23,9 +23,11 @@ fn write_list(xml: &mut XmlWriter, element: &str, texts: &[String]) {
 }
 
 /// The ARN of the provider that a request names, once the action on it is allowed.
-fn named<'f>(call: &'f Call<'_>) -> Result<&'f str, QueryError> {
+async fn named<'f>(call: &'f Call<'_>) -> Result<&'f str, QueryError> {
     let arn = call.form.required(ARN)?;
-    call.authorize(arn)?;
+    let provider = call.iam.provider(call.account(), arn).await;
+    let tags = provider.as_ref().map_or(&[][..], |provider| &provider.tags);
+    call.authorize_tagged(arn, tags)?;
     Ok(arn)
 }
 
@@ -49,7 +51,7 @@ pub async fn create(call: &Call<'_>, xml: &mut XmlWriter) -> Result<(), QueryErr
 
 /// GetOpenIDConnectProvider.
 pub async fn get(call: &Call<'_>, xml: &mut XmlWriter) -> Result<(), QueryError> {
-    let arn = named(call)?;
+    let arn = named(call).await?;
     let provider = call
         .iam
         .provider(call.account(), arn)
@@ -79,7 +81,7 @@ pub async fn list(call: &Call<'_>, xml: &mut XmlWriter) -> Result<(), QueryError
 
 /// AddClientIDToOpenIDConnectProvider. It is no error if it has it.
 pub async fn add_client_id(call: &Call<'_>) -> Result<(), QueryError> {
-    let arn = named(call)?;
+    let arn = named(call).await?;
     let id = call.form.required("ClientID")?;
     let add = |provider: &mut oncilla_iam::Provider| {
         if !provider.client_ids.iter().any(|this| this == id) {
@@ -92,7 +94,7 @@ pub async fn add_client_id(call: &Call<'_>) -> Result<(), QueryError> {
 
 /// RemoveClientIDFromOpenIDConnectProvider. It is no error if it does not have it.
 pub async fn remove_client_id(call: &Call<'_>) -> Result<(), QueryError> {
-    let arn = named(call)?;
+    let arn = named(call).await?;
     let id = call.form.required("ClientID")?;
     let remove = |provider: &mut oncilla_iam::Provider| {
         provider.client_ids.retain(|this| this != id);
@@ -103,7 +105,7 @@ pub async fn remove_client_id(call: &Call<'_>) -> Result<(), QueryError> {
 
 /// UpdateOpenIDConnectProviderThumbprint.
 pub async fn update_thumbprints(call: &Call<'_>) -> Result<(), QueryError> {
-    let arn = named(call)?;
+    let arn = named(call).await?;
     let thumbprints = owned(call.form.list("ThumbprintList")?);
     let update = |provider: &mut oncilla_iam::Provider| {
         provider.thumbprints.clone_from(&thumbprints);
@@ -114,7 +116,7 @@ pub async fn update_thumbprints(call: &Call<'_>) -> Result<(), QueryError> {
 
 /// DeleteOpenIDConnectProvider.
 pub async fn delete(call: &Call<'_>) -> Result<(), QueryError> {
-    let arn = named(call)?;
+    let arn = named(call).await?;
     let deleted = call.iam.delete_provider(call.account(), arn).await;
     deleted.map_err(of_iam)
 }

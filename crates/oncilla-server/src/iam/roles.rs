@@ -17,7 +17,7 @@ fn max_session_s(call: &Call<'_>) -> Result<Option<u64>, QueryError> {
 /// Checks a trust policy.
 fn check_trust(document: &str) -> Result<(), QueryError> {
     let kind = PolicyKind::Trust;
-    match Policy::parse(document.as_bytes(), kind) {
+    match Policy::parse_new(document.as_bytes(), kind) {
         Ok(_) => Ok(()),
         Err(error) => Err(of_policy(&error, kind)),
     }

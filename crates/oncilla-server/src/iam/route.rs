@@ -310,7 +310,8 @@ pub async fn answer(call: &Call<'_>, xml: &mut XmlWriter) -> Result<(), QueryErr
         "ListPolicyVersions" => policies::list_versions(call, xml).await,
         "SetDefaultPolicyVersion" => policies::set_default_version(call).await,
         "DeletePolicyVersion" => policies::delete_version(call).await,
-        "TagPolicy" | "UntagPolicy" => policies::change_tags(call).await,
+        "TagPolicy" => policies::tag(call).await,
+        "UntagPolicy" => policies::untag(call).await,
         "ListPolicyTags" => policies::list_tags(call, xml).await,
 
         "CreateAccessKey" => access_keys::create(call, xml).await,

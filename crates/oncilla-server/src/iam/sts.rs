@@ -12,7 +12,7 @@ use oncilla_iam::{Entity, EntityKind, IamError, NewSession, Principal, SessionCr
 use oncilla_wire::query_api::{CredentialsShape, QueryError, QueryErrorCode};
 use oncilla_wire::xml::XmlWriter;
 
-use super::call::Call;
+use super::call::{Call, with_tags_of_resource};
 use super::errors::{of_iam, of_policy};
 
 /// Shortest session, in seconds.
@@ -176,7 +176,7 @@ async fn trusting_role(
     let trust = trust.map_err(|error| of_policy(&error, PolicyKind::Trust))?;
     let mut facts = vec![("sts:RoleSessionName", session_name)];
     facts.extend(external_id.map(|id| ("sts:ExternalId", id)));
-    let facts = call.facts(&facts);
+    let facts = with_tags_of_resource(call.facts(&facts), &role.tags);
     let principal = Principal::Key(Arc::clone(&call.caller));
     let request = Request {
         caller: &principal.caller(),
@@ -222,7 +222,7 @@ fn session_policies(call: &Call<'_>) -> Result<(Option<String>, Vec<String>), Qu
             return Err(QueryError::invalid("Policy", "…", rule));
         }
         let kind = PolicyKind::Session;
-        Policy::parse(policy.as_bytes(), kind).map_err(|error| of_policy(&error, kind))?;
+        Policy::parse_new(policy.as_bytes(), kind).map_err(|error| of_policy(&error, kind))?;
     }
     let arns = call.form.fields("PolicyArns", "arn")?;
     if arns.len() > POLICY_ARNS_MAX {

@@ -22,6 +22,7 @@ use oncilla_wire::rename_source::rename_source;
 use oncilla_wire::tagging::{TagSet, TagTarget};
 use oncilla_wire::time::{iso8601, parse_iso8601};
 use oncilla_wire::xml::encryption::ObjectEncryption;
+use oncilla_wire::xml::inventory::InventoryConfiguration;
 use oncilla_wire::xml::tagging;
 
 use crate::Peer;
@@ -61,7 +62,8 @@ fn time_text(unix_ms: i64) -> Option<String> {
     String::from_utf8(iso8601(unix_ms).to_vec()).ok()
 }
 
-/// Whether the body of an operation brings what policies ask for: tags, locks and encryption keys.
+/// Whether the body of an operation brings what policies ask for: tags, locks, encryption keys and
+/// the fields of inventories.
 fn brings_in_body(operation: Operation) -> bool {
     matches!(
         operation,
@@ -69,6 +71,7 @@ fn brings_in_body(operation: Operation) -> bool {
             | Operation::PutObjectRetention
             | Operation::PutObjectLegalHold
             | Operation::UpdateObjectEncryption
+            | Operation::PutBucketInventoryConfiguration
     )
 }
 
@@ -78,6 +81,24 @@ fn goes_on_with_upload(operation: Operation) -> bool {
         operation,
         Operation::UploadPart | Operation::UploadPartCopy | Operation::CompleteMultipartUpload
     )
+}
+
+/// Whether an operation makes an object, of those that are judged as `s3:PutObject`: so a policy can
+/// ask for conditional writes and not be in the way of the parts of an upload, which cannot be
+/// conditional.
+/// Source: S3 user guide, "Enforce conditional writes on Amazon S3 buckets".
+fn creates_object(operation: Operation) -> Option<bool> {
+    match operation {
+        Operation::PutObject
+        | Operation::PostObject
+        | Operation::CopyObject
+        | Operation::RenameObject
+        | Operation::CompleteMultipartUpload => Some(true),
+        Operation::CreateMultipartUpload | Operation::UploadPart | Operation::UploadPartCopy => {
+            Some(false)
+        }
+        _ => None,
+    }
 }
 
 /// Whether what the request makes has the tags of its source, whatever `x-amz-tagging` says.
@@ -372,6 +393,35 @@ impl ConditionKeys<'_> {
         Some(tag.value.clone())
     }
 
+    /// `If-None-Match`. Of what makes an object, S3 takes no other than `*`, so a policy that asks
+    /// whether it is there means that nothing is replaced; an ETag, which is taken here, says less.
+    /// Source: S3 API reference, PutObject, `If-None-Match`.
+    fn if_none_match(&self) -> ContextValue<'_> {
+        let value = self.of_head(KnownKey::IfNoneMatch);
+        if creates_object(self.request.operation) != Some(true) {
+            return value;
+        }
+        match value {
+            ContextValue::One(text) if text.trim() == "*" => ContextValue::one("*"),
+            _ => ContextValue::Absent,
+        }
+    }
+
+    /// The optional fields that an inventory is to have.
+    /// Source: service authorization reference, "Condition keys for Amazon S3",
+    /// `s3:InventoryAccessibleOptionalFields`.
+    fn inventory_fields(&self) -> ContextValue<'_> {
+        if self.request.operation != Operation::PutBucketInventoryConfiguration {
+            return ContextValue::Absent;
+        }
+        let document = self.request.document.as_ref();
+        let inventory = document.and_then(|text| InventoryConfiguration::parse(text).ok());
+        inventory.map_or(ContextValue::Absent, |inventory| {
+            let names = inventory.fields.iter().map(|field| field.name().into());
+            ContextValue::Many(names.collect())
+        })
+    }
+
     fn known(&self, key: KnownKey) -> ContextValue<'_> {
         if let Some((_, value)) = self.given.iter().find(|(given, _)| *given == key) {
             return ContextValue::one(*value);
@@ -388,6 +438,12 @@ impl ConditionKeys<'_> {
             KnownKey::TlsVersion => ContextValue::optional(self.tls_version()),
             KnownKey::RequestedRegion => ContextValue::one(self.service.options.region.as_str()),
             KnownKey::TokenIssueTime => owned(self.token_issue_time()),
+            // Only temporary credentials have it, and there are no devices to have been there.
+            // Source: IAM user guide, "AWS global condition context keys".
+            KnownKey::MultiFactorAuthPresent => {
+                let issued = request.principal.token_issued_ms();
+                ContextValue::optional(issued.map(|_| "false"))
+            }
             KnownKey::AuthType => ContextValue::optional(authentication.map(|it| it.kind.as_str())),
             KnownKey::SignatureVersion => {
                 ContextValue::optional(authentication.map(|it| it.version.as_str()))
@@ -396,6 +452,12 @@ impl ConditionKeys<'_> {
             KnownKey::XAmzContentSha256 => self.signed_payload(),
             KnownKey::Prefix => {
                 ContextValue::optional(self.prefix.or_else(|| request.query.get("prefix")))
+            }
+            KnownKey::IfNoneMatch => self.if_none_match(),
+            KnownKey::InventoryAccessibleOptionalFields => self.inventory_fields(),
+            KnownKey::ObjectCreationOperation => {
+                let creates = creates_object(request.operation);
+                ContextValue::optional(creates.map(|yes| if yes { "true" } else { "false" }))
             }
             KnownKey::VersionId => ContextValue::optional(self.version.as_deref()),
             KnownKey::XAmzCopySource => owned(self.copy_source()),
@@ -416,7 +478,6 @@ impl ConditionKeys<'_> {
             // One by one, so that a new key cannot be forgotten here.
             KnownKey::Delimiter
             | KnownKey::IfMatch
-            | KnownKey::IfNoneMatch
             | KnownKey::MaxKeys
             | KnownKey::Referer
             | KnownKey::UserAgent
@@ -434,12 +495,13 @@ impl ConditionKeys<'_> {
             // source, and send no requests; the others the evaluator knows.
             KnownKey::LocationConstraint
             | KnownKey::MultiFactorAuthAge
-            | KnownKey::MultiFactorAuthPresent
             | KnownKey::SourceAccount
             | KnownKey::SourceArn
             | KnownKey::PrincipalAccount
             | KnownKey::PrincipalArn
             | KnownKey::PrincipalIsAwsService
+            | KnownKey::PrincipalServiceName
+            | KnownKey::PrincipalServiceNamesList
             | KnownKey::PrincipalType
             | KnownKey::ResourceAccount
             | KnownKey::S3ResourceAccount
@@ -460,7 +522,8 @@ impl Context for ConditionKeys<'_> {
                 ContextValue::optional(tag.map(|(_, value)| value.as_str()))
             }
             ConditionKey::RequestObjectTag(name) => owned(self.request_tag(name)),
-            ConditionKey::Other(_) => ContextValue::Absent,
+            // Tags of the sender the evaluator knows.
+            ConditionKey::PrincipalTag(_) | ConditionKey::Other(_) => ContextValue::Absent,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::{CONTENT_RANGE, CONTENT_TYPE, HOST, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use oncilla_iam::policy::RequestFacts;
+use oncilla_iam::policy::{Policy, RequestFacts};
 use oncilla_store::{Bucket, DocumentKind};
 use oncilla_wire::address::Address;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
@@ -20,6 +20,7 @@ use oncilla_wire::sigv4::RequestView;
 use oncilla_wire::xml::acl::MAX_ACL_BODY_BYTES;
 use oncilla_wire::xml::delete::MAX_DELETE_BODY_BYTES;
 use oncilla_wire::xml::encryption::MAX_ENCRYPTION_BODY_BYTES;
+use oncilla_wire::xml::inventory::MAX_INVENTORY_BODY_BYTES;
 use oncilla_wire::xml::named_configuration::NamedKind;
 use oncilla_wire::xml::object_lock::MAX_OBJECT_LOCK_BODY_BYTES;
 use oncilla_wire::xml::restore::MAX_RESTORE_BODY_BYTES;
@@ -167,8 +168,11 @@ impl S3Service {
             }
             Operation::CreateBucket => {
                 check_bucket_name(&request.bucket)?;
-                // Its body says more of what has to be allowed, and is not read for nobody.
-                self.authorize_on_service(request, &RequestFacts::default(), &[])?;
+                // Its body says more of what has to be allowed, and is not read for nobody: only for
+                // those whose policies ask where the bucket is to be is it read before all.
+                if !request.principal.policies().any(Policy::needs_location) {
+                    self.authorize_on_service(request, &RequestFacts::default(), &[])?;
+                }
                 return bucket::create(self, request).await;
             }
             _ => {}
@@ -441,6 +445,7 @@ pub fn document_limit(operation: Operation) -> Option<u64> {
         Operation::RestoreObject => MAX_RESTORE_BODY_BYTES,
         Operation::SelectObjectContent => MAX_SELECT_BODY_BYTES,
         Operation::UpdateObjectEncryption => MAX_ENCRYPTION_BODY_BYTES,
+        Operation::PutBucketInventoryConfiguration => MAX_INVENTORY_BODY_BYTES,
         _ => return None,
     };
     Some(limit_bytes as u64)

@@ -271,6 +271,7 @@ pub fn append(error: AppendError) -> S3Error {
     match error {
         AppendError::NoSuchBucket => S3ErrorCode::NoSuchBucket.into(),
         AppendError::KeepsVersions => append_to_version(),
+        AppendError::Replaced => replaced_while_judged(),
         AppendError::InvalidOffset { size } => invalid_write_offset(size),
         AppendError::Encrypted => append_to_encrypted(),
         AppendError::TooManyParts => S3ErrorCode::TooManyParts.into(),

@@ -117,6 +117,11 @@ impl S3Service {
         &self.iam
     }
 
+    /// The region that it is in.
+    pub(crate) fn region(&self) -> &str {
+        &self.options.region
+    }
+
     /// The same service with targets for event notifications.
     #[must_use]
     pub fn with_targets(mut self, targets: Targets) -> Self {

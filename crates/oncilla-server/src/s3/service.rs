@@ -5,6 +5,7 @@ use oncilla_wire::error::S3Error;
 use oncilla_wire::xml::list_buckets::{self, BucketEntry};
 
 use crate::s3::answer::{Answer, xml};
+use crate::s3::bucket::continuation_token;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, errors};
 
@@ -22,7 +23,10 @@ pub async fn list_buckets(service: &S3Service, request: &mut S3Request) -> Answe
     };
     let wanted_region = request.query.get("bucket-region");
     let prefix = request.query.get("prefix").unwrap_or_default();
-    let mut after = request.query.get("continuation-token").map(str::to_owned);
+    let mut after = match request.query.get("continuation-token") {
+        Some(token) => continuation_token::decode_bucket(token)?,
+        None => None,
+    };
     let account = request.account_id();
     let mut entries: Vec<BucketEntry<'_>> = Vec::new();
     let mut token = None;
@@ -55,7 +59,7 @@ pub async fn list_buckets(service: &S3Service, request: &mut S3Request) -> Answe
             break;
         }
         if entries.len() as u64 == limit {
-            token = last;
+            token = last.as_deref().and_then(continuation_token::encode_bucket);
         } else {
             after = last;
         }

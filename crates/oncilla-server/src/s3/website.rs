@@ -186,8 +186,7 @@ impl S3Service {
             let index = format!("{key}/{index_suffix}");
             let found = self.read_page(request, Operation::HeadObject, &index, HeaderMap::new());
             if found.await.is_ok() {
-                let folder = format!("/{}/", encode_path(key));
-                return Ok(redirect(StatusCode::FOUND, &folder)?);
+                return Ok(redirect(StatusCode::FOUND, &folder_path(key))?);
             }
         }
         if let Some(rule) = matching_rule(rules, key, Some(status.as_u16())) {
@@ -273,6 +272,17 @@ impl PageRequest {
         let (code, location) = redirection(rule, &self.key, self.host(), self.protocol());
         let status = StatusCode::from_u16(code);
         redirect(status.unwrap_or(StatusCode::MOVED_PERMANENTLY), &location)
+    }
+}
+
+/// The path of a folder. A key may begin with a slash, and a `Location` that begins with two names
+/// another host (RFC 3986 §4.2), so the second is escaped. A backslash, which browsers take for a slash,
+/// always is.
+fn folder_path(key: &str) -> String {
+    let path = encode_path(key);
+    match path.strip_prefix('/') {
+        Some(rest) => format!("/%2F{rest}/"),
+        None => format!("/{path}/"),
     }
 }
 
@@ -373,6 +383,22 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_path_of_a_folder_names_no_host() {
+        for (key, path) in [
+            ("docs", "/docs/"),
+            ("a b/c", "/a%20b/c/"),
+            ("/evil.com", "/%2Fevil.com/"),
+            ("//evil.com", "/%2F/evil.com/"),
+            ("\\evil.com", "/%5Cevil.com/"),
+            ("\t/evil.com", "/%09/evil.com/"),
+        ] {
+            assert_eq!(folder_path(key), path);
+            let decoded = decode_path(&path[1..path.len() - 1]).unwrap();
+            assert_eq!(decoded, key);
+        }
+    }
 
     #[test]
     fn no_markup_gets_into_a_page() {

@@ -308,6 +308,17 @@ async fn deletions_whose_condition_cannot_be_read_do_not_happen() {
     world.send(get("/bkt/k")).await.refused(404, "NoSuchKey");
 }
 
+#[tokio::test]
+async fn an_offset_is_a_number_of_digits_alone() {
+    let world = bucket().await;
+    world.succeed(put("/bkt/k", "1")).await;
+    for offset in ["+1", "-1", "", "1.0", "0x1", "18446744073709551616"] {
+        let call = put("/bkt/k", "2").header("x-amz-write-offset-bytes", offset);
+        world.send(call).await.refused(400, "InvalidArgument");
+    }
+    world.succeed(get("/bkt/k")).await.body_is(b"1");
+}
+
 /// Lets an account do these on everything in the bucket, and nothing else.
 async fn allow(world: &World, user: &User, actions: &str) {
     let account = &user.account_id;

@@ -115,6 +115,14 @@ async fn one_s_own_buckets_are_listed() {
         .succeed(get(&format!("/?max-buckets=2&continuation-token={token}")))
         .await;
     assert_eq!(page.elements("Name"), ["bravo", "gamma"]);
+    // A token that was not given out, be it the name of a bucket, is no empty page.
+    for token in ["garbage", "beta", &token[1..]] {
+        let target = format!("/?continuation-token={token}");
+        world
+            .send(get(&target))
+            .await
+            .refused(400, "InvalidArgument");
+    }
     world
         .send(get("/?max-buckets=0"))
         .await

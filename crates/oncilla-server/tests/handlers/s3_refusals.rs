@@ -399,6 +399,42 @@ async fn what_takes_the_place_of_a_judged_object_is_not_encrypted_anew() {
     assert!(pinned > 0);
 }
 
+/// Whoever may read and go on with some objects under a key changes no other one that takes its turn there,
+/// though it has the same size.
+#[tokio::test(start_paused = true)]
+async fn only_the_object_that_was_judged_is_appended_to() {
+    let tagged =
+        |body: &str, tag: &str| put("/bucket/key", body.to_owned()).header("x-amz-tagging", tag);
+    let statement = r#""Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::bucket/*",
+        "Condition":{"StringEquals":{"s3:ExistingObjectTag/c":"pub"}}"#;
+    for tag in ["c=sec", "c=pub"] {
+        let mut pinned = 0;
+        for looks in 0..8 {
+            let (world, stranger) = slow_scene().await;
+            world.succeed(bucket_policy(statement)).await;
+            world.succeed(tagged("PPP", "c=pub")).await;
+            let writer = Arc::clone(&world);
+            let call = put("/bucket/key", "A").header("x-amz-write-offset-bytes", "3");
+            let appending = async move { writer.send_by(Some(&stranger), call).await };
+            let appending = tokio::spawn(LOOKUP_TIME.scope(LOOKUP, appending));
+            tokio::time::sleep(LOOKUP * looks + LOOKUP / 2).await;
+            world.succeed(tagged("SSS", tag)).await;
+            let reply = appending.await.unwrap();
+            let status = reply.status.as_u16();
+            let body = world.succeed(get("/bucket/key")).await;
+            match (tag, status) {
+                ("c=sec", 200 | 403 | 503) => assert_eq!(body.text(), "SSS"),
+                // It was replaced after it was done, or judged by the other one.
+                ("c=pub", 200) => assert!(["SSS", "SSSA"].contains(&&*body.text())),
+                ("c=pub", 503) => assert_eq!(body.text(), "SSS"),
+                _ => panic!("{}", reply.text()),
+            }
+            pinned += u32::from(status != 200);
+        }
+        assert!(pinned > 0, "{tag}");
+    }
+}
+
 /// Two actions on one object are judged by one look at it: of two objects that take turns, each is open
 /// to one action, and neither to both.
 #[tokio::test(start_paused = true)]

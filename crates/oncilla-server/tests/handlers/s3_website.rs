@@ -107,6 +107,25 @@ async fn pages_folders_and_errors() {
     visit_with(&world, known).await.is(304);
 }
 
+/// A path of two slashes would be another host's, and a backslash is a slash to browsers.
+#[tokio::test]
+async fn a_folder_is_no_other_host() {
+    let world = site(WEBSITE).await;
+    for (key, location) in [
+        ("%2Fevil.com", "/%2Fevil.com/"),
+        ("%2F%2Fevil.com", "/%2F/evil.com/"),
+        ("%5Cevil.com", "/%5Cevil.com/"),
+    ] {
+        publish(&world, &format!("{key}/index.html"), "page").await;
+        let folder = visit(&world, &format!("/{key}")).await.is(302);
+        folder.has("location", location);
+        // The key stays the same.
+        visit(&world, location).await.is(200).body_is(b"page");
+    }
+    let folder = visit(&world, "//evil.com").await.is(302);
+    folder.has("location", "/%2Fevil.com/");
+}
+
 #[tokio::test]
 async fn errors_are_pages_without_markup_of_strangers() {
     let world = site(WEBSITE).await;

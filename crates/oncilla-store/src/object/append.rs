@@ -5,6 +5,8 @@
 //! an upload, and its layout only ever becomes longer, so an object that shares the parts (a copy)
 //! goes on having the first of them ([`Layout::of_first`]).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use oncilla_hash::{Checksum, Md5, combine};
 use oncilla_meta::{Interrupted, Mutation, Precondition, Reader, Space, to_its_end};
@@ -32,13 +34,19 @@ use crate::store::{CONFLICT_RETRIES_MAX, Store, unchanged};
 /// tens of thousands of operations.
 const RELISTED_PARTS_MAX: usize = 1_000;
 
+/// Which objects may be appended to.
+pub type IsWanted = Arc<dyn Fn(&ObjectRecord) -> bool + Send + Sync>;
+
 /// What is appended, and to what.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AppendObject {
     /// The bucket.
     pub bucket: Bucket,
     /// The key.
     pub key: Bytes,
+    /// Whether an object that is under the key may be appended to: the right to it may have been
+    /// judged by another one, or by none. Nothing is told of one that may not.
+    pub is_wanted: IsWanted,
     /// The size that the object must have; 0 also if there is none.
     pub offset: u64,
     /// What is kept of the object beside its bytes, if there is none yet.
@@ -59,6 +67,9 @@ pub enum AppendError {
     /// The bucket keeps versions, which never change.
     #[error("the bucket keeps versions")]
     KeepsVersions,
+    /// An object is there by now that [`AppendObject::is_wanted`] says no to.
+    #[error("the object was replaced meanwhile")]
+    Replaced,
     /// The offset is not the object's size.
     #[error("the object has {size} bytes")]
     InvalidOffset {
@@ -121,6 +132,10 @@ impl Store {
                 return Err(AppendError::KeepsVersions);
             }
             let present = self.present(&bucket, &key).await?;
+            let is_wanted = |record: &ObjectRecord| (append.is_wanted)(record);
+            if !present.record.as_ref().is_none_or(is_wanted) {
+                return Err(AppendError::Replaced);
+            }
             present.check(&append.conditions)?;
             let size = present.record.as_ref().map_or(0, |record| record.size);
             if size != append.offset {

@@ -8,7 +8,7 @@ pub(crate) mod put;
 mod rename;
 mod update;
 
-pub use append::{AppendError, AppendObject};
+pub use append::{AppendError, AppendObject, IsWanted};
 pub use copy::{Copied, CopyEncryption, CopyError, CopyObject, Directive};
 pub use delete::{DeleteObjectError, Deleted};
 pub use get::{GetObjectError, ObjectBody};

@@ -11,7 +11,7 @@ use oncilla_hash::{Checksum, ChecksumAlgorithm};
 use oncilla_meta::memory::MemoryEngine;
 use oncilla_store::object::{AppendError, AppendObject};
 use oncilla_store::rows::object::object_key;
-use oncilla_store::{Bucket, ObjectRecord, Store};
+use oncilla_store::{Bucket, ObjectRecord, Store, UniqueId};
 use oncilla_wire::conditions::Conditions;
 use oncilla_wire::xml::versioning::VersioningStatus;
 
@@ -37,6 +37,7 @@ async fn append_if(
     let append = AppendObject {
         bucket: bucket.clone(),
         key: Bytes::copy_from_slice(key.as_bytes()),
+        is_wanted: Arc::new(|_| true),
         offset,
         new: new_object(),
         conditions,
@@ -253,6 +254,71 @@ async fn there_are_ten_thousand_parts_at_most() {
     assert!(record.encode().len() < 1_000, "the record stays small");
     let read = support::get_range(store, &bucket, "k", 9_990, 10_000).await;
     assert_eq!(read, b"xxxxxxxxxx");
+}
+
+async fn append_to(
+    store: &Store,
+    bucket: &Bucket,
+    id: Option<UniqueId>,
+    offset: u64,
+    body: &[u8],
+) -> Result<ObjectRecord, AppendError> {
+    let content = support::try_content(store, body).await.unwrap();
+    let conditions = match id {
+        Some(_) => Conditions::default(),
+        // A condition that fails would tell of the object, too.
+        None => if_match(oncilla_store::ETag::of_md5([1; 16])),
+    };
+    let append = AppendObject {
+        bucket: bucket.clone(),
+        key: Bytes::from_static(b"k"),
+        is_wanted: Arc::new(move |record| Some(record.id) == id),
+        offset,
+        new: new_object(),
+        conditions,
+        checksum: None,
+    };
+    store.append_object(append, content).await
+}
+
+/// Another object of the same size is not the one that was looked at, whenever it came.
+#[tokio::test]
+async fn only_what_is_wanted_is_appended_to() {
+    let hooked = HookedEngine::new(Arc::new(MemoryEngine::new()));
+    let mut world = World::on_engine(hooked.clone(), Setup::SMALL).await;
+    let bucket = world.bucket("b").await;
+    let before = world.put(&bucket, "k", b"11111").await;
+    let present = world.put(&bucket, "k", b"22222").await;
+    for (id, offset, body) in [
+        (Some(before.id), 5, &b"x"[..]),
+        (Some(before.id), 5, b""),
+        (Some(before.id), 4, b"x"),
+        (None, 5, b"x"),
+        (None, 0, b"x"),
+    ] {
+        let refused = append_to(&world.store, &bucket, id, offset, body).await;
+        assert!(matches!(refused, Err(AppendError::Replaced)), "{refused:?}");
+    }
+    assert_eq!(world.store.object(&bucket, b"k").await.unwrap(), present);
+    // It comes between the look of the append and its commit.
+    let other = world.store.clone();
+    world.reopen().await;
+    let of_other = bucket.clone();
+    hooked.before_next_commit(async move {
+        let none = Conditions::default();
+        let replaced = support::put(&other, &of_other, "k", b"33333", &none);
+        replaced.await.unwrap();
+    });
+    let refused = append_to(&world.store, &bucket, Some(present.id), 5, b"x").await;
+    assert!(matches!(refused, Err(AppendError::Replaced)), "{refused:?}");
+    assert!(!hooked.is_armed());
+    let body = support::get(&world.store, &bucket, "k").await.unwrap();
+    assert_eq!(body, Some(b"33333".to_vec()));
+    let present = world.store.object(&bucket, b"k").await.unwrap();
+    let done = append_to(&world.store, &bucket, Some(present.id), 5, b"x").await;
+    assert_eq!(done.unwrap().size, 6);
+    world.collect().await;
+    world.assert_sound().await;
 }
 
 /// Two stores on one engine: each append sees the other's.

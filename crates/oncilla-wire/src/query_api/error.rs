@@ -105,7 +105,7 @@ impl QueryError {
         let is_ours = self.code.status().is_server_error();
         xml.text("Type", if is_ours { "Receiver" } else { "Sender" });
         xml.text("Code", self.code.as_str());
-        xml.text("Message", &self.message);
+        xml.message(&self.message);
         xml.close("Error");
         xml.text("RequestId", request_id);
         xml.close("ErrorResponse");

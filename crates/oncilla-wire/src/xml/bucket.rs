@@ -3,7 +3,7 @@
 use super::reader::XmlReader;
 use super::tagging::read_tags;
 use super::writer::XmlWriter;
-use crate::error::S3Error;
+use crate::error::{S3Error, S3ErrorCode};
 use crate::tagging::{TagSet, TagTarget};
 
 /// The largest body worth reading: a region and 50 tags.
@@ -39,6 +39,9 @@ impl CreateBucketConfiguration {
     }
 
     /// Reads the document. An empty body, as most clients send, asks for nothing.
+    ///
+    /// # Errors
+    /// `MalformedXML`, `NotImplemented` for directory buckets, and what [`TagSet::new`] refuses.
     pub fn parse(xml: &[u8]) -> Result<Self, S3Error> {
         if xml.is_empty() {
             return Ok(Self::default());
@@ -49,6 +52,8 @@ impl CreateBucketConfiguration {
             match name {
                 "LocationConstraint" => reader.once(&mut region, XmlReader::value)?,
                 "Tags" => reader.once(&mut tags, read_tags)?,
+                // A directory bucket is asked for. Source: S3 API reference, CreateBucket.
+                "Location" | "Bucket" => return Err(directory_bucket(name)),
                 _ => reader.skip()?,
             }
         }
@@ -57,5 +62,28 @@ impl CreateBucketConfiguration {
             location_constraint: region.filter(|region| !region.is_empty()),
             tags: TagSet::new(tags.unwrap_or_default(), TagTarget::Bucket)?,
         })
+    }
+}
+
+fn directory_bucket(element: &str) -> S3Error {
+    let message = format!("Directory buckets ({element}) are not implemented.");
+    S3Error::with_message(S3ErrorCode::NotImplemented, message).detail("Element", element)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directory_buckets_are_refused() {
+        for content in [
+            "<Bucket><Type>Directory</Type></Bucket>",
+            "<Location><Type>AvailabilityZone</Type><Name>az1</Name></Location>",
+        ] {
+            let document =
+                format!("<CreateBucketConfiguration>{content}</CreateBucketConfiguration>");
+            let error = CreateBucketConfiguration::parse(document.as_bytes()).unwrap_err();
+            assert_eq!(error.code, S3ErrorCode::NotImplemented, "{content}");
+        }
     }
 }

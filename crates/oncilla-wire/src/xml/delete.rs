@@ -185,7 +185,7 @@ impl DeleteResult<'_> {
             xml.text("Key", &error.key);
             xml.optional_text("VersionId", error.version_id.as_deref());
             xml.text("Code", &error.code);
-            xml.text("Message", &error.message);
+            xml.message(&error.message);
             xml.close("Error");
         }
         xml.close("DeleteResult");

@@ -12,7 +12,7 @@ impl S3Error {
         let mut xml = XmlWriter::with_capacity(512 + resource.len() + self.message.len());
         xml.open("Error");
         xml.text("Code", self.code.as_str());
-        xml.text("Message", &self.message);
+        xml.message(&self.message);
         for (element, value) in &self.details {
             xml.text(element, value);
         }

@@ -35,6 +35,13 @@ pub struct InventoryConfiguration {
     pub destination: InventoryDestination,
 }
 
+/// Fields of S3 that tell of what is not here: event holds, and tiers by access.
+const FIELDS_NOT_KNOWN: [&str; 3] = [
+    "IntelligentTieringReferenceDate",
+    "ObjectLockEventHoldDuration",
+    "ObjectLockEventHoldStatus",
+];
+
 /// Where an inventory goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InventoryDestination {
@@ -351,6 +358,11 @@ fn read_fields(xml: &mut XmlReader<'_>) -> Result<Vec<InventoryField>, S3Error> 
             continue;
         }
         let text = xml.value()?;
+        if FIELDS_NOT_KNOWN.contains(&text.as_str()) {
+            let message =
+                format!("The field {text} in inventories is not implemented. Nothing was changed.");
+            return Err(S3Error::with_message(S3ErrorCode::NotImplemented, message));
+        }
         let known = InventoryField::ALL
             .iter()
             .find(|field| field.name() == text);

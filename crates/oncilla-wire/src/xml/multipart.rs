@@ -9,6 +9,7 @@ use super::list_objects::{
 use super::reader::{XmlReader, malformed};
 use super::writer::{KeyEncoding, XmlWriter};
 use super::{Checksums, Owner};
+use crate::checksum_headers::refuse_not_implemented;
 use crate::error::{S3Error, S3ErrorCode};
 
 /// The most parts an upload may have (S3's limit).
@@ -131,7 +132,12 @@ impl CompletedPart<'_> {
                 "PartNumber" => xml.once(&mut number, XmlReader::number)?,
                 "ETag" => xml.once(&mut etag, XmlReader::etag)?,
                 _ if checksums.read(name, xml)? => {}
-                _ => xml.skip()?,
+                _ => {
+                    if let Some(algorithm) = name.strip_prefix("Checksum") {
+                        refuse_not_implemented(algorithm)?;
+                    }
+                    xml.skip()?;
+                }
             }
         }
         let (Some(number), Some(etag)) = (number, etag) else {

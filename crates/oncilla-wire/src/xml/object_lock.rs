@@ -11,6 +11,22 @@ use crate::object_lock::{
 /// The largest body worth reading: a few short elements, with room for comments and namespaces.
 pub const MAX_OBJECT_LOCK_BODY_BYTES: usize = 16 * 1024;
 
+/// Refuses an element that is not known. To pass over it would be to answer that an object is held which
+/// is not, or even to end a retention, which is what a `Retention` without one asks for.
+///
+/// # Errors
+/// `NotImplemented` for the event holds of S3, by their name; `MalformedXML` for what S3 does not have.
+fn unknown(element: &str) -> S3Error {
+    match element {
+        "DefaultEventHold" | "EventHold" | "EventHoldDuration" => {
+            let message =
+                format!("Event holds ({element}) are not implemented. Nothing was changed.");
+            S3Error::with_message(S3ErrorCode::NotImplemented, message).detail("Element", element)
+        }
+        _ => malformed("The document has an element that S3 does not know there."),
+    }
+}
+
 /// `ObjectLockConfiguration`: Object Lock is enabled, and perhaps has a default retention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ObjectLockConfiguration {
@@ -42,9 +58,9 @@ impl ObjectLockConfiguration {
     /// Reads the document.
     ///
     /// # Errors
-    /// `InvalidRetentionPeriod` for days or years out of range, `MalformedXML` for all else:
-    /// `ObjectLockEnabled` can be nothing but `Enabled`, and a rule has a mode and either days or
-    /// years.
+    /// `InvalidRetentionPeriod` for days or years out of range, `NotImplemented` for event holds,
+    /// `MalformedXML` for all else: `ObjectLockEnabled` can be nothing but `Enabled`, and a rule has a
+    /// mode and either days or years.
     pub fn parse(xml: &[u8]) -> Result<Self, S3Error> {
         let mut reader = XmlReader::open(xml, &["ObjectLockConfiguration"])?;
         let mut enabled = None;
@@ -53,7 +69,7 @@ impl ObjectLockConfiguration {
             match name {
                 "ObjectLockEnabled" => reader.once(&mut enabled, read_enabled)?,
                 "Rule" => reader.once(&mut configuration.default_retention, read_rule)?,
-                _ => reader.skip()?,
+                _ => return Err(unknown(name)),
             }
         }
         reader.finish()?;
@@ -76,7 +92,7 @@ fn read_rule(reader: &mut XmlReader<'_>) -> Result<DefaultRetention, S3Error> {
     while let Some(name) = reader.child()? {
         match name {
             "DefaultRetention" => reader.once(&mut default, read_default)?,
-            _ => reader.skip()?,
+            _ => return Err(unknown(name)),
         }
     }
     default.ok_or_else(|| malformed("A Rule has a DefaultRetention."))
@@ -89,7 +105,7 @@ fn read_default(reader: &mut XmlReader<'_>) -> Result<DefaultRetention, S3Error>
             "Mode" => reader.once(&mut mode, read_mode)?,
             "Days" => reader.once(&mut days, read_count)?,
             "Years" => reader.once(&mut years, read_count)?,
-            _ => reader.skip()?,
+            _ => return Err(unknown(name)),
         }
     }
     let mode = mode.ok_or_else(|| malformed("A DefaultRetention has a Mode."))?;
@@ -139,7 +155,7 @@ impl Retention {
     /// Reads the document. Without mode and date it asks for the end of the retention.
     ///
     /// # Errors
-    /// `MalformedXML`, also for one of the two without the other.
+    /// `MalformedXML`, also for one of the two without the other; `NotImplemented` for event holds.
     pub fn parse(xml: &[u8]) -> Result<Option<Self>, S3Error> {
         let mut reader = XmlReader::open(xml, &["Retention"])?;
         let (mut mode, mut until_ms) = (None, None);
@@ -147,7 +163,7 @@ impl Retention {
             match name {
                 "Mode" => reader.once(&mut mode, read_mode)?,
                 "RetainUntilDate" => reader.once(&mut until_ms, XmlReader::time)?,
-                _ => reader.skip()?,
+                _ => return Err(unknown(name)),
             }
         }
         reader.finish()?;
@@ -179,7 +195,7 @@ impl LegalHold {
         while let Some(name) = reader.child()? {
             match name {
                 "Status" => reader.once(&mut status, XmlReader::value)?,
-                _ => reader.skip()?,
+                _ => return Err(unknown(name)),
             }
         }
         reader.finish()?;
@@ -264,6 +280,31 @@ mod tests {
                 "{content}"
             );
         }
+    }
+
+    #[test]
+    fn elements_that_are_not_known_are_refused() {
+        let hold = "<EventHold>ON</EventHold>";
+        let duration = "<EventHoldDuration><Days>30</Days></EventHoldDuration>";
+        for content in [hold, duration] {
+            let document = format!("<Retention>{content}</Retention>");
+            let error = Retention::parse(document.as_bytes()).unwrap_err();
+            assert_eq!(error.code, S3ErrorCode::NotImplemented, "{content}");
+            assert!(error.message.contains("EventHold"), "{}", error.message);
+        }
+        let rest = "<Mode>GOVERNANCE</Mode><Days>1</Days>";
+        let default = "<DefaultEventHold><Days>30</Days></DefaultEventHold>";
+        for content in [default.to_owned(), format!("{rest}{default}")] {
+            assert_eq!(rule(&content), Err(S3ErrorCode::NotImplemented));
+        }
+        let unknown = S3ErrorCode::MalformedXML;
+        assert_eq!(rule(&format!("{rest}<Other/>")), Err(unknown));
+        let enabled = "<ObjectLockEnabled>Enabled</ObjectLockEnabled>";
+        assert_eq!(configuration(&format!("{enabled}<Other/>")), Err(unknown));
+        let retention = Retention::parse(b"<Retention><Other/></Retention>");
+        assert_eq!(retention.unwrap_err().code, unknown);
+        let hold = b"<LegalHold><Status>ON</Status><Other/></LegalHold>";
+        assert_eq!(LegalHold::parse(hold).unwrap_err().code, unknown);
     }
 
     #[test]

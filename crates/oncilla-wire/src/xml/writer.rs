@@ -1,5 +1,7 @@
 //! A small XML writer: elements into a `Vec<u8>`, with the escaping that S3 uses.
 
+use std::borrow::Cow;
+
 use crate::time;
 use crate::uri::encode_path;
 
@@ -70,6 +72,12 @@ impl XmlWriter {
         self.open(name);
         escape_into(&mut self.out, value);
         self.close(name);
+    }
+
+    /// The message of an error. It is for people and may quote what a client sent, so unlike a key it
+    /// need not come back as it was, and every XML reader is to read it.
+    pub fn message(&mut self, text: &str) {
+        self.text("Message", &legal_text(text));
     }
 
     /// An element that holds text, when there is a value.
@@ -149,6 +157,27 @@ impl XmlWriter {
     /// Writes markup as it is. Never for anything that came from outside.
     pub(crate) fn raw(&mut self, markup: &str) {
         self.out.extend_from_slice(markup.as_bytes());
+    }
+}
+
+/// Text with U+FFFD in place of each character that an XML 1.0 document cannot have, even as
+/// a reference. Source: XML 1.0 §2.2, Char, and §4.1, "Legal Character".
+pub fn legal_text(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_legal) {
+        return Cow::Borrowed(text);
+    }
+    let legal = |character| match is_legal(character) {
+        true => character,
+        false => char::REPLACEMENT_CHARACTER,
+    };
+    Cow::Owned(text.chars().map(legal).collect())
+}
+
+fn is_legal(character: char) -> bool {
+    match character {
+        '\t' | '\n' | '\r' => true,
+        '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => false,
+        _ => true,
     }
 }
 

@@ -122,6 +122,15 @@ async fn open(args: &CheckArgs) -> Result<Foundation, Failure> {
             .advise("the server must not be running; name its directory with --data")
     })?;
     if let Some(reason) = foundation.store.keys().ok().and_then(Keys::locked) {
+        if args.master.is_given() {
+            // Whoever names a key wants to know whether it is the one. "Nothing is damaged" would say so.
+            foundation.store.close().await;
+            let message =
+                format!("the master key given does not open the keys of this store: {reason}");
+            return Err(Failure::general(message).advise(
+                "nothing was read; name the key that the server has, or none, to compare checksums alone",
+            ));
+        }
         eprintln!(
             "encrypted bodies are not decrypted, only compared with the checksums of what is kept: \
              {reason}; give the master key that the server has"
@@ -215,5 +224,63 @@ fn end(findings: u64) -> Result<(), Failure> {
     match findings {
         0 => Ok(()),
         _ => Err(Failure::reported(exit_code::GENERAL)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oncilla_keys::MasterKeySource;
+    use oncilla_server::data_directory::DataDirectory;
+
+    use super::*;
+
+    fn args(data: &std::path::Path, key: Option<&str>) -> CheckArgs {
+        CheckArgs {
+            data: data.to_owned(),
+            json: false,
+            no_progress: true,
+            master: MasterKeyArgs {
+                master_key: key.map(|digit| digit.repeat(64)),
+                ..MasterKeyArgs::default()
+            },
+        }
+    }
+
+    async fn is_opened(args: CheckArgs) -> Result<(), Failure> {
+        let foundation = open(&args).await?;
+        foundation.store.close().await;
+        Ok(())
+    }
+
+    /// A key is made under one master key; then each way to name one, or none, is tried.
+    #[allow(
+        clippy::unwrap_used,
+        reason = "a test that cannot go on should fail there"
+    )]
+    async fn only_a_key_that_was_named_has_to_fit() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        drop(DataDirectory::open_or_create(&data).unwrap());
+        let right = args(&data, Some("1")).master.source(&data).unwrap();
+        assert!(matches!(right, MasterKeySource::Given(_)));
+        let foundation = Foundation::open_existing(&data, right).await.unwrap();
+        let keys = foundation.store.keys().unwrap();
+        keys.sse_s3_key().await.unwrap();
+        foundation.store.close().await;
+        drop(foundation);
+
+        is_opened(args(&data, Some("1"))).await.unwrap();
+        is_opened(args(&data, None)).await.unwrap();
+        let refused = is_opened(args(&data, Some("2"))).await.unwrap_err();
+        assert_eq!(refused.exit_code, exit_code::GENERAL);
+        let message = refused.message;
+        assert!(message.contains("does not open the keys"), "{message}");
+    }
+
+    #[test]
+    fn a_master_key_that_does_not_fit_is_an_error() {
+        let runtime = tokio::runtime::Runtime::new();
+        let runtime = runtime.expect("a runtime can be made");
+        runtime.block_on(only_a_key_that_was_named_has_to_fit());
     }
 }

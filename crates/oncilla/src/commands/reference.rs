@@ -63,10 +63,12 @@ fn section(page: &mut String, command: &Command, parent: &str, level: usize) {
 }
 
 fn arguments(page: &mut String, command: &Command) {
-    let shown: Vec<&Arg> = command
+    let mut shown: Vec<&Arg> = command
         .get_arguments()
         .filter(|argument| !argument.is_hide_set() && argument.get_id() != "help")
         .collect();
+    // As in the help, those without a name first.
+    shown.sort_by_key(|argument| !argument.is_positional());
     if shown.is_empty() {
         return;
     }
@@ -143,5 +145,24 @@ mod tests {
             );
         }
         assert!(!page.contains("`oncilla reference`\n"));
+    }
+
+    #[test]
+    fn what_a_command_has_of_its_own_comes_first() {
+        let page = markdown(crate::Cli::command());
+        for (command, own) in [
+            ("lifecycle", "--expire-days"),
+            ("cors", "--allow-origin"),
+            ("encryption", "--sse"),
+            ("website", "--index"),
+            ("logging", "--target"),
+        ] {
+            let (_, section) = page
+                .split_once(&format!("### `oncilla bucket {command}`\n"))
+                .expect(command);
+            let place = |text: &str| section.find(&format!("| `{text}")).expect(command);
+            assert!(place("S3_URL") < place(own), "{command}");
+            assert!(place(own) < place("--endpoint-url"), "{command}");
+        }
     }
 }

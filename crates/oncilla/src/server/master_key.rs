@@ -65,6 +65,17 @@ impl MasterKeyArgs {
         })
     }
 
+    /// Whether a key was named, in whatever way.
+    pub fn is_given(&self) -> bool {
+        let all = [
+            &self.master_key,
+            &self.master_key_file,
+            &self.master_key_command,
+        ];
+        all.into_iter()
+            .any(|value| value.as_ref().is_some_and(|text| !text.is_empty()))
+    }
+
     /// Reads the key, or says where it will be.
     ///
     /// # Errors

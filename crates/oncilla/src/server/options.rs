@@ -164,7 +164,8 @@ pub struct ServerArgs {
     )]
     pub sigv2: Option<String>,
 
-    /// Region that GetBucketLocation reports; any is accepted in signatures [default: auto]
+    /// Region that GetBucketLocation reports of buckets made without a LocationConstraint; any is
+    /// accepted in signatures [default: auto]
     #[arg(
         long,
         value_name = "NAME",

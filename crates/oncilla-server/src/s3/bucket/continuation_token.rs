@@ -1,4 +1,4 @@
-//! Continuation tokens of ListObjectsV2: the exact place where the next page begins, in a form that
+//! Continuation tokens of ListObjectsV2 and ListBuckets: the exact place where the next page begins, in a form that
 //! clients carry and do not look into.
 //!
 //! A token is `1`, then `k` (behind a key) or `g` (behind a group), then eight hexadecimal digits
@@ -52,10 +52,30 @@ pub fn decode(token: &str) -> Result<After, S3Error> {
     if token.is_empty() {
         return Ok(After::Nothing);
     }
-    decode_position(token.as_bytes()).ok_or_else(|| {
-        let message = "The continuation token provided is incorrect";
-        S3Error::invalid_argument("continuation-token", token, message)
-    })
+    decode_position(token.as_bytes()).ok_or_else(|| incorrect(token))
+}
+
+/// The token of a page of buckets that ends with this one.
+pub fn encode_bucket(name: &str) -> Option<String> {
+    encode(&After::Key(Bytes::copy_from_slice(name.as_bytes())))
+}
+
+/// The bucket with which the page before ended; `None` at the beginning.
+///
+/// # Errors
+/// `InvalidArgument` for everything that [`encode_bucket`] does not write.
+pub fn decode_bucket(token: &str) -> Result<Option<String>, S3Error> {
+    let name = match decode(token)? {
+        After::Nothing => return Ok(None),
+        After::Key(name) => String::from_utf8(name.into()).ok(),
+        After::Group(_) => None,
+    };
+    name.map(Some).ok_or_else(|| incorrect(token))
+}
+
+fn incorrect(token: &str) -> S3Error {
+    let message = "The continuation token provided is incorrect";
+    S3Error::invalid_argument("continuation-token", token, message)
 }
 
 fn decode_position(token: &[u8]) -> Option<After> {
@@ -116,6 +136,18 @@ mod tests {
     fn the_beginning_has_no_token_and_the_empty_token_is_the_beginning() {
         assert_eq!(encode(&After::Nothing), None);
         assert_eq!(decode("").unwrap(), After::Nothing);
+    }
+
+    #[test]
+    fn buckets_have_tokens_too() {
+        let token = encode_bucket("photos").unwrap();
+        assert_eq!(decode_bucket(&token).unwrap().as_deref(), Some("photos"));
+        assert_eq!(decode_bucket("").unwrap(), None);
+        let group = encode(&After::Group(Bytes::from_static(b"a/"))).unwrap();
+        for garbage in ["photos", group.as_str()] {
+            let error = decode_bucket(garbage).unwrap_err();
+            assert_eq!(error.code, S3ErrorCode::InvalidArgument, "{garbage}");
+        }
     }
 
     #[test]

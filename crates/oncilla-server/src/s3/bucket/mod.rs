@@ -2,7 +2,7 @@
 
 mod accelerate;
 mod acl;
-mod continuation_token;
+pub mod continuation_token;
 mod cors;
 mod create;
 mod delete;

@@ -34,7 +34,7 @@ pub async fn put_policy(service: &S3Service, request: &mut S3Request, bucket: &B
     let kind = PolicyKind::Bucket {
         bucket: &bucket.name,
     };
-    let policy = Policy::parse(&document, kind);
+    let policy = Policy::parse_new(&document, kind);
     let policy = policy.map_err(|error| {
         S3Error::with_message(S3ErrorCode::MalformedPolicy, error.message(kind))
     })?;

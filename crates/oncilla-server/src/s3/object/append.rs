@@ -4,9 +4,11 @@
 //! Source: S3 User Guide, "Appending data to objects in directory buckets"; S3 API reference,
 //! PutObject.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use oncilla_hash::ChecksumAlgorithm;
-use oncilla_store::object::{AppendObject, GetObjectError};
+use oncilla_store::object::{AppendError, AppendObject, GetObjectError, IsWanted};
 use oncilla_store::{Bucket, ObjectRecord};
 use oncilla_wire::conditions::Conditions;
 use oncilla_wire::error::S3Error;
@@ -28,7 +30,11 @@ pub fn write_offset(request: &S3Request) -> Result<Option<u64>, S3Error> {
         return Ok(None);
     };
     let text = String::from_utf8_lossy(value.as_bytes());
-    let offset = text.trim().parse().map_err(|_| {
+    let digits = text.trim();
+    // A number of digits alone: the standard library reads a sign too.
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let offset = digits.parse().ok().filter(|_| is_number);
+    let offset = offset.ok_or_else(|| {
         let name = X_AMZ_WRITE_OFFSET_BYTES;
         S3Error::invalid_argument(name.as_str(), &text, "The value is not a number.")
     });
@@ -78,10 +84,11 @@ pub async fn append(
     let received = receive_summed(service, request, keeping, of_object);
     let (content, checksum) = received.await?;
     // The client said when the body was there, and the answer tells of what is there by now.
-    judge_again(service, request).await?;
+    let existing = judge_again(service, request).await?;
     let append = AppendObject {
         bucket: bucket.clone(),
         key: Bytes::copy_from_slice(request.key.as_bytes()),
+        is_wanted: is_judged(request, bucket, existing.as_ref()),
         offset,
         new,
         conditions,
@@ -89,10 +96,11 @@ pub async fn append(
     };
     let record = match service.store.append_object(append, content).await {
         Ok(record) => record,
-        Err(error) => {
-            judge_again(service, request).await?;
-            return Err(errors::append(error));
+        Err(AppendError::Replaced) => {
+            let by_now = judge_again(service, request).await?;
+            return Err(replaced(by_now.as_ref(), offset));
         }
+        Err(error) => return Err(errors::append(error)),
     };
     written_answer(bucket, &request.key, &record, asked.sent_key.as_ref())
 }
@@ -121,10 +129,34 @@ async fn readable(
 }
 
 /// As [`readable`], of what is there now and by what the bucket now says.
-async fn judge_again(service: &S3Service, request: &S3Request) -> Result<(), S3Error> {
+async fn judge_again(
+    service: &S3Service,
+    request: &S3Request,
+) -> Result<Option<ObjectRecord>, S3Error> {
     let bucket = service.store.bucket(&request.bucket).await;
     let bucket = bucket.map_err(errors::bucket)?;
-    readable(service, request, &bucket).await.map(|_| ())
+    readable(service, request, &bucket).await
+}
+
+/// Whether the judgement is one of the object that is there when the store writes. If `existing`
+/// tells that there was none, none was judged.
+fn is_judged(request: &S3Request, bucket: &Bucket, existing: Option<&ObjectRecord>) -> IsWanted {
+    let was_there = existing.is_some();
+    let looked = request.judged.at(bucket, &request.key, None);
+    Arc::new(move |record| match &looked {
+        Some(looked) => looked.object().is_some_and(|object| object.is(record)),
+        // The judgement does not depend on which object it is.
+        None => was_there,
+    })
+}
+
+/// What to say to whoever appended to an object that was replaced, of the one that they may read by
+/// now: what was sent does not fit it, or may when it is sent again.
+fn replaced(by_now: Option<&ObjectRecord>, offset: u64) -> S3Error {
+    match by_now.map(|record| record.size) {
+        Some(size) if size != offset => errors::invalid_write_offset(size),
+        _ => errors::append(AppendError::Replaced),
+    }
 }
 
 /// The algorithm of the object's checksum, if that of a longer object can be had from it.

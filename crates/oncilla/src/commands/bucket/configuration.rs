@@ -17,7 +17,8 @@ use crate::output;
 /// Longer than any document that S3 takes: 1,000 lifecycle rules are below 4 MiB.
 const DOCUMENT_BYTES_MAX: u64 = 8 << 20;
 
-/// The flags that every configuration has.
+/// The flags that every configuration has. They stand behind a command's own, so that its help begins with
+/// what is its own.
 #[derive(Args, Clone, Debug)]
 pub struct ConfigurationArgs {
     /// The bucket: s3://BUCKET
@@ -177,17 +178,32 @@ fn check_document(kind: Kind, path: &Path, content: &[u8]) -> Result<(), Failure
     }
     if document::to_json(content).is_none() {
         return Err(Failure::usage(format!(
-            "{file}: a {} configuration is XML, as the S3 API has it, and this is not",
-            kind.name
+            "{file}: {} configuration is XML, as the S3 API has it, and this is not",
+            with_article(kind.name)
         ))
         .advise("begin with what the command prints without --json"));
     }
     Ok(())
 }
 
+/// A name with "a" or "an" before it.
+fn with_article(name: &str) -> String {
+    let article = match name.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        true => "an",
+        false => "a",
+    };
+    format!("{article} {name}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_have_their_article() {
+        assert_eq!(with_article("encryption"), "an encryption");
+        assert_eq!(with_article("lifecycle"), "a lifecycle");
+    }
 
     #[test]
     fn the_wrong_format_is_refused_with_what_is_right() {

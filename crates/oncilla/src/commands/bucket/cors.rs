@@ -7,13 +7,10 @@ use oncilla_wire::xml::XmlWriter;
 use super::configuration::{self, ConfigurationArgs, Kind};
 use crate::failure::Failure;
 
-/// Which web pages of other hosts may use the bucket. The flags below put one rule in place of all
+/// Which web pages of other hosts may use the bucket. --allow-origin and the other flags under Rule put
+/// one rule in place of all
 #[derive(Args, Clone, Debug)]
 pub struct CorsArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub configuration: ConfigurationArgs,
-
     /// Where pages come from, such as `https://example.com`, or `*` for everywhere; repeatable
     #[arg(long, value_name = "ORIGIN", help_heading = "Rule")]
     pub allow_origin: Vec<String>,
@@ -44,6 +41,10 @@ pub struct CorsArgs {
         help_heading = "Rule"
     )]
     pub expose_header: Vec<String>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub configuration: ConfigurationArgs,
 }
 
 const CORS: Kind = Kind {

@@ -11,10 +11,6 @@ use crate::failure::Failure;
 /// How new objects are encrypted whose writer does not say; those that are there stay as they are
 #[derive(Args, Clone, Debug)]
 pub struct EncryptionArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub configuration: ConfigurationArgs,
-
     /// By keys of the endpoint's own (AES256) or by a KMS key (aws:kms)
     #[arg(long, value_name = "ALGORITHM", value_enum, help_heading = "Rule")]
     pub sse: Option<SseAlgorithm>,
@@ -26,6 +22,10 @@ pub struct EncryptionArgs {
     /// Let objects share a key of the bucket, which spares requests to the key service of AWS
     #[arg(long, help_heading = "Rule")]
     pub bucket_key: bool,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub configuration: ConfigurationArgs,
 }
 
 const ENCRYPTION: Kind = Kind {

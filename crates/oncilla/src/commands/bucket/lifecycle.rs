@@ -9,14 +9,10 @@ use oncilla_wire::xml::lifecycle::{
 use super::configuration::{self, ConfigurationArgs, Kind};
 use crate::failure::Failure;
 
-/// What becomes of objects with time. The flags below add one rule for a prefix, in place of the one
-/// that they made for the same prefix before; other rules stay
+/// What becomes of objects with time. --expire-days and the other flags under Rule add one rule for a
+/// prefix, in place of the one that they made for the same prefix before; other rules stay
 #[derive(Args, Clone, Debug)]
 pub struct LifecycleArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub configuration: ConfigurationArgs,
-
     /// Remove objects so many days after they were written
     #[arg(long, value_name = "DAYS", value_parser = days, help_heading = "Rule")]
     pub expire_days: Option<u32>,
@@ -32,6 +28,10 @@ pub struct LifecycleArgs {
     /// Only what has a key that begins with this
     #[arg(long, value_name = "PREFIX", help_heading = "Rule")]
     pub prefix: Option<String>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub configuration: ConfigurationArgs,
 }
 
 const LIFECYCLE: Kind = Kind {

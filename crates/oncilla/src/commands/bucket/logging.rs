@@ -11,13 +11,13 @@ use crate::location::S3Url;
 /// Where the access log of the bucket goes
 #[derive(Args, Clone, Debug)]
 pub struct LoggingArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub configuration: ConfigurationArgs,
-
     /// Put the log into this bucket, in objects whose keys begin with PREFIX
     #[arg(long, value_name = "s3://BUCKET/PREFIX", help_heading = "Rule")]
     pub target: Option<S3Url>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub configuration: ConfigurationArgs,
 }
 
 const LOGGING: Kind = Kind {

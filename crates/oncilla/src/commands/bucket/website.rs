@@ -10,10 +10,6 @@ use crate::failure::Failure;
 /// How the bucket is served as a website
 #[derive(Args, Clone, Debug)]
 pub struct WebsiteArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub configuration: ConfigurationArgs,
-
     /// What is served for a folder, such as index.html
     #[arg(long, value_name = "NAME", help_heading = "Rule")]
     pub index: Option<String>,
@@ -21,6 +17,10 @@ pub struct WebsiteArgs {
     /// Key of the page that is served with an error, such as 404.html
     #[arg(long, value_name = "KEY", requires = "index", help_heading = "Rule")]
     pub error: Option<String>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub configuration: ConfigurationArgs,
 }
 
 const WEBSITE: Kind = Kind {
