@@ -23,6 +23,8 @@ async fn bucket() -> World {
 #[tokio::test]
 async fn bodies_are_appended() {
     let world = bucket().await;
+    let whole = world.succeed(put("/bkt/whole", "hello")).await;
+    assert_eq!(whole.header("x-amz-object-size"), None);
     let first = append("/bkt/k", 0, "hello")
         .header("content-type", "text/plain")
         .header("x-amz-meta-colour", "green");

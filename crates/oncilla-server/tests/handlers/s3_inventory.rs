@@ -404,10 +404,13 @@ async fn who_may_not_write_into_a_bucket_sends_no_inventories_there() {
             .send_by(Some(&clerk), put("/bkt?inventory&id=i", document))
             .await
     };
-    // Also where there is no bucket yet: it may be made later.
+    // Nor do they hear whether there is such a bucket.
     for bucket in ["dest", "absent"] {
         set(bucket, "inv").await.refused(403, "AccessDenied");
     }
+    let absent = configuration("i", "").replace("s3:::dest", "s3:::absent");
+    let refused = world.send(put("/bkt?inventory&id=i", absent)).await;
+    refused.refused(400, "InvalidS3DestinationBucket");
     let none = world.send(get("/bkt?inventory&id=i")).await;
     none.refused(404, "NoSuchConfiguration");
     set("bkt", "inv").await.is(200);

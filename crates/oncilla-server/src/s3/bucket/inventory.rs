@@ -64,8 +64,8 @@ pub fn list_inventories(request: &S3Request, bucket: &Bucket) -> Answer {
     Ok(xml(list.to_xml()))
 }
 
-/// Sets a configuration. It is made for the first time within minutes. Whether the destination takes it
-/// shows when it is made, as with S3.
+/// Sets a configuration. It is made for the first time within minutes. The destination has to be there;
+/// whether one of another account takes inventories shows when they are made, as with S3.
 pub async fn put_inventory(
     service: &S3Service,
     request: &mut S3Request,
@@ -115,7 +115,7 @@ async fn authorize_destination(
         Ok(target) => target,
         Err(WriteRefused::NoTarget) => {
             let name = &configuration.destination.bucket;
-            return authorize_absent(service, request, bucket, name, &key);
+            return Err(refusal_of_absent(service, request, bucket, name, &key));
         }
         Err(error) => {
             tracing::error!(%error, "the destination of an inventory cannot be looked at");
@@ -131,14 +131,15 @@ async fn authorize_destination(
     judged.await
 }
 
-/// Judges a destination that is not there yet: as one of the account, by what the sender brings.
-fn authorize_absent(
+/// Why a destination that is not there is refused. It is told to those who could write there if it were
+/// a bucket of the account.
+fn refusal_of_absent(
     service: &S3Service,
     request: &S3Request,
     bucket: &Bucket,
     name: &str,
     key: &str,
-) -> Result<(), S3Error> {
+) -> S3Error {
     let context = ConditionKeys {
         request,
         service,
@@ -155,10 +156,11 @@ fn authorize_absent(
     };
     let decision = authorize(&request.principal, &question, ResourceSide::default());
     let is_own = request.principal.account() == Some(&bucket.record.owner);
-    match is_own && decision.is_allowed() {
-        true => Ok(()),
-        false => Err(S3ErrorCode::AccessDenied.into()),
+    if !is_own || !decision.is_allowed() {
+        return S3ErrorCode::AccessDenied.into();
     }
+    let message = "The destination bucket does not exist";
+    S3Error::with_message(S3ErrorCode::InvalidS3DestinationBucket, message)
 }
 
 fn asked_id(request: &S3Request) -> Result<&str, S3Error> {

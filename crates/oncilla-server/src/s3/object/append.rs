@@ -12,9 +12,9 @@ use oncilla_store::object::{AppendError, AppendObject, GetObjectError, IsWanted}
 use oncilla_store::{Bucket, ObjectRecord};
 use oncilla_wire::conditions::Conditions;
 use oncilla_wire::error::S3Error;
-use oncilla_wire::header::X_AMZ_WRITE_OFFSET_BYTES;
+use oncilla_wire::header::{X_AMZ_OBJECT_SIZE, X_AMZ_WRITE_OFFSET_BYTES};
 
-use crate::s3::answer::Answer;
+use crate::s3::answer::{Answer, set};
 use crate::s3::authorize::ActionTarget;
 use crate::s3::body::{NewContent, receive_summed};
 use crate::s3::object::ALGORITHM_DEFAULT;
@@ -102,7 +102,10 @@ pub async fn append(
         }
         Err(error) => return Err(errors::append(error)),
     };
-    written_answer(bucket, &request.key, &record, asked.sent_key.as_ref())
+    let mut answer = written_answer(bucket, &request.key, &record, asked.sent_key.as_ref())?;
+    // S3 tells it to those who append, and to nobody else.
+    set(&mut answer, X_AMZ_OBJECT_SIZE, record.size.to_string())?;
+    Ok(answer)
 }
 
 /// The object that is appended to, if there is one: the sender must be allowed to read it, because

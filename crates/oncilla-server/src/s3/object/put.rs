@@ -4,10 +4,9 @@ use http::StatusCode;
 use oncilla_hash::ChecksumAlgorithm;
 use oncilla_store::{Bucket, ObjectRecord};
 use oncilla_wire::conditions::Conditions;
-use oncilla_wire::header::X_AMZ_OBJECT_SIZE;
 
 use crate::s3::answer::{
-    Answer, OBJECT_HEADERS_USUAL, empty, set, set_checksum, set_etag, set_new_version,
+    Answer, OBJECT_HEADERS_USUAL, empty, set_checksum, set_etag, set_new_version,
 };
 use crate::s3::body::{NewContent, receive};
 use crate::s3::encryption::SentKey;
@@ -62,6 +61,5 @@ pub(super) fn written_answer(
     set_expiration(&mut response, bucket, key, record)?;
     let stored = record.encryption.as_deref();
     encryption::set_headers_of_new(&mut response, stored, sent_key)?;
-    set(&mut response, X_AMZ_OBJECT_SIZE, record.size.to_string())?;
     Ok(response)
 }
