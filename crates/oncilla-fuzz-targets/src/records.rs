@@ -12,6 +12,7 @@ use oncilla_meta::{Engine, Mutation, Space};
 use oncilla_store::rows::bucket::{
     BucketRecord, bucket_by_owner_key, bucket_key, bucket_name, bucket_name_by_owner,
 };
+use oncilla_store::rows::codec::SharedText;
 use oncilla_store::rows::encryption::Encryption;
 use oncilla_store::rows::event::{EventRecord, event_key, split_event_key};
 use oncilla_store::rows::garbage::Garbage;
@@ -71,7 +72,7 @@ pub fn object(data: &[u8]) {
         assert_eq!(DeleteMarker::decode(marker.encode()), Ok(Some(marker)));
     }
     let record = round_trip(data, ObjectRecord::decode, ObjectRecord::encode);
-    let summary = ObjectSummary::decode(Bytes::copy_from_slice(data));
+    let summary = ObjectSummary::decode(Bytes::copy_from_slice(data), &mut SharedText::default());
     let Some(record) = record else {
         return;
     };
@@ -81,7 +82,7 @@ pub fn object(data: &[u8]) {
         etag: record.etag,
         last_modified_ms: record.last_modified_ms,
         storage_class: record.storage_class.clone(),
-        owner: record.owner.clone(),
+        owner: record.owner.as_str().into(),
         checksum: record
             .checksum
             .as_ref()

@@ -85,6 +85,42 @@ pub trait Reader: Send + Sync {
 
     /// Rows in order. Every row returned belongs to one consistent moment.
     fn scan(&self, scan: Scan) -> EngineFuture<'_, ScanPage>;
+
+    /// Gives the rows of a range to `visitor`, in order, until it answers false. For walks whose end
+    /// shows on the way: nothing is kept, and nothing read in vain.
+    ///
+    /// An engine that has to fetch rows fetches [`Scan::limit_rows`] at once, which must not be 0. All
+    /// rows belong to one moment if the reader is a snapshot.
+    fn visit<'a>(
+        &'a self,
+        mut scan: Scan,
+        visitor: &'a mut (dyn FnMut(Row) -> bool + Send),
+    ) -> EngineFuture<'a, ()> {
+        Box::pin(async move {
+            loop {
+                let page = self.scan(scan.clone()).await?;
+                let last = page.rows.last().map(|row| row.key.clone());
+                for row in page.rows {
+                    if !visitor(row) {
+                        return Ok(());
+                    }
+                }
+                match last.filter(|_| page.more) {
+                    None => return Ok(()),
+                    Some(last) if scan.reverse => scan.end = last,
+                    Some(last) => scan.start = successor(&last),
+                }
+            }
+        })
+    }
+}
+
+/// The smallest key above `key`.
+pub(crate) fn successor(key: &[u8]) -> Bytes {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    next.into()
 }
 
 /// An ordered, transactional key-value store.

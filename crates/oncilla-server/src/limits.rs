@@ -5,6 +5,9 @@
 //! who wait what they need. Only those who wait look for them, so that a request that gets its memory
 //! at once pays nothing for it.
 //!
+//! Requests that compute over what they hold (S3 Select) may be at it for minutes and are not slow
+//! transfers. All of them together get a part of the memory.
+//!
 //! There is no share of the memory for each access key or address. A few fast clients may use all of
 //! it, which hurts nobody, since it comes back as fast as they are; and slow ones can be ended whoever
 //! they are, while a share by key would not reach anonymous readers and one by address would not
@@ -40,6 +43,13 @@ const MEMORY_UNIT_BYTES: usize = 1024;
 /// ride out a burst of uploads, short enough that a client (60 s timeouts are common) hears of it.
 pub const MEMORY_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// What requests that compute may always hold together: what a query of S3 Select takes with an expression
+/// of usual length, so that a small budget allows one.
+const COMPUTING_BYTES_LEAST: usize = 40 << 20;
+
+/// How often a request that computes looks whether the memory it needs is free.
+const COMPUTING_RETRY: Duration = Duration::from_millis(20);
+
 /// How long a request waits before others are ended for its sake. Fast transfers give their memory
 /// back within that, so that in a mere burst nobody is cut.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -68,6 +78,9 @@ pub struct MemoryBudget {
 struct Shared {
     units: Arc<Semaphore>,
     total_bytes: usize,
+    /// What requests that compute may hold of it.
+    computing: Arc<Semaphore>,
+    computing_units: u32,
     relief: Relief,
 }
 
@@ -94,6 +107,8 @@ struct Wanted<'a> {
 pub struct MemoryPermit {
     permit: OwnedSemaphorePermit,
     holding: Option<Holding>,
+    /// Its part of what requests that compute may hold.
+    computing: Option<OwnedSemaphorePermit>,
 }
 
 /// A request's note of what it holds.
@@ -107,9 +122,13 @@ impl MemoryBudget {
     /// A budget of so many bytes, rounded down to whole KiB and at least one.
     pub fn new(total_bytes: usize) -> Self {
         let units = (total_bytes / MEMORY_UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
+        let computing = (units / 2).max(COMPUTING_BYTES_LEAST / MEMORY_UNIT_BYTES);
+        let computing = u32::try_from(computing.min(units)).unwrap_or(u32::MAX);
         let shared = Shared {
             units: Arc::new(Semaphore::new(units)),
             total_bytes: units * MEMORY_UNIT_BYTES,
+            computing: Arc::new(Semaphore::new(computing as usize)),
+            computing_units: computing,
             relief: Relief::default(),
         };
         Self {
@@ -137,6 +156,38 @@ impl MemoryBudget {
         // On the heap, so that requests which need not wait are no larger for it.
         let permit = Box::pin(self.wait_for(units)).await?;
         Ok(MemoryPermit::new(permit))
+    }
+
+    /// Reserves memory for a request that computes over it for as long as its input takes, and whose client
+    /// is not to blame for that. All such requests together get half of the budget, so that those which
+    /// only move bytes find the other half; one that needs more than that runs by itself.
+    ///
+    /// # Errors
+    /// As [`MemoryBudget::reserve`].
+    pub async fn reserve_for_computing(&self, bytes: usize) -> Result<MemoryPermit, Overloaded> {
+        let share = self.units_for(bytes)?.min(self.shared.computing_units);
+        let computing = Arc::clone(&self.shared.computing).acquire_many_owned(share);
+        let began = Instant::now();
+        let computing = tokio::time::timeout_at(began + MEMORY_WAIT_MAX, computing).await;
+        let computing = computing.map_err(|_elapsed| Overloaded)?;
+        let relief = &self.shared.relief;
+        let mut wanted = None;
+        loop {
+            if let Ok(mut permit) = self.try_reserve(bytes) {
+                permit.computing = computing.ok();
+                return Ok(permit);
+            }
+            let waited = began.elapsed();
+            if waited >= MEMORY_WAIT_MAX {
+                return Err(Overloaded);
+            }
+            if waited >= PATIENCE {
+                wanted.get_or_insert_with(|| relief.want(bytes / MEMORY_UNIT_BYTES));
+                relief.look();
+            }
+            // Not in the queue, where small requests would wait behind one that needs a lot.
+            tokio::time::sleep(COMPUTING_RETRY).await;
+        }
     }
 
     /// Waits for room, at first with patience.
@@ -267,6 +318,7 @@ impl MemoryPermit {
         Self {
             permit,
             holding: None,
+            computing: None,
         }
     }
 
@@ -382,6 +434,38 @@ mod tests {
         second.merge(first);
         assert_eq!(second.bytes(), 7 * 1024);
         drop(second);
+        assert_eq!(budget.reserved_bytes(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_computes_leaves_memory_to_others() {
+        let mib = |count: usize| count << 20;
+        let budget = MemoryBudget::new(mib(256));
+        let first = budget.reserve_for_computing(mib(100)).await.unwrap();
+        let refused = budget.reserve_for_computing(mib(100)).await.unwrap_err();
+        assert_eq!(refused, Overloaded);
+        assert_eq!(budget.reserved_bytes(), mib(100));
+        let others = budget.try_reserve(mib(150)).unwrap();
+        drop(first);
+        // Small requests do not wait behind one that waits for a lot.
+        let waiting = tokio::spawn({
+            let budget = budget.clone();
+            async move {
+                budget
+                    .reserve_for_computing(mib(120))
+                    .await
+                    .map(|it| it.bytes())
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!waiting.is_finished());
+        drop(budget.try_reserve(mib(106)).unwrap());
+        drop(others);
+        assert_eq!(waiting.await.unwrap(), Ok(mib(120)));
+        // One that needs more than the share runs by itself, and a small budget allows one.
+        assert!(budget.reserve_for_computing(mib(200)).await.is_ok());
+        let small = MemoryBudget::new(mib(16));
+        assert!(small.reserve_for_computing(mib(13)).await.is_ok());
         assert_eq!(budget.reserved_bytes(), 0);
     }
 

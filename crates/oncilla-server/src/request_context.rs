@@ -70,6 +70,15 @@ impl RequestContext {
         let permit = self.memory.reserve(bytes).await?;
         Ok(permit.held_by(&self.facts))
     }
+
+    /// The same for a request that also computes for long: see [`MemoryBudget::reserve_for_computing`].
+    ///
+    /// # Errors
+    /// [`Overloaded`] when there is no room.
+    pub async fn reserve_for_computing(&self, bytes: usize) -> Result<MemoryPermit, Overloaded> {
+        let permit = self.memory.reserve_for_computing(bytes).await?;
+        Ok(permit.held_by(&self.facts))
+    }
 }
 
 /// What a handler notes about a request as it finds out: read once, when the answer is complete.

@@ -3,12 +3,13 @@
 //! A delimiter groups keys by their prefix up to the delimiter. A group is never walked: once its
 //! prefix is known, the scan goes on behind the last key that could belong to it.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use oncilla_meta::{Reader, Row};
 
 use crate::bucket::{Bucket, next_key};
 use crate::fault::Fault;
 use crate::rows::DecodeError;
+use crate::rows::codec::SharedText;
 use crate::rows::key::{UniqueId, successor};
 use crate::rows::object::{OBJECT_KEY_OFFSET, ObjectSummary, object_key, objects_of_bucket};
 use crate::rows::upload::{
@@ -78,12 +79,15 @@ pub struct ListedUpload {
     pub record: UploadRecord,
 }
 
-/// Rows fetched at first when groups are expected: one row tells a group's prefix, and the rest of
-/// what was fetched is thrown away if the group is large.
-const GROUPED_SCAN_ROWS: usize = 16;
+/// Keys of a group that are walked before the scan goes on behind the group: going there costs as much
+/// as walking some fifty keys, and most groups have fewer or many more.
+const GROUP_KEYS_WALKED: usize = 16;
 
-/// Most rows fetched at once; bounds the memory of a listing.
+/// Most rows fetched at once, by engines that fetch; bounds the memory of a listing.
 const SCAN_ROWS_MAX: usize = 1_024;
+
+/// Entries that a page has room for at first; most listings are short.
+const ENTRIES_EXPECTED: usize = 64;
 
 impl Store {
     /// Lists the objects of a bucket.
@@ -94,12 +98,13 @@ impl Store {
     ) -> Result<Page<ObjectSummary>, Fault> {
         let id = bucket.id();
         let bounds = objects_of_bucket(id);
+        let mut owners = SharedText::default();
         let plan = Plan {
             bounds,
             row_key: |key: &[u8]| object_key(id, key),
-            decode: |row: Row| {
-                let key = row.key.slice(OBJECT_KEY_OFFSET..);
-                Ok((key, ObjectSummary::decode(row.value)?))
+            decode: |mut row: Row| {
+                row.key.advance(OBJECT_KEY_OFFSET);
+                Ok((row.key, ObjectSummary::decode(row.value, &mut owners)?))
             },
         };
         plan.page(&*self.inner.engine.snapshot(), query, None).await
@@ -149,7 +154,8 @@ struct Plan<RowKey, Decode> {
 impl<RowKey, Decode, T> Plan<RowKey, Decode>
 where
     RowKey: Fn(&[u8]) -> Bytes,
-    Decode: Fn(Row) -> Result<(Bytes, T), DecodeError>,
+    Decode: FnMut(Row) -> Result<(Bytes, T), DecodeError> + Send,
+    T: Send,
 {
     /// Where the scan for keys behind every key with `prefix` begins.
     fn behind(&self, prefix: &[u8]) -> Bytes {
@@ -158,17 +164,14 @@ where
 
     /// Lists a page. `begin` overrides where the query says to begin.
     async fn page(
-        &self,
+        mut self,
         reader: &dyn Reader,
         query: &ListQuery,
         begin: Option<Bytes>,
     ) -> Result<Page<T>, Fault> {
-        let mut page = Page {
-            entries: Vec::new(),
-            truncated: false,
-        };
+        let mut filling = Filling::new(query);
         if query.limit == 0 {
-            return Ok(page);
+            return Ok(filling.page);
         }
         let end = self.behind(&query.prefix);
         let begin = begin.unwrap_or_else(|| match &query.after {
@@ -178,46 +181,92 @@ where
         });
         let mut start = begin.max((self.row_key)(&query.prefix));
         // One row more than the page holds tells whether the page is the last one.
-        let mut scan_rows = if query.delimiter.is_empty() {
-            query.limit.saturating_add(1).min(SCAN_ROWS_MAX)
-        } else {
-            GROUPED_SCAN_ROWS
+        let fetched_rows = match query.delimiter.is_empty() {
+            true => query.limit.saturating_add(1).min(SCAN_ROWS_MAX),
+            false => GROUP_KEYS_WALKED,
         };
-        let mut group: Option<Bytes> = None;
         loop {
-            let rows = reader
-                .scan(scan(start.clone(), end.clone(), scan_rows))
-                .await?;
-            let Some(last) = rows.rows.last() else {
-                return Ok(page);
-            };
-            let behind_rows = next_key(&last.key);
-            page.entries
-                .reserve(rows.rows.len().min(query.limit - page.entries.len()));
-            for row in rows.rows {
-                let (key, item) = (self.decode)(row)?;
-                if group.as_ref().is_some_and(|prefix| key.starts_with(prefix)) {
-                    continue;
-                }
-                group = common_prefix(&key, query);
-                if page.entries.len() == query.limit {
-                    page.truncated = true;
-                    return Ok(page);
-                }
-                page.entries.push(match &group {
-                    Some(prefix) => Entry::Group(prefix.clone()),
-                    None => Entry::Item(key, item),
-                });
+            let range = scan(start, end.clone(), fetched_rows);
+            let mut take = |row| filling.take(row, &mut self.decode);
+            reader.visit(range, &mut take).await?;
+            match filling.stopped.take() {
+                None | Some(Stopped::AtLimit) => return Ok(filling.page),
+                Some(Stopped::InGroup(prefix)) => start = self.behind(&prefix),
+                Some(Stopped::Unreadable(error)) => return Err(error.into()),
             }
-            if !rows.more {
-                return Ok(page);
-            }
-            // The rows ended inside a group: it may be large, so go behind it.
-            (start, scan_rows) = match &group {
-                Some(prefix) => (self.behind(prefix), GROUPED_SCAN_ROWS),
-                None => (behind_rows, (scan_rows * 4).min(SCAN_ROWS_MAX)),
-            };
         }
+    }
+}
+
+/// A page that is being filled, row by row.
+struct Filling<'q, T> {
+    query: &'q ListQuery,
+    page: Page<T>,
+    /// The group that the last row belonged to, and how many rows of it there were.
+    group: Option<Bytes>,
+    group_rows: usize,
+    /// Why no more rows are wanted of the walk.
+    stopped: Option<Stopped>,
+}
+
+/// Why a walk over rows was ended.
+enum Stopped {
+    /// The page is full, and there are more.
+    AtLimit,
+    /// It came into a group that may be large: go on behind everything with this prefix.
+    InGroup(Bytes),
+    /// A row is damaged.
+    Unreadable(DecodeError),
+}
+
+impl<'q, T> Filling<'q, T> {
+    fn new(query: &'q ListQuery) -> Self {
+        Self {
+            query,
+            page: Page {
+                entries: Vec::with_capacity(query.limit.min(ENTRIES_EXPECTED)),
+                truncated: false,
+            },
+            group: None,
+            group_rows: 0,
+            stopped: None,
+        }
+    }
+
+    /// Takes the next row. Whether another one is wanted.
+    fn take(
+        &mut self,
+        row: Row,
+        decode: &mut impl FnMut(Row) -> Result<(Bytes, T), DecodeError>,
+    ) -> bool {
+        self.stopped = match decode(row) {
+            Ok((key, item)) => self.add(key, item),
+            Err(error) => Some(Stopped::Unreadable(error)),
+        };
+        self.stopped.is_none()
+    }
+
+    fn add(&mut self, key: Bytes, item: T) -> Option<Stopped> {
+        if let Some(prefix) = self.group.as_ref().filter(|group| key.starts_with(group)) {
+            self.group_rows += 1;
+            let is_large = self.group_rows == GROUP_KEYS_WALKED;
+            return is_large.then(|| Stopped::InGroup(prefix.clone()));
+        }
+        let limit = self.query.limit;
+        if self.page.entries.len() == limit {
+            self.page.truncated = true;
+            return Some(Stopped::AtLimit);
+        }
+        if self.page.entries.len() == ENTRIES_EXPECTED {
+            self.page.entries.reserve_exact(limit - ENTRIES_EXPECTED);
+        }
+        self.group = common_prefix(&key, self.query);
+        self.group_rows = 1;
+        self.page.entries.push(match &self.group {
+            Some(prefix) => Entry::Group(prefix.clone()),
+            None => Entry::Item(key, item),
+        });
+        None
     }
 }
 

@@ -9,6 +9,9 @@ pub(super) struct Cidr {
     bits: u32,
 }
 
+/// The bits that all addresses of IPv4 begin with that are mapped into IPv6 (RFC 4291 §2.5.5.2).
+const MAPPED_BITS: u32 = 96;
+
 /// Ranges broader than this are nobody's own (S3 user guide, "The meaning of public").
 const BROADEST_FIXED_V4_BITS: u32 = 8;
 const BROADEST_FIXED_V6_BITS: u32 = 32;
@@ -30,7 +33,17 @@ impl Cidr {
             }
             Some(_) => return None,
         };
-        (bits <= bits_max).then_some(Self { network, bits })
+        if bits > bits_max {
+            return None;
+        }
+        // As the addresses that are compared with it.
+        Some(match network.to_canonical() {
+            network @ IpAddr::V4(_) if bits_max == 128 && bits >= MAPPED_BITS => Self {
+                network,
+                bits: bits - MAPPED_BITS,
+            },
+            _ => Self { network, bits },
+        })
     }
 
     /// Whether an address is in the range. One of IPv4 that was mapped into IPv6, as sockets for
@@ -86,6 +99,10 @@ mod tests {
             ("0.0.0.0/0", "203.0.113.9", true),
             ("0.0.0.0/0", "2001:db8::1", false),
             ("192.0.2.0/24", "::ffff:192.0.2.9", true),
+            ("::ffff:192.0.2.0/120", "192.0.2.9", true),
+            ("::ffff:192.0.2.0/120", "192.0.3.9", false),
+            ("::ffff:0:0/96", "192.0.2.9", true),
+            ("::ffff:0:0/95", "192.0.2.9", false),
             ("2001:db8::/32", "2001:db8:ffff::1", true),
             ("2001:db8::/32", "2001:db9::1", false),
             ("::/0", "2001:db9::1", true),

@@ -25,8 +25,8 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::Shared;
-use super::view::{View, successor};
-use crate::engine::{Scan, Space};
+use super::view::View;
+use crate::engine::{Scan, Space, successor};
 
 /// A step from one row to the next that takes more work is worth remembering: two hundred deleted
 /// rows, three times what opening an iterator anew costs.
@@ -75,11 +75,6 @@ impl ScanClock {
             read_at: now,
             worked: thread_time(),
         }
-    }
-
-    /// The next step begins now instead of when the last one ended.
-    pub(super) fn begin_step(&mut self) {
-        self.step_began = Instant::now();
     }
 
     /// Ends a step and begins the next. How much work it was, if that was much. `opening`: it opened

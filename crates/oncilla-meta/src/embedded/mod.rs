@@ -36,7 +36,8 @@ use tokio::sync::oneshot;
 
 use crate::check::{DEFAULT_LIMITS, check_mutation};
 use crate::engine::{
-    Change, Engine, EngineError, EngineFuture, EngineStats, Limits, Reader, Scan, ScanPage, Space,
+    Change, Engine, EngineError, EngineFuture, EngineStats, Limits, Reader, Row, Scan, ScanPage,
+    Space,
 };
 use crate::mutation::{CommitOutcome, Mutation};
 
@@ -219,6 +220,16 @@ impl Reader for EmbeddedEngine {
         let page = page.and_then(|view| view.scan(&scan, Some(&self.shared.gaps)));
         Box::pin(ready(page))
     }
+
+    fn visit<'a>(
+        &'a self,
+        scan: Scan,
+        visitor: &'a mut (dyn FnMut(Row) -> bool + Send),
+    ) -> EngineFuture<'a, ()> {
+        let view = self.shared.current_view();
+        let visited = view.and_then(|view| view.visit(&scan, Some(&self.shared.gaps), visitor));
+        Box::pin(ready(visited))
+    }
 }
 
 impl Engine for EmbeddedEngine {
@@ -303,6 +314,15 @@ impl Reader for EmbeddedSnapshot {
 
     fn scan(&self, scan: Scan) -> EngineFuture<'_, ScanPage> {
         Box::pin(ready(self.view.scan(&scan, Some(&self.shared.gaps))))
+    }
+
+    fn visit<'a>(
+        &'a self,
+        scan: Scan,
+        visitor: &'a mut (dyn FnMut(Row) -> bool + Send),
+    ) -> EngineFuture<'a, ()> {
+        let visited = self.view.visit(&scan, Some(&self.shared.gaps), visitor);
+        Box::pin(ready(visited))
     }
 }
 

@@ -9,7 +9,7 @@ use fjall::{Guard, Keyspace, Readable, Snapshot};
 
 use super::database::library_error;
 use super::gaps::{GapIndex, ScanClock};
-use crate::engine::{Change, EngineError, Row, Scan, ScanPage, Space};
+use crate::engine::{Change, EngineError, Row, Scan, ScanPage, Space, successor};
 
 /// The database at one moment between two batches.
 ///
@@ -106,7 +106,8 @@ impl View {
         Ok(ScanPage { rows, more })
     }
 
-    /// Walks the range without a limit until `visit` answers false.
+    /// Walks the range without a limit until `visit` answers false. What `visit` does counts as part of
+    /// the step to the next row, so it should be little.
     pub(super) fn visit(
         &self,
         scan: &Scan,
@@ -121,7 +122,6 @@ impl View {
             if !visit(row) {
                 break;
             }
-            walk.clock.begin_step();
         }
         Ok(())
     }
@@ -320,12 +320,4 @@ impl<'a> RowWalk<'a> {
             opened: false,
         })
     }
-}
-
-/// The smallest key above `key`.
-pub(super) fn successor(key: &[u8]) -> Bytes {
-    let mut next = Vec::with_capacity(key.len() + 1);
-    next.extend_from_slice(key);
-    next.push(0);
-    next.into()
 }

@@ -14,11 +14,12 @@ const MAX_BUCKETS: u64 = 10_000;
 
 pub async fn list_buckets(service: &S3Service, request: &mut S3Request) -> Answer {
     let limit = match request.query.get_number("max-buckets")? {
-        Some(0) => {
+        Some(limit @ 1..=MAX_BUCKETS) => limit,
+        Some(_) => {
+            let asked = request.query.get("max-buckets").unwrap_or_default();
             let message = "Argument max-buckets must be an integer between 1 and 10000";
-            return Err(S3Error::invalid_argument("max-buckets", "0", message));
+            return Err(S3Error::invalid_argument("max-buckets", asked, message));
         }
-        Some(limit) => limit.min(MAX_BUCKETS),
         None => MAX_BUCKETS,
     };
     let wanted_region = request.query.get("bucket-region");

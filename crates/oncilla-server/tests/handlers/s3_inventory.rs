@@ -325,7 +325,9 @@ async fn inventories_are_made_on_their_days() {
 async fn an_inventory_that_cannot_be_delivered_is_tried_again() {
     let world = world().await;
     let document = configuration("i", "").replace("arn:aws:s3:::dest", "arn:aws:s3:::later");
+    world.succeed(put("/later", "")).await;
     configure(&world, "i", &document).await;
+    world.succeed(delete("/later")).await.is(204);
     let making = inventories(&world, 1 << 20);
     making.make_due().await.unwrap();
     world.succeed(put("/later", "")).await;

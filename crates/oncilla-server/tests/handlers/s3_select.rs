@@ -225,6 +225,13 @@ async fn who_may_not_read_may_not_select() {
     refused.refused(403, "AccessDenied");
     let anonymous = world.send_by(None, call()).await;
     anonymous.refused(403, "AccessDenied");
+    // S3 Select supports no anonymous access, also to what everybody may read.
+    world
+        .succeed(put("/bucket/key?acl", "").header("x-amz-acl", "public-read"))
+        .await;
+    world.send_by(None, get("/bucket/key")).await.is(200);
+    let anonymous = world.send_by(None, call()).await;
+    anonymous.refused(403, "AccessDenied");
     let wrong = call().header("x-amz-expected-bucket-owner", "somebody");
     world.send(wrong).await.refused(403, "AccessDenied");
     world.succeed(get("/bucket/key")).await;

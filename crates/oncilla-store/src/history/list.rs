@@ -11,6 +11,7 @@ use super::find_version;
 use crate::bucket::{Bucket, next_key};
 use crate::fault::Fault;
 use crate::list::{After, Entry, ListQuery, Page, common_prefix};
+use crate::rows::codec::SharedText;
 use crate::rows::history::{
     DeleteMarker, Past, history_from_key, history_key, history_of_bucket, split_history_key,
 };
@@ -245,6 +246,7 @@ impl<'a> Merge<'a> {
         if query.limit == 0 {
             return Ok(page);
         }
+        let mut owners = SharedText::default();
         while let Some((key, is_present)) = self.next_key().await? {
             if page.entries.len() == query.limit {
                 page.truncated = true;
@@ -264,7 +266,7 @@ impl<'a> Merge<'a> {
             };
             let is_latest = self.newer_listed.as_ref() != Some(&key);
             self.newer_listed = Some(key.clone());
-            let version = decode(row.value, is_latest)?;
+            let version = decode(row.value, is_latest, &mut owners)?;
             page.entries.push(Entry::Item(key, version));
         }
         Ok(page)
@@ -356,14 +358,14 @@ impl Place {
     }
 }
 
-fn decode(row: Bytes, is_latest: bool) -> Result<ListedVersion, Fault> {
+fn decode(row: Bytes, is_latest: bool, owners: &mut SharedText) -> Result<ListedVersion, Fault> {
     let version_id = VersionId::of_row(row.clone())?;
     let entry = match DeleteMarker::decode(row.clone())? {
         Some(marker) => VersionEntry::DeleteMarker {
             last_modified_ms: marker.last_modified_ms,
             owner: marker.owner,
         },
-        None => VersionEntry::Object(ObjectSummary::decode(row)?),
+        None => VersionEntry::Object(ObjectSummary::decode(row, owners)?),
     };
     Ok(ListedVersion {
         version_id,

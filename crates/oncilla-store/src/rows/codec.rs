@@ -4,6 +4,8 @@
 //! which a newer binary extended survives being rewritten by an older one. A record whose *format
 //! byte* is newer is refused: the change was one that an older binary must not touch.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// The format byte of every record this binary writes.
@@ -183,10 +185,11 @@ impl Field<'_> {
 
     /// The field as text.
     pub fn text(&self) -> Result<String, DecodeError> {
-        match std::str::from_utf8(self.value) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(_) => Err(self.error("text is not UTF-8")),
-        }
+        self.str().map(str::to_owned)
+    }
+
+    fn str(&self) -> Result<&str, DecodeError> {
+        std::str::from_utf8(self.value).map_err(|_| self.error("text is not UTF-8"))
     }
 
     /// The field as exactly `N` bytes.
@@ -214,6 +217,20 @@ impl Field<'_> {
     }
 }
 
+/// A text that successive records mostly share, such as the owner of objects. Copies of it are one.
+#[derive(Debug, Default)]
+pub struct SharedText(Arc<str>);
+
+impl SharedText {
+    /// The field as text.
+    pub fn of(&mut self, field: &Field) -> Result<Arc<str>, DecodeError> {
+        if self.0.as_bytes() != field.value {
+            self.0 = field.str()?.into();
+        }
+        Ok(Arc::clone(&self.0))
+    }
+}
+
 /// Ten groups of seven bits hold any `u64`.
 const VARINT_BYTES_MAX: usize = 10;
 
@@ -227,6 +244,7 @@ pub fn put_varint(buffer: &mut BytesMut, mut value: u64) {
 }
 
 /// Takes a LEB128 number off the front; `None` if there is none or it does not fit a `u64`.
+#[inline]
 pub fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     // Nearly all of them are tags and lengths below 128.
     if let Some((&byte, rest)) = bytes.split_first()
@@ -235,6 +253,10 @@ pub fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
         *bytes = rest;
         return Some(u64::from(byte));
     }
+    take_long_varint(bytes)
+}
+
+fn take_long_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for (index, &byte) in bytes.iter().take(VARINT_BYTES_MAX).enumerate() {
         let bits = u64::from(byte & 0x7f);

@@ -1,12 +1,15 @@
 //! Object records: the present of a key (`o`), and objects in its history (`h`).
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use oncilla_hash::{Checksum, ChecksumAlgorithm};
 
 use super::acl::{decode_acl, decode_grants, write_acl};
 use super::bucket::text_pair;
 use super::codec::{
-    DecodeError, Field, FieldReader, FieldWriter, UnknownFields, put_varint, take_varint,
+    DecodeError, Field, FieldReader, FieldWriter, SharedText, UnknownFields, put_varint,
+    take_varint,
 };
 use super::encryption::Encryption;
 use super::key::{BucketId, UniqueId, join, prefix, range_of};
@@ -246,7 +249,7 @@ pub struct ObjectSummary {
     /// Storage class; empty means `STANDARD`.
     pub storage_class: String,
     /// Canonical id of the owner.
-    pub owner: String,
+    pub owner: Arc<str>,
     /// Which checksum the object has, and whether it is composite.
     pub checksum: Option<(ChecksumAlgorithm, bool)>,
     /// Since when, and until when, an archived object can be read.
@@ -259,8 +262,8 @@ impl ObjectSummary {
         storage_class_name(&self.storage_class)
     }
 
-    /// Reads the summary out of a record.
-    pub fn decode(value: Bytes) -> Result<Self, DecodeError> {
+    /// Reads the summary out of a record. `owners` is the same for all the records of a listing.
+    pub fn decode(value: Bytes, owners: &mut SharedText) -> Result<Self, DecodeError> {
         let mut reader = FieldReader::new(RECORD, &value)?;
         let mut etag = None;
         let mut summary = ObjectSummary {
@@ -268,7 +271,7 @@ impl ObjectSummary {
             etag: ETag::of_md5([0; 16]),
             last_modified_ms: 0,
             storage_class: String::new(),
-            owner: String::new(),
+            owner: Arc::default(),
             checksum: None,
             restoration: None,
         };
@@ -278,7 +281,7 @@ impl ObjectSummary {
                 tag::ETAG => etag = Some(decode_etag(&field)?),
                 tag::LAST_MODIFIED_MS => summary.last_modified_ms = field.number()?,
                 tag::STORAGE_CLASS => summary.storage_class = field.text()?,
-                tag::OWNER => summary.owner = field.text()?,
+                tag::OWNER => summary.owner = owners.of(&field)?,
                 tag::CHECKSUM => {
                     let stored = decode_checksum(field.value, RECORD)?;
                     summary.checksum = Some((stored.checksum.algorithm(), stored.composite));
@@ -484,12 +487,12 @@ pub(crate) mod tests {
         #[test]
         fn round_trips(record in records()) {
             let value = record.encode();
-            let summary = ObjectSummary::decode(value.clone()).unwrap();
+            let summary = ObjectSummary::decode(value.clone(), &mut SharedText::default()).unwrap();
             prop_assert_eq!(summary.size, record.size);
             prop_assert_eq!(&summary.etag, &record.etag);
             prop_assert_eq!(summary.last_modified_ms, record.last_modified_ms);
             prop_assert_eq!(summary.storage_class(), record.storage_class());
-            prop_assert_eq!(&summary.owner, &record.owner);
+            prop_assert_eq!(&*summary.owner, record.owner.as_str());
             prop_assert_eq!(
                 summary.checksum,
                 record.checksum.as_ref().map(|stored| (stored.checksum.algorithm(), stored.composite))
@@ -501,7 +504,7 @@ pub(crate) mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(value: Vec<u8>) {
             let _ = ObjectRecord::decode(Bytes::from(value.clone()));
-            let _ = ObjectSummary::decode(Bytes::from(value));
+            let _ = ObjectSummary::decode(Bytes::from(value), &mut SharedText::default());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `ListBucketResult`: the answers of ListObjects and ListObjectsV2.
 
-use std::borrow::{Borrow, Cow};
+use std::borrow::Cow;
 use std::convert::Infallible;
 
 use super::Owner;
@@ -128,20 +128,21 @@ pub struct ListObjectsV2<'a> {
 impl ListObjects<'_> {
     /// Writes the document.
     pub fn to_xml(&self) -> Vec<u8> {
-        self.to_xml_of(infallible(&self.contents))
-            .unwrap_or_else(|never| match never {})
+        self.to_xml_of(self.contents.len(), |contents| contents.all(&self.contents))
+            .unwrap_or_else(|never: Infallible| match never {})
     }
 
-    /// Writes the document with these objects in place of [`ListObjects::contents`]: one after the
-    /// other, so that a page need not be held twice.
+    /// Writes the document with the objects that `write` adds in place of [`ListObjects::contents`],
+    /// about so many: one after the other, so that a page need not be held twice.
     ///
     /// # Errors
-    /// The first of `contents`.
-    pub fn to_xml_of<'e, E>(
+    /// That of `write`.
+    pub fn to_xml_of<E>(
         &self,
-        contents: impl Iterator<Item = Result<impl Borrow<ObjectEntry<'e>>, E>>,
+        objects: usize,
+        write: impl FnOnce(&mut Contents<'_>) -> Result<(), E>,
     ) -> Result<Vec<u8>, E> {
-        let mut xml = page_writer(&contents, &self.common_prefixes);
+        let mut xml = page_writer(objects, &self.common_prefixes);
         xml.open_root("ListBucketResult");
         xml.text("Name", &self.name);
         // Never URL-encoded here: botocore decodes the prefix of version 2 only, and takes this one
@@ -153,9 +154,10 @@ impl ListObjects<'_> {
         xml.number("MaxKeys", self.max_keys);
         write_encoding(&mut xml, self.encoding);
         xml.boolean("IsTruncated", self.is_truncated);
-        for entry in contents {
-            entry?.borrow().write(&mut xml, self.encoding);
-        }
+        write(&mut Contents {
+            xml: &mut xml,
+            encoding: self.encoding,
+        })?;
         write_common_prefixes(&mut xml, &self.common_prefixes, self.encoding);
         xml.close("ListBucketResult");
         Ok(xml.finish())
@@ -193,20 +195,21 @@ impl ListObjects<'_> {
 impl ListObjectsV2<'_> {
     /// Writes the document.
     pub fn to_xml(&self) -> Vec<u8> {
-        self.to_xml_of(infallible(&self.contents))
-            .unwrap_or_else(|never| match never {})
+        self.to_xml_of(self.contents.len(), |contents| contents.all(&self.contents))
+            .unwrap_or_else(|never: Infallible| match never {})
     }
 
-    /// Writes the document with these objects in place of [`ListObjectsV2::contents`]: one after the
-    /// other, so that a page need not be held twice.
+    /// Writes the document with the objects that `write` adds in place of [`ListObjectsV2::contents`],
+    /// about so many: one after the other, so that a page need not be held twice.
     ///
     /// # Errors
-    /// The first of `contents`.
-    pub fn to_xml_of<'e, E>(
+    /// That of `write`.
+    pub fn to_xml_of<E>(
         &self,
-        contents: impl Iterator<Item = Result<impl Borrow<ObjectEntry<'e>>, E>>,
+        objects: usize,
+        write: impl FnOnce(&mut Contents<'_>) -> Result<(), E>,
     ) -> Result<Vec<u8>, E> {
-        let mut xml = page_writer(&contents, &self.common_prefixes);
+        let mut xml = page_writer(objects, &self.common_prefixes);
         xml.open_root("ListBucketResult");
         xml.text("Name", &self.name);
         xml.key("Prefix", &self.prefix, self.encoding);
@@ -221,9 +224,10 @@ impl ListObjectsV2<'_> {
         xml.optional_key("Delimiter", self.delimiter.as_deref(), self.encoding);
         write_encoding(&mut xml, self.encoding);
         xml.boolean("IsTruncated", self.is_truncated);
-        for entry in contents {
-            entry?.borrow().write(&mut xml, self.encoding);
-        }
+        write(&mut Contents {
+            xml: &mut xml,
+            encoding: self.encoding,
+        })?;
         write_common_prefixes(&mut xml, &self.common_prefixes, self.encoding);
         xml.close("ListBucketResult");
         Ok(xml.finish())
@@ -258,6 +262,24 @@ impl ListObjectsV2<'_> {
         decode_optional(&mut list.delimiter, list.encoding)?;
         decode_page(&mut list.contents, &mut list.common_prefixes, list.encoding)?;
         Ok(list)
+    }
+}
+
+/// Where the objects of a document are written.
+pub struct Contents<'w> {
+    xml: &'w mut XmlWriter,
+    encoding: KeyEncoding,
+}
+
+impl Contents<'_> {
+    /// Adds an object. They have to come in the order of their keys.
+    pub fn add(&mut self, object: &ObjectEntry<'_>) {
+        object.write(self.xml, self.encoding);
+    }
+
+    fn all<E>(&mut self, objects: &[ObjectEntry<'_>]) -> Result<(), E> {
+        objects.iter().for_each(|object| self.add(object));
+        Ok(())
     }
 }
 
@@ -317,14 +339,9 @@ impl ObjectEntry<'_> {
     }
 }
 
-fn page_writer(contents: &impl Iterator, common_prefixes: &[Cow<'_, str>]) -> XmlWriter {
-    let (least, most) = contents.size_hint();
+fn page_writer(objects: usize, common_prefixes: &[Cow<'_, str>]) -> XmlWriter {
     let prefix_bytes: usize = common_prefixes.iter().map(|prefix| prefix.len() + 60).sum();
-    XmlWriter::with_capacity(512 + most.unwrap_or(least) * ENTRY_BYTES + prefix_bytes)
-}
-
-fn infallible<T>(entries: &[T]) -> impl Iterator<Item = Result<&T, Infallible>> {
-    entries.iter().map(Ok)
+    XmlWriter::with_capacity(512 + objects * ENTRY_BYTES + prefix_bytes)
 }
 
 pub(super) fn write_common_prefixes(

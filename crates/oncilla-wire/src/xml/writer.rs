@@ -206,31 +206,32 @@ fn replacement(byte: u8) -> Option<&'static str> {
 }
 
 /// Whether a byte needs a look. 0xEF begins U+FFFE and U+FFFF, which XML 1.0 does not allow either.
-/// Bitwise on purpose: no branches.
-fn may_need_escape(byte: u8) -> bool {
-    (byte < b' ')
-        | (byte == b'<')
-        | (byte == b'>')
-        | (byte == b'&')
-        | (byte == b'"')
-        | (byte == b'\'')
-        | (byte == 0xEF)
+const fn may_need_escape(byte: u8) -> bool {
+    byte < b' ' || matches!(byte, b'<' | b'>' | b'&' | b'"' | b'\'' | 0xEF)
 }
+
+/// [`may_need_escape`] by byte: one look for each, and the texts of listings are short.
+const NEEDS_LOOK: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = may_need_escape(byte as u8);
+        byte += 1;
+    }
+    table
+};
 
 fn escape_into(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
-    // Nearly every text is clean, and without branches the check runs on vector registers.
-    if !bytes
-        .iter()
-        .fold(false, |found, byte| found | may_need_escape(*byte))
-    {
+    // Nearly every text is clean.
+    if !bytes.iter().any(|byte| NEEDS_LOOK[usize::from(*byte)]) {
         out.extend_from_slice(bytes);
         return;
     }
     let mut copied = 0;
     let mut at = 0;
     while at < bytes.len() {
-        if !may_need_escape(bytes[at]) {
+        if !NEEDS_LOOK[usize::from(bytes[at])] {
             at += 1;
             continue;
         }

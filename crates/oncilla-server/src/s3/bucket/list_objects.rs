@@ -1,13 +1,14 @@
 //! ListObjects and ListObjectsV2.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use bytes::Bytes;
 use oncilla_store::list::{After, Entry, Page};
 use oncilla_store::{Bucket, ObjectSummary};
 use oncilla_wire::checksum_headers::ChecksumType;
 use oncilla_wire::error::S3Error;
-use oncilla_wire::xml::list_objects::{ListObjects, ListObjectsV2, ObjectEntry};
+use oncilla_wire::xml::list_objects::{Contents, ListObjects, ListObjectsV2, ObjectEntry};
 
 use crate::s3::answer::{Answer, xml};
 use crate::s3::bucket::continuation_token;
@@ -46,8 +47,10 @@ pub async fn list_objects(service: &S3Service, request: &mut S3Request, bucket: 
         contents: Vec::new(),
         common_prefixes: common_prefixes(&page)?,
     };
-    let contents = contents(&page, Some(&owners), restorations);
-    Ok(xml(answer.to_xml_of(contents)?))
+    let document = answer.to_xml_of(page.entries.len(), |contents| {
+        write_contents(contents, &page, Some(&owners), restorations)
+    });
+    Ok(xml(document?))
 }
 
 pub async fn list_objects_v2(
@@ -93,8 +96,10 @@ pub async fn list_objects_v2(
         contents: Vec::new(),
         common_prefixes: common_prefixes(&page)?,
     };
-    let contents = contents(&page, owners.as_ref(), restorations);
-    Ok(xml(answer.to_xml_of(contents)?))
+    let document = answer.to_xml_of(page.entries.len(), |contents| {
+        write_contents(contents, &page, owners.as_ref(), restorations)
+    });
+    Ok(xml(document?))
 }
 
 /// Where a page of ListObjectsV2 begins: where the token says, else behind `start-after`, which is
@@ -112,29 +117,35 @@ fn begin_of_page(token: Option<&str>, start_after: Option<&str>) -> Result<After
 /// The owners of a page's objects, repeated as often as they own one.
 pub fn owner_ids(page: &Page<ObjectSummary>) -> Vec<&str> {
     listing::items(page)
-        .map(|(_, summary)| summary.owner.as_str())
+        .map(|(_, summary)| &*summary.owner)
         .collect()
 }
 
-/// The objects of a page, with their owners if the client is to see them.
-fn contents<'p>(
-    page: &'p Page<ObjectSummary>,
-    owners: Option<&'p Owners>,
+/// Writes the objects of a page, with their owners if the client is to see them.
+fn write_contents(
+    contents: &mut Contents<'_>,
+    page: &Page<ObjectSummary>,
+    owners: Option<&Owners>,
     restorations: Restorations,
-) -> impl Iterator<Item = Result<ObjectEntry<'p>, S3Error>> {
-    listing::items(page).map(move |(key, summary)| {
-        Ok(ObjectEntry {
+) -> Result<(), S3Error> {
+    let mut etag = String::new();
+    for (key, summary) in listing::items(page) {
+        etag.clear();
+        // Writing into a string does not fail.
+        let _ = write!(etag, "{}", summary.etag);
+        contents.add(&ObjectEntry {
             key: Cow::Borrowed(key_text(key)?),
             last_modified_ms: summary.last_modified_ms as i64,
-            etag: Cow::Owned(summary.etag.to_string()),
+            etag: Cow::Borrowed(&etag),
             size: summary.size,
             storage_class: Cow::Borrowed(summary.storage_class()),
             owner: owners.map(|owners| owners.as_xml(&summary.owner)),
             checksum_algorithm: checksum_algorithm(summary),
             checksum_type: checksum_type(summary),
             restore_status: restorations.status(summary),
-        })
-    })
+        });
+    }
+    Ok(())
 }
 
 /// The object's checksum algorithm as listings show it.
@@ -196,7 +207,7 @@ mod tests {
             },
             last_modified_ms: 1_700_000_000_123,
             storage_class: storage_class.to_owned(),
-            owner: "0123".to_owned(),
+            owner: "0123".into(),
             checksum,
             restoration: None,
         };
@@ -213,9 +224,15 @@ mod tests {
         };
         assert_eq!(owner_ids(&page), ["0123"; 3]);
         let owners = Owners::default();
-        let shown: Result<Vec<_>, _> =
-            contents(&page, Some(&owners), Restorations::default()).collect();
-        let shown = shown.unwrap();
+        let shown = |owners| {
+            let written = ListObjectsV2::default().to_xml_of(page.entries.len(), |contents| {
+                write_contents(contents, &page, owners, Restorations::default())
+            });
+            ListObjectsV2::parse(&written.unwrap()).unwrap().contents
+        };
+        let without_owners = shown(None);
+        assert!(without_owners.iter().all(|entry| entry.owner.is_none()));
+        let shown = shown(Some(&owners));
         let keys: Vec<_> = shown.iter().map(|entry| entry.key.as_ref()).collect();
         assert_eq!(keys, ["a", "c", "d"]);
         assert_eq!(shown[0].etag, format!("{}-3", "ab".repeat(16)));
@@ -241,9 +258,5 @@ mod tests {
             (None, None),
         ];
         assert_eq!(checksums, expected);
-        assert!(
-            contents(&page, None, Restorations::default())
-                .all(|entry| entry.unwrap().owner.is_none())
-        );
     }
 }

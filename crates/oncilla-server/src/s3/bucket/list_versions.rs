@@ -162,7 +162,7 @@ mod tests {
             etag: ETag::of_md5([0xab; 16]),
             last_modified_ms: 7,
             storage_class: String::new(),
-            owner: "0123".to_owned(),
+            owner: "0123".into(),
             checksum: None,
             restoration: None,
         };

@@ -42,6 +42,12 @@ pub async fn select(service: &S3Service, request: &mut S3Request, bucket: &Bucke
         let message = "This operation does not accept a version-id.";
         return Err(S3Error::invalid_argument("versionId", version_id, message));
     }
+    // Source: S3 API reference, SelectObjectContent: no anonymous access.
+    if request.principal.account().is_none() {
+        let message =
+            "SelectObjectContent has to be signed: S3 Select supports no anonymous access";
+        return Err(S3Error::with_message(S3ErrorCode::AccessDenied, message));
+    }
     let sent_key = encryption::key_of_reader(service, request)?;
     let document = read_document(request, MAX_SELECT_BODY_BYTES as u64).await?;
     let asked = SelectRequest::parse(&document)?;
@@ -66,7 +72,7 @@ pub async fn select(service: &S3Service, request: &mut S3Request, bucket: &Bucke
     let size = body.record.size;
     memory += opening_memory_bytes(&body.record, size);
     // Before the expression is read, which takes a part of it.
-    let memory = request.context.reserve_for_transfer(memory);
+    let memory = request.context.reserve_for_computing(memory);
     let memory = memory.await.map_err(errors::overloaded)?;
     let now_ms = service.store.clock().now_ms() as i64;
     let select = Select::new(asked, size, now_ms)?;
