@@ -83,8 +83,9 @@ impl Default for EmbeddedOptions {
     fn default() -> Self {
         Self {
             durability: Durability::Sync,
-            // Index and filter blocks of some 50 million records, or the hot part of more.
-            cache_bytes: 64 * 1024 * 1024,
+            // Index and filter blocks of some 25 million records, or the hot part of more. Behind it
+            // is the page cache.
+            cache_bytes: 32 * 1024 * 1024,
             reserve_bytes: RESERVE_BYTES,
         }
     }
