@@ -108,15 +108,15 @@ pub trait Reader: Send + Sync {
                 match last.filter(|_| page.more) {
                     None => return Ok(()),
                     Some(last) if scan.reverse => scan.end = last,
-                    Some(last) => scan.start = successor(&last),
+                    Some(last) => scan.start = next_key(&last),
                 }
             }
         })
     }
 }
 
-/// The smallest key above `key`.
-pub(crate) fn successor(key: &[u8]) -> Bytes {
+/// The smallest key greater than `key`: where a walk goes on that has come to a row.
+pub fn next_key(key: &[u8]) -> Bytes {
     let mut next = Vec::with_capacity(key.len() + 1);
     next.extend_from_slice(key);
     next.push(0);

@@ -21,7 +21,7 @@ mod to_its_end;
 pub use check::{DEFAULT_LIMITS, InvalidMutation};
 pub use engine::{
     Change, Engine, EngineError, EngineFuture, EngineStats, Limits, Reader, Row, Scan, ScanPage,
-    Space,
+    Space, next_key,
 };
 pub use lookup_cache::{ForgetWhenDropped, LookupCache, ReadTicket};
 pub use mutation::{CommitOutcome, Mutation, Precondition};

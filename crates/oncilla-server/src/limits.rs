@@ -80,7 +80,6 @@ struct Shared {
     total_bytes: usize,
     /// What requests that compute may hold of it.
     computing: Arc<Semaphore>,
-    computing_units: u32,
     relief: Relief,
 }
 
@@ -122,13 +121,10 @@ impl MemoryBudget {
     /// A budget of so many bytes, rounded down to whole KiB and at least one.
     pub fn new(total_bytes: usize) -> Self {
         let units = (total_bytes / MEMORY_UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
-        let computing = (units / 2).max(COMPUTING_BYTES_LEAST / MEMORY_UNIT_BYTES);
-        let computing = u32::try_from(computing.min(units)).unwrap_or(u32::MAX);
         let shared = Shared {
             units: Arc::new(Semaphore::new(units)),
             total_bytes: units * MEMORY_UNIT_BYTES,
-            computing: Arc::new(Semaphore::new(computing as usize)),
-            computing_units: computing,
+            computing: Arc::new(Semaphore::new(computing_units(units))),
             relief: Relief::default(),
         };
         Self {
@@ -143,8 +139,8 @@ impl MemoryBudget {
     }
 
     /// Reserves `bytes` (rounded up to whole KiB), waiting up to [`MEMORY_WAIT_MAX`] for others to
-    /// finish, or to be ended because they are slow. Reserve once, before the first buffer is filled: requests that hold some and wait
-    /// for more could wait for each other.
+    /// finish, or to be ended because they are slow. Reserve once, before the first buffer is filled:
+    /// requests that hold some and wait for more could wait for each other.
     ///
     /// # Errors
     /// [`Overloaded`] when there is still no room, or when the whole budget is smaller than that.
@@ -165,16 +161,19 @@ impl MemoryBudget {
     /// # Errors
     /// As [`MemoryBudget::reserve`].
     pub async fn reserve_for_computing(&self, bytes: usize) -> Result<MemoryPermit, Overloaded> {
-        let share = self.units_for(bytes)?.min(self.shared.computing_units);
-        let computing = Arc::clone(&self.shared.computing).acquire_many_owned(share);
+        let most = computing_units(self.total_bytes() / MEMORY_UNIT_BYTES);
+        let share = u32::try_from(most).unwrap_or(u32::MAX);
+        let share = self.units_for(bytes)?.min(share);
         let began = Instant::now();
+        let computing = Arc::clone(&self.shared.computing).acquire_many_owned(share);
         let computing = tokio::time::timeout_at(began + MEMORY_WAIT_MAX, computing).await;
         let computing = computing.map_err(|_elapsed| Overloaded)?;
+        let computing = computing.map_err(|_closed| Overloaded)?;
         let relief = &self.shared.relief;
         let mut wanted = None;
         loop {
             if let Ok(mut permit) = self.try_reserve(bytes) {
-                permit.computing = computing.ok();
+                permit.computing = Some(computing);
                 return Ok(permit);
             }
             let waited = began.elapsed();
@@ -241,6 +240,13 @@ impl MemoryBudget {
         }
         u32::try_from(bytes.div_ceil(MEMORY_UNIT_BYTES)).map_err(|_| Overloaded)
     }
+}
+
+/// What requests that compute may hold of so many units: half, or the least if that is more.
+fn computing_units(units: usize) -> usize {
+    let half = units / 2;
+    half.max(COMPUTING_BYTES_LEAST / MEMORY_UNIT_BYTES)
+        .min(units)
 }
 
 impl Relief {

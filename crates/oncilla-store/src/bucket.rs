@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use oncilla_meta::{CommitOutcome, Mutation, Precondition, Reader, Space};
+use oncilla_meta::{CommitOutcome, Mutation, Precondition, Reader, Space, next_key};
 
 use crate::documents::{Documents, NAMED_DOCUMENTS_MAX, NewDocument};
 use crate::fault::Fault;
@@ -522,12 +522,4 @@ pub(crate) async fn counts(reader: &dyn Reader, bucket: BucketId) -> Result<Coun
         *counts.of(counter) = usage::value(row.as_ref());
     }
     Ok(counts)
-}
-
-/// The smallest key greater than `key`.
-pub(crate) fn next_key(key: &[u8]) -> Bytes {
-    let mut next = Vec::with_capacity(key.len() + 1);
-    next.extend_from_slice(key);
-    next.push(0);
-    Bytes::from(next)
 }

@@ -16,9 +16,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use oncilla_blob::{Extent, Released, VolumeId, WriteError};
-use oncilla_meta::{CommitOutcome, Mutation, Precondition, Reader, Space};
+use oncilla_meta::{CommitOutcome, Mutation, Precondition, Reader, Space, next_key};
 
-use crate::bucket::next_key;
 use crate::fault::Fault;
 use crate::rows::garbage::{Garbage, all_garbage};
 use crate::rows::key::{BucketId, UniqueId};

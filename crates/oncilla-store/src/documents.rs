@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use oncilla_meta::{CommitOutcome, Mutation, Precondition, Reader, Space};
+use oncilla_meta::{CommitOutcome, Mutation, Precondition, Reader, Space, next_key};
 
 use crate::bucket::{Bucket, BucketError};
 use crate::fault::Fault;
@@ -149,7 +149,7 @@ impl Documents {
                 }
             }
             match last.filter(|_| page.more) {
-                Some(last) => start = crate::bucket::next_key(&last),
+                Some(last) => start = next_key(&last),
                 None => return Ok(Self(Arc::new(documents))),
             }
         }
@@ -228,7 +228,7 @@ impl Store {
     ) -> Result<Vec<DocumentPlace>, Fault> {
         let (mut start, end) = all_documents();
         if let Some(after) = after {
-            start = crate::bucket::next_key(&document_key(after.bucket, kind, &after.name));
+            start = next_key(&document_key(after.bucket, kind, &after.name));
         }
         let mut places = Vec::new();
         loop {
@@ -245,7 +245,7 @@ impl Store {
                 }
             }
             match last.filter(|_| page.more) {
-                Some(last) => start = crate::bucket::next_key(&last),
+                Some(last) => start = next_key(&last),
                 None => return Ok(places),
             }
         }

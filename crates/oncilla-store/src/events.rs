@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use oncilla_meta::{Mutation, Space};
+use oncilla_meta::{Mutation, Space, next_key};
 use oncilla_wire::event::EventKind;
 use oncilla_wire::xml::notification::NotificationConfiguration;
 
-use crate::bucket::{Bucket, next_key};
+use crate::bucket::Bucket;
 use crate::clock::milliseconds;
 use crate::fault::Fault;
 use crate::rows::document::DocumentKind;

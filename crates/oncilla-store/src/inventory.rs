@@ -1,8 +1,9 @@
 //! Reading a bucket from its first object to its last, with everything that records say: for inventories.
 
 use bytes::Bytes;
+use oncilla_meta::next_key;
 
-use crate::bucket::{Bucket, next_key};
+use crate::bucket::Bucket;
 use crate::fault::Fault;
 use crate::history::Merge;
 use crate::rows::bucket::{bucket_name_key, bucket_of_name_row};

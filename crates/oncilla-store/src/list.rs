@@ -1,12 +1,12 @@
 //! Listings: one ordered scan per page, in time proportional to the page.
 //!
-//! A delimiter groups keys by their prefix up to the delimiter. A group is never walked: once its
-//! prefix is known, the scan goes on behind the last key that could belong to it.
+//! A delimiter groups keys by their prefix up to the delimiter. A large group is not walked: after
+//! a few of its keys, the scan goes on behind the last one that could belong to it.
 
 use bytes::{Buf, Bytes};
-use oncilla_meta::{Reader, Row};
+use oncilla_meta::{Reader, Row, next_key};
 
-use crate::bucket::{Bucket, next_key};
+use crate::bucket::Bucket;
 use crate::fault::Fault;
 use crate::rows::DecodeError;
 use crate::rows::codec::SharedText;

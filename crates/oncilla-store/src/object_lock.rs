@@ -8,11 +8,11 @@
 //! Locks end by [`Clock::certain_ms`](crate::Clock::certain_ms): a clock that is set forward while
 //! the server runs ends none.
 
-use oncilla_meta::{CommitOutcome, Mutation, Precondition, Space};
+use oncilla_meta::{CommitOutcome, Mutation, Precondition, Space, next_key};
 use oncilla_wire::event::EventKind;
 use oncilla_wire::object_lock::{LegalHold, Retention, RetentionMode};
 
-use crate::bucket::{Bucket, next_key};
+use crate::bucket::Bucket;
 use crate::events::Event;
 use crate::fault::Fault;
 use crate::multipart::CompleteError;

@@ -26,7 +26,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::Shared;
 use super::view::View;
-use crate::engine::{Scan, Space, successor};
+use crate::engine::{Scan, Space, next_key};
 
 /// A step from one row to the next that takes more work is worth remembering: two hundred deleted
 /// rows, three times what opening an iterator anew costs.
@@ -262,7 +262,7 @@ impl GapIndex {
     }
 
     fn grow_over(&self, moment: u64, deleted: &Bytes) {
-        let behind = successor(deleted);
+        let behind = next_key(deleted);
         {
             let index = self.index.read();
             let before = index.gaps.range::<[u8], _>(below(deleted)).next_back();
@@ -369,7 +369,7 @@ impl Index {
             since: upper.since,
             cost: upper.cost,
         };
-        let upper_start = successor(key);
+        let upper_start = next_key(key);
         if upper_start < upper.end {
             self.gaps.insert(upper_start, upper);
         }
@@ -450,7 +450,7 @@ pub(super) fn look_around(
     if next_row.as_ref() == Some(key) {
         return Ok(());
     }
-    let start = previous_row.map_or_else(Bytes::new, |row| successor(&row));
+    let start = previous_row.map_or_else(Bytes::new, |row| next_key(&row));
     let end = next_row.unwrap_or(upwards.end);
     gaps.learn(view.moment(), &start, &end, took);
     Ok(())
@@ -497,7 +497,7 @@ mod tests {
         let start = live
             .range(..number)
             .next_back()
-            .map_or(Bytes::new(), |row| successor(&[*row]));
+            .map_or(Bytes::new(), |row| next_key(&[*row]));
         let end = live
             .range(number..)
             .next()

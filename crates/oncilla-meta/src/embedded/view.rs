@@ -9,7 +9,7 @@ use fjall::{Guard, Keyspace, Readable, Snapshot};
 
 use super::database::library_error;
 use super::gaps::{GapIndex, ScanClock};
-use crate::engine::{Change, EngineError, Row, Scan, ScanPage, Space, successor};
+use crate::engine::{Change, EngineError, Row, Scan, ScanPage, Space, next_key};
 
 /// The database at one moment between two batches.
 ///
@@ -262,7 +262,7 @@ impl<'a> RowWalk<'a> {
             (None, false) => gaps.learn(moment, &self.start, edge, took),
             (None, true) => gaps.learn(moment, edge, &self.end, took),
             (Some(key), false) => gaps.learn(moment, &self.start, key, took),
-            (Some(key), true) => gaps.learn(moment, &successor(key), &self.end, took),
+            (Some(key), true) => gaps.learn(moment, &next_key(key), &self.end, took),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Identity providers of OpenID Connect: registered, listed and removed. Their tokens are not taken
 //! yet (AssumeRoleWithWebIdentity).
 
-use oncilla_iam::NewProvider;
+use oncilla_iam::{IamError, NewProvider, Provider};
 use oncilla_wire::query_api::{QueryError, write_tags};
 use oncilla_wire::xml::XmlWriter;
 
@@ -22,13 +22,16 @@ fn write_list(xml: &mut XmlWriter, element: &str, texts: &[String]) {
     xml.close(element);
 }
 
-/// The ARN of the provider that a request names, once the action on it is allowed.
-async fn named<'f>(call: &'f Call<'_>) -> Result<&'f str, QueryError> {
+/// The ARN of the provider that a request names, and the provider if there is one, once the action on
+/// it is allowed.
+async fn named<'f>(
+    call: &'f Call<'_>,
+) -> Result<(&'f str, Result<Provider, IamError>), QueryError> {
     let arn = call.form.required(ARN)?;
     let provider = call.iam.provider(call.account(), arn).await;
     let tags = provider.as_ref().map_or(&[][..], |provider| &provider.tags);
     call.authorize_tagged(arn, tags)?;
-    Ok(arn)
+    Ok((arn, provider))
 }
 
 /// CreateOpenIDConnectProvider.
@@ -51,12 +54,8 @@ pub async fn create(call: &Call<'_>, xml: &mut XmlWriter) -> Result<(), QueryErr
 
 /// GetOpenIDConnectProvider.
 pub async fn get(call: &Call<'_>, xml: &mut XmlWriter) -> Result<(), QueryError> {
-    let arn = named(call).await?;
-    let provider = call
-        .iam
-        .provider(call.account(), arn)
-        .await
-        .map_err(of_iam)?;
+    let (_, provider) = named(call).await?;
+    let provider = provider.map_err(of_iam)?;
     xml.text("Url", &provider.url);
     write_list(xml, "ClientIDList", &provider.client_ids);
     write_list(xml, "ThumbprintList", &provider.thumbprints);
@@ -81,9 +80,9 @@ pub async fn list(call: &Call<'_>, xml: &mut XmlWriter) -> Result<(), QueryError
 
 /// AddClientIDToOpenIDConnectProvider. It is no error if it has it.
 pub async fn add_client_id(call: &Call<'_>) -> Result<(), QueryError> {
-    let arn = named(call).await?;
+    let (arn, _) = named(call).await?;
     let id = call.form.required("ClientID")?;
-    let add = |provider: &mut oncilla_iam::Provider| {
+    let add = |provider: &mut Provider| {
         if !provider.client_ids.iter().any(|this| this == id) {
             provider.client_ids.push(id.to_owned());
         }
@@ -94,9 +93,9 @@ pub async fn add_client_id(call: &Call<'_>) -> Result<(), QueryError> {
 
 /// RemoveClientIDFromOpenIDConnectProvider. It is no error if it does not have it.
 pub async fn remove_client_id(call: &Call<'_>) -> Result<(), QueryError> {
-    let arn = named(call).await?;
+    let (arn, _) = named(call).await?;
     let id = call.form.required("ClientID")?;
-    let remove = |provider: &mut oncilla_iam::Provider| {
+    let remove = |provider: &mut Provider| {
         provider.client_ids.retain(|this| this != id);
     };
     let changed = call.iam.change_provider(call.account(), arn, remove).await;
@@ -105,9 +104,9 @@ pub async fn remove_client_id(call: &Call<'_>) -> Result<(), QueryError> {
 
 /// UpdateOpenIDConnectProviderThumbprint.
 pub async fn update_thumbprints(call: &Call<'_>) -> Result<(), QueryError> {
-    let arn = named(call).await?;
+    let (arn, _) = named(call).await?;
     let thumbprints = owned(call.form.list("ThumbprintList")?);
-    let update = |provider: &mut oncilla_iam::Provider| {
+    let update = |provider: &mut Provider| {
         provider.thumbprints.clone_from(&thumbprints);
     };
     let changed = call.iam.change_provider(call.account(), arn, update).await;
@@ -116,7 +115,7 @@ pub async fn update_thumbprints(call: &Call<'_>) -> Result<(), QueryError> {
 
 /// DeleteOpenIDConnectProvider.
 pub async fn delete(call: &Call<'_>) -> Result<(), QueryError> {
-    let arn = named(call).await?;
+    let (arn, _) = named(call).await?;
     let deleted = call.iam.delete_provider(call.account(), arn).await;
     deleted.map_err(of_iam)
 }

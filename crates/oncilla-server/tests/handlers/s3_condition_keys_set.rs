@@ -120,13 +120,19 @@ async fn the_condition_of_a_replacement_is_seen() {
     world.succeed(write().header("if-match", &etag)).await;
 }
 
-#[tokio::test]
-async fn tags_of_users_are_seen_by_bucket_policies() {
+/// A bucket with a part for each of two teams.
+async fn bucket_of_teams() -> World {
     let world = World::new().await;
     world.succeed(put("/bucket", "")).await;
     for key in ["/bucket/red/a", "/bucket/blue/a"] {
         world.succeed(put(key, "body")).await;
     }
+    world
+}
+
+#[tokio::test]
+async fn tags_of_users_are_seen_by_bucket_policies() {
+    let world = bucket_of_teams().await;
     let red = user(&world, "ada", Some("red")).await;
     let none = user(&world, "bob", None).await;
     // The second names one's own part by a variable.
@@ -171,11 +177,7 @@ async fn tags_of_users_are_seen_by_bucket_policies() {
 
 #[tokio::test]
 async fn tags_of_roles_are_seen_of_their_sessions() {
-    let world = World::new().await;
-    world.succeed(put("/bucket", "")).await;
-    for key in ["/bucket/red/a", "/bucket/blue/a"] {
-        world.succeed(put(key, "body")).await;
-    }
+    let world = bucket_of_teams().await;
     // The user is of another team than the role.
     let ada = user(&world, "ada", Some("blue")).await;
     let trust = |team: &str| {

@@ -9,9 +9,8 @@ pub use fsck::FsckSummary;
 pub use scrub::ScrubSummary;
 
 use bytes::Bytes;
-use oncilla_meta::{Reader, Row};
+use oncilla_meta::{Reader, Row, next_key};
 
-use crate::bucket::next_key;
 use crate::fault::Fault;
 use crate::store::scan;
 

@@ -5,10 +5,10 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use oncilla_meta::{Reader, Row, Space};
+use oncilla_meta::{Reader, Row, Space, next_key};
 
 use super::find_version;
-use crate::bucket::{Bucket, next_key};
+use crate::bucket::Bucket;
 use crate::fault::Fault;
 use crate::list::{After, Entry, ListQuery, Page, common_prefix};
 use crate::rows::codec::SharedText;

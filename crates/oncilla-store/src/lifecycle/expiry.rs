@@ -1,9 +1,9 @@
 //! Judging at the commit: what is due of the very rows that a commit requires to be unchanged.
 
-use oncilla_meta::{Precondition, Reader, Space};
+use oncilla_meta::{Precondition, Reader, Space, next_key};
 use oncilla_wire::storage_class::StorageClass;
 
-use crate::bucket::{Bucket, next_key};
+use crate::bucket::Bucket;
 use crate::fault::Fault;
 use crate::history::FoundVersion;
 use crate::lifecycle::calendar::Calendar;

@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use oncilla_meta::{Mutation, Space};
+use oncilla_meta::{Mutation, Space, next_key};
 use oncilla_wire::conditions::Conditions;
 
-use crate::bucket::{Bucket, BucketError, next_key};
+use crate::bucket::{Bucket, BucketError};
 use crate::events::Origin;
 use crate::fault::Fault;
 use crate::history::Merge;

@@ -1,11 +1,11 @@
 //! Renaming: one mutation that moves an object to another key of its bucket, and no byte.
 
 use oncilla_hash::Sha256;
-use oncilla_meta::{CommitOutcome, Mutation, Space};
+use oncilla_meta::{CommitOutcome, Mutation, Space, next_key};
 use oncilla_wire::conditions::{ConditionFailure, Conditions};
 use oncilla_wire::event::EventKind;
 
-use crate::bucket::{Bucket, next_key};
+use crate::bucket::Bucket;
 use crate::events::Event;
 use crate::fault::Fault;
 use crate::object::GetObjectError;
