@@ -233,34 +233,32 @@ struct Civil {
 
 impl Civil {
     /// Years are counted from March, so that the leap day is the last of its year and months have a
-    /// closed formula; 400 years (an era) have 146,097 days. Day 719,468 after 0000-03-01 is 1970-01-01.
+    /// closed formula; 400 years (an era) have 146,097 days. Counting begins a whole era before
+    /// 0000-03-01, which is day -719,468: so nothing is negative, and days fit 32 bits.
     fn from_unix_ms(unix_ms: i64) -> Self {
-        let unix_ms = unix_ms.clamp(MIN_MS, MAX_MS);
-        let days = unix_ms.div_euclid(MS_PER_DAY);
-        let ms_of_day = unix_ms.rem_euclid(MS_PER_DAY) as u32;
-        let shifted = days + 719_468;
-        let era = shifted.div_euclid(146_097);
-        let day_of_era = shifted.rem_euclid(146_097);
+        const DAYS_BEFORE_1970: i64 = 719_468 + 146_097;
+        let ms = (unix_ms.clamp(MIN_MS, MAX_MS) + DAYS_BEFORE_1970 * MS_PER_DAY) as u64;
+        let days = (ms / MS_PER_DAY as u64) as u32;
+        let ms_of_day = (ms % MS_PER_DAY as u64) as u32;
+        let (era, day_of_era) = (days / 146_097, days % 146_097);
         let year_of_era =
             (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_from_march = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 {
-            month_from_march + 3
-        } else {
-            month_from_march - 9
+        let month = match month_from_march {
+            0..10 => month_from_march + 3,
+            _ => month_from_march - 9,
         };
-        let year = era * 400 + year_of_era + i64::from(month <= 2);
         Self {
-            year: year as u32,
-            month: month as u32,
-            day: day as u32,
+            year: era * 400 + year_of_era + u32::from(month <= 2) - 400,
+            month,
+            day: day_of_year - (153 * month_from_march + 2) / 5 + 1,
             hour: ms_of_day / 3_600_000,
             minute: ms_of_day / 60_000 % 60,
             second: ms_of_day / 1000 % 60,
             millisecond: ms_of_day % 1000,
-            weekday: (days + 4).rem_euclid(7) as usize,
+            // The first day of it all was a Wednesday.
+            weekday: (days + 3) as usize % 7,
         }
     }
 }

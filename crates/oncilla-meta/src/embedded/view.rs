@@ -228,7 +228,10 @@ impl<'a> RowWalk<'a> {
 
     fn next(&mut self) -> Result<Option<Row>, EngineError> {
         loop {
-            let Some(mut stretch) = self.stretch.take().or_else(|| self.next_stretch()) else {
+            if self.stretch.is_none() {
+                self.stretch = self.next_stretch();
+            }
+            let Some(stretch) = &mut self.stretch else {
                 return Ok(None);
             };
             let opening = !std::mem::replace(&mut stretch.opened, true);
@@ -238,14 +241,13 @@ impl<'a> RowWalk<'a> {
             };
             if let Some(took) = self.clock.long_step(opening) {
                 let key = found.as_ref().map(|(key, _)| key.as_ref());
-                self.learn(key, &stretch.edge, took);
+                self.learn(key, took);
             }
             let Some((key, value)) = found else {
-                self.go_on_at(&stretch.edge);
+                self.leave_stretch();
                 continue;
             };
             self.go_on_behind(&key);
-            self.stretch = Some(stretch);
             return Ok(Some(Row {
                 key: key.into(),
                 value: value.into(),
@@ -253,16 +255,25 @@ impl<'a> RowWalk<'a> {
         }
     }
 
-    /// Reports that nothing lives between where the walk is and the row it `found`, or the `edge`
-    /// of the stretch.
-    fn learn(&self, found: Option<&[u8]>, edge: &[u8], took: Duration) {
-        let Some(gaps) = self.gaps else { return };
+    /// Reports that nothing lives between where the walk is and the row it `found`, or the edge of
+    /// the stretch.
+    fn learn(&self, found: Option<&[u8]>, took: Duration) {
+        let (Some(gaps), Some(Stretch { edge, .. })) = (self.gaps, &self.stretch) else {
+            return;
+        };
         let moment = self.view.moment();
         match (found, self.reverse) {
             (None, false) => gaps.learn(moment, &self.start, edge, took),
             (None, true) => gaps.learn(moment, edge, &self.end, took),
             (Some(key), false) => gaps.learn(moment, &self.start, key, took),
             (Some(key), true) => gaps.learn(moment, &next_key(key), &self.end, took),
+        }
+    }
+
+    /// The walk has come to the edge of its stretch.
+    fn leave_stretch(&mut self) {
+        if let Some(stretch) = self.stretch.take() {
+            self.go_on_at(&stretch.edge);
         }
     }
 
