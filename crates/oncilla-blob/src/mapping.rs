@@ -38,7 +38,7 @@ use rustix::mm::{Advice, MapFlags, ProtFlags};
 /// Pages that may stay mapped at a time, in bytes, over all files. It bounds what the resident
 /// memory of the process shows beyond its own; a set of objects that is read again and again is
 /// served without a page fault as long as it is smaller.
-pub(crate) const MAPPED_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const MAPPED_BYTES_MAX: u64 = 48 << 20;
 
 /// What is mapped is counted in blocks of this size, in bytes.
 const BLOCK_BYTES: usize = 256 << 10;
