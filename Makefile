@@ -26,8 +26,10 @@ help: ## Show this list
 run: ## Start a server on 127.0.0.1:9000 with its data in ./oncilla-data (release build)
 	$(CARGO) run --release -- server
 
+# All targets of the workspace, as `cargo test` builds them: with one package alone, cargo would pick other features
+# of libraries that all share, and build nearly all of them a second time.
 build: ## Build the debug binary that the black-box tests use
-	$(CARGO) build -p oncilla
+	$(CARGO) build --workspace --all-targets
 
 test: ## Everything below, in order, as CI runs it
 	scripts/run-steps tools lint unit instructions fuzz-smoke build crash clients
