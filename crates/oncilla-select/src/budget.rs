@@ -1,10 +1,10 @@
 //! What the expressions of one record may cost.
 //!
-//! The number of expressions says little about that: one LIKE compares a text of 1 MiB with a pattern
-//! of a thousand characters, and an expression of 256 KiB has thousands of them. So whatever reads,
-//! compares or makes texts tells the budget of the record in how many steps, and a query that needs
-//! more than [`RECORD_STEPS_MAX`] of them for one record ends with an error. Texts that were made also
-//! count as long as they are there: see [`MADE_BYTES_MAX`].
+//! The number of expressions says little about that: one LIKE goes through a text of 1 MiB, and an
+//! expression of 256 KiB has thousands of them. So whatever reads, compares or makes texts tells the
+//! budget of the record in how many steps, and a query that needs more than [`RECORD_STEPS_MAX`] of
+//! them for one record ends with an error. Texts that were made also count as long as they are there:
+//! see [`MADE_BYTES_MAX`].
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

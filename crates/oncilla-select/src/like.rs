@@ -1,27 +1,28 @@
 //! LIKE: `%` is any text, `_` any character, and the escape makes the next one stand for itself.
 
+use memchr::memmem;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 
 use crate::budget::Budget;
 use crate::error;
 
-/// The longest pattern. A text is compared with it in time proportional to both lengths at worst.
+/// The longest pattern.
 pub const PATTERN_CHARACTERS_MAX: usize = 1024;
 
-/// A pattern, read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern {
-    parts: Vec<Part>,
-}
+/// How many steps of a [`Budget`] it takes to look for a segment with `_` at one character, besides one
+/// for each word of its state.
+const CHARACTER_STEPS: usize = 8;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    /// Any text, also none.
-    Any,
-    /// Any one character.
-    One,
-    /// This one.
-    Exactly(char),
+/// A pattern, read: what stands between its `%`. Of each segment only the first place where it fits is
+/// looked at, since whatever follows fits behind that if it fits at all; so a text is gone through once.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// How the text begins; all of it if there is no `%`.
+    first: Segment,
+    /// What stands in between, one behind the other.
+    middle: Vec<Segment>,
+    /// How the text ends; `None` if there is no `%`.
+    last: Option<Segment>,
 }
 
 impl Pattern {
@@ -41,14 +42,15 @@ impl Pattern {
                 return Err(error(S3ErrorCode::LikeInvalidInputs, message));
             }
         };
-        let mut parts = Vec::new();
+        let mut first = Vec::new();
+        // Behind each `%`.
+        let mut others: Vec<Vec<Part>> = Vec::new();
+        let mut length = 0;
         let mut characters = pattern.chars();
         while let Some(c) = characters.next() {
             let part = if Some(c) == escape {
                 match characters.next() {
-                    Some(next) if next == '%' || next == '_' || Some(next) == escape => {
-                        Part::Exactly(next)
-                    }
+                    Some(next) if next == '%' || next == '_' || Some(next) == escape => Some(next),
                     _ => {
                         let code = S3ErrorCode::EvaluatorLikePatternInvalidEscapeSequence;
                         return Err(code.into());
@@ -56,23 +58,37 @@ impl Pattern {
                 }
             } else {
                 match c {
-                    '%' => Part::Any,
-                    '_' => Part::One,
-                    c => Part::Exactly(c),
+                    '%' => {
+                        // Two of them are one.
+                        if others.last().is_none_or(|parts| !parts.is_empty()) {
+                            others.push(Vec::new());
+                            length += 1;
+                        }
+                        continue;
+                    }
+                    '_' => None,
+                    c => Some(c),
                 }
             };
-            // Two of them are one.
-            if part != Part::Any || parts.last() != Some(&Part::Any) {
-                parts.push(part);
+            match others.last_mut() {
+                Some(parts) => parts.push(part),
+                None => first.push(part),
             }
-            if parts.len() > PATTERN_CHARACTERS_MAX {
+            length += 1;
+            if length > PATTERN_CHARACTERS_MAX {
                 let message = format!(
                     "The pattern of LIKE has more than {PATTERN_CHARACTERS_MAX} characters."
                 );
                 return Err(error(S3ErrorCode::LikeInvalidInputs, message));
             }
         }
-        Ok(Self { parts })
+        let mut others = others.into_iter().map(Segment::new);
+        let last = others.next_back();
+        Ok(Self {
+            first: Segment::new(first),
+            middle: others.collect(),
+            last,
+        })
     }
 
     /// Whether the whole text is like the pattern.
@@ -80,54 +96,180 @@ impl Pattern {
     /// # Errors
     /// `ExternalEvalException` if telling takes more steps than there are.
     pub fn matches(&self, text: &str, budget: &Budget) -> Result<bool, S3Error> {
-        let mut steps = 0;
-        let matches = self.matches_within(text, budget.left(), &mut steps);
-        budget.burn(steps)?;
-        Ok(matches)
+        let ends = self.first.length() + self.last.as_ref().map_or(0, Segment::length);
+        budget.burn(1 + ends)?;
+        let Some(rest) = self.first.strip_from_start(text) else {
+            return Ok(false);
+        };
+        let Some(last) = &self.last else {
+            return Ok(rest.is_empty());
+        };
+        let Some(mut rest) = last.strip_from_end(rest) else {
+            return Ok(false);
+        };
+        for segment in &self.middle {
+            match segment.end_in(rest, budget)? {
+                Some(end) => rest = &rest[end..],
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
     }
+}
 
-    /// Gives up after so many steps, and has counted one more then. Of several `%`, only the last one
-    /// met ever has to take another character, so there is no going back further than to that.
-    fn matches_within(&self, text: &str, steps_max: usize, steps: &mut usize) -> bool {
-        let mut rest = text.chars();
-        let mut next = 0;
-        // After the last `%`: the part that follows it, and the text from which that is tried.
-        let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
-        loop {
-            *steps += 1;
-            if *steps > steps_max {
-                return false;
-            }
-            if let Some(Part::Any) = self.parts.get(next) {
-                next += 1;
-                if next == self.parts.len() {
-                    return true;
-                }
-                retry = Some((next, rest.clone()));
-                continue;
-            }
-            let matched = match (self.parts.get(next), rest.next()) {
-                (None, None) => return true,
-                (Some(Part::One), Some(_)) => true,
-                (Some(Part::Exactly(wanted)), Some(c)) => *wanted == c,
-                // The text is at its end: no longer rest will do either.
-                (Some(_), None) => return false,
-                (Some(Part::Any) | None, Some(_)) => false,
-            };
-            if matched {
-                next += 1;
-                continue;
-            }
-            let Some((part, from)) = &mut retry else {
-                return false;
-            };
-            if from.next().is_none() {
-                return false;
-            }
-            next = *part;
-            rest = from.clone();
+/// A character of a pattern; `None` for any one.
+type Part = Option<char>;
+
+/// A part of a pattern without `%`.
+#[derive(Clone, Debug)]
+enum Segment {
+    /// Just this.
+    Text(Box<str>),
+    /// With a `_` in it.
+    Parts(Vec<Part>),
+}
+
+impl Segment {
+    fn new(parts: Vec<Part>) -> Self {
+        let text: Option<String> = parts.iter().copied().collect();
+        match text {
+            Some(text) => Self::Text(text.into()),
+            None => Self::Parts(parts),
         }
     }
+
+    /// About how long it takes to compare it once.
+    fn length(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Parts(parts) => parts.len(),
+        }
+    }
+
+    /// What is left of a text that begins so.
+    fn strip_from_start<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let parts = match self {
+            Self::Text(start) => return text.strip_prefix(&**start),
+            Self::Parts(parts) => parts,
+        };
+        let mut rest = text.chars();
+        for part in parts {
+            let c = rest.next()?;
+            if part.is_some_and(|wanted| wanted != c) {
+                return None;
+            }
+        }
+        Some(rest.as_str())
+    }
+
+    /// What is left of a text that ends so.
+    fn strip_from_end<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let parts = match self {
+            Self::Text(end) => return text.strip_suffix(&**end),
+            Self::Parts(parts) => parts,
+        };
+        let mut rest = text.chars();
+        for part in parts.iter().rev() {
+            let c = rest.next_back()?;
+            if part.is_some_and(|wanted| wanted != c) {
+                return None;
+            }
+        }
+        Some(rest.as_str())
+    }
+
+    /// Where it ends in a text that contains it, at its first place.
+    fn end_in(&self, text: &str, budget: &Budget) -> Result<Option<usize>, S3Error> {
+        match self {
+            Self::Text(wanted) => {
+                let found = memmem::find(text.as_bytes(), wanted.as_bytes());
+                let end = found.map(|at| at + wanted.len());
+                budget.burn(wanted.len() + end.unwrap_or(text.len()))?;
+                Ok(end)
+            }
+            Self::Parts(parts) => Search::new(parts).end_in(text, budget),
+        }
+    }
+}
+
+/// Looks for a segment with `_` at all places at once: a bit for each beginning of the segment tells
+/// whether the text ends so, at the character that was looked at last. So a text takes no longer for
+/// nearly fitting everywhere. (The algorithm is known as bitap, or Shift-And.)
+struct Search<'s> {
+    parts: &'s [Part],
+    /// By character, the parts that it fits; of all others, those that any character fits.
+    fitting: Vec<(char, Vec<u64>)>,
+    any: Vec<u64>,
+}
+
+impl<'s> Search<'s> {
+    fn new(parts: &'s [Part]) -> Self {
+        let mut any = vec![0u64; parts.len().div_ceil(WORD_BITS)];
+        for (number, part) in parts.iter().enumerate() {
+            if part.is_none() {
+                set_bit(&mut any, number);
+            }
+        }
+        let mut characters: Vec<char> = parts.iter().flatten().copied().collect();
+        characters.sort_unstable();
+        characters.dedup();
+        let mut fitting: Vec<_> = characters.into_iter().map(|c| (c, any.clone())).collect();
+        for (number, part) in parts.iter().enumerate() {
+            let Some(c) = part else {
+                continue;
+            };
+            if let Ok(place) = fitting.binary_search_by_key(c, |(c, _)| *c) {
+                set_bit(&mut fitting[place].1, number);
+            }
+        }
+        Self {
+            parts,
+            fitting,
+            any,
+        }
+    }
+
+    fn end_in(&self, text: &str, budget: &Budget) -> Result<Option<usize>, S3Error> {
+        let words = self.any.len();
+        budget.burn((1 + self.fitting.len()) * words)?;
+        let steps = CHARACTER_STEPS + words;
+        let characters_max = budget.left() / steps;
+        let mut state = vec![0u64; words];
+        let mut looked_at = 0;
+        let mut end = None;
+        for (at, c) in text.char_indices() {
+            looked_at += 1;
+            if looked_at > characters_max {
+                break;
+            }
+            let place = self.fitting.binary_search_by_key(&c, |(c, _)| *c);
+            let fits = place.map_or(&self.any, |place| &self.fitting[place].1);
+            // The empty beginning is everywhere.
+            let mut carried = 1u64;
+            for (word, fits) in state.iter_mut().zip(fits) {
+                let begun = (*word << 1) | carried;
+                carried = *word >> (WORD_BITS - 1);
+                *word = begun & fits;
+            }
+            if is_bit_set(&state, self.parts.len() - 1) {
+                end = Some(at + c.len_utf8());
+                break;
+            }
+        }
+        budget.burn(looked_at * steps)?;
+        Ok(end)
+    }
+}
+
+/// How many bits of a state are in one of its words.
+const WORD_BITS: usize = u64::BITS as usize;
+
+fn set_bit(words: &mut [u64], number: usize) {
+    words[number / WORD_BITS] |= 1 << (number % WORD_BITS);
+}
+
+fn is_bit_set(words: &[u64], number: usize) -> bool {
+    (words[number / WORD_BITS] >> (number % WORD_BITS)) & 1 == 1
 }
 
 #[cfg(test)]
@@ -156,6 +298,29 @@ mod tests {
             let matches = read.matches(&text, &Budget::default()).unwrap();
             prop_assert_eq!(matches, naive(&p, &t));
         }
+
+        /// Longer than a word of the state.
+        #[test]
+        fn long_segments_as_defined(
+            segment in "[ab_]{60,140}",
+            around in "[ab]{0,90}",
+            other in 0usize..140,
+        ) {
+            let fitting = segment.replace('_', "b");
+            let mut changed: Vec<char> = fitting.chars().collect();
+            let other = other % changed.len();
+            changed[other] = if changed[other] == 'a' { 'b' } else { 'a' };
+            let changed: String = changed.into_iter().collect();
+            let pattern = format!("%{segment}%");
+            let read = Pattern::parse(&pattern, None).unwrap();
+            let p: Vec<char> = pattern.chars().collect();
+            for text in [fitting.as_str(), changed.as_str()] {
+                let text = format!("{around}{text}{around}");
+                let matches = read.matches(&text, &Budget::default()).unwrap();
+                let t: Vec<char> = text.chars().collect();
+                prop_assert_eq!(matches, naive(&p, &t));
+            }
+        }
     }
 
     #[test]
@@ -177,21 +342,45 @@ mod tests {
     }
 
     #[test]
-    fn hostile_patterns_end() {
-        let text = "a".repeat(100_000);
-        let matches = |text: &str, pattern: &str, budget: &Budget| {
-            Pattern::parse(pattern, None)?.matches(text, budget)
-        };
-        let budget = Budget::default();
-        assert!(matches(&text, &"%a".repeat(400), &budget).unwrap());
-        assert!(!matches(&text, &format!("{}b", "%a".repeat(400)), &budget).unwrap());
-        assert!(budget.burned() < 10 * text.len(), "{budget:?}");
+    fn hostile_patterns_take_no_longer() {
+        let text = "a".repeat(1 << 20);
+        let nearly = "a".repeat(PATTERN_CHARACTERS_MAX - 10);
+        let half = &nearly[..nearly.len() / 2];
+        for (pattern, expected) in [
+            ("%a".repeat(400), true),
+            (format!("{}b", "%a".repeat(400)), false),
+            (format!("%{nearly}b%"), false),
+            (format!("%b{nearly}%"), false),
+            (format!("%{nearly}_b%"), false),
+            (format!("%_{nearly}b%"), false),
+            (format!("%b{nearly}_%"), false),
+            (format!("%{half}_%{half}_b%"), false),
+            (format!("%{nearly}_%"), true),
+            (format!("%{}%", "_".repeat(1000)), true),
+        ] {
+            let budget = Budget::default();
+            let read = Pattern::parse(&pattern, None).unwrap();
+            let matches = read.matches(&text, &budget).unwrap();
+            assert_eq!(matches, expected, "{pattern}");
+            // No more than there are words of 64 bits to the longest pattern, and what a character takes.
+            let steps_max = (PATTERN_CHARACTERS_MAX / 64 + CHARACTER_STEPS) * (text.len() + 2048);
+            assert!(budget.burned() <= steps_max, "{pattern}: {budget:?}");
+        }
         assert!(Pattern::parse(&"a".repeat(PATTERN_CHARACTERS_MAX + 1), None).is_err());
-        // The worst: almost all of the pattern is compared at every character.
-        let worst = format!("%{}b", "a".repeat(PATTERN_CHARACTERS_MAX - 2));
-        let refused = matches(&text, &worst, &budget).unwrap_err();
-        assert_eq!(refused.code, S3ErrorCode::ExternalEvalException);
-        assert_eq!(budget.left(), 0);
-        assert!(matches("", "", &budget).is_err());
+        assert!(Pattern::parse(&"%".repeat(2 * PATTERN_CHARACTERS_MAX), None).is_ok());
+    }
+
+    #[test]
+    fn the_budget_is_kept() {
+        let text = "a".repeat(1 << 20);
+        for pattern in ["%b%", "%_b%"] {
+            let budget = Budget::default();
+            let read = Pattern::parse(pattern, None).unwrap();
+            let outcomes = (0..100).map(|_| read.matches(&text, &budget));
+            let refused = outcomes.filter_map(Result::err).next().unwrap();
+            assert_eq!(refused.code, S3ErrorCode::ExternalEvalException);
+            assert_eq!(budget.left(), 0);
+            assert!(read.matches("", &budget).is_err());
+        }
     }
 }

@@ -376,13 +376,14 @@ fn what_is_too_costly_for_one_record_is_refused() {
     let space = " ".repeat(1_000_000);
     let one = format!("{long}\n");
     let twice = format!("{half},{half}\n");
-    let like = format!("{long},%{}b\n", "a".repeat(1022));
+    let like = format!("{long},%{}b%\n", "a".repeat(1021));
     let trimmed = format!("{half},{}a\n", "b".repeat(500_000));
     let number = format!("{space}7\n");
     let umlauts = format!("{}\n", "ä".repeat(500_000));
     for (alternative, object) in [
         ("s._1 LIKE s._2", &like),
-        ("s._1 LIKE '%b'", &one),
+        ("s._1 LIKE '%b%'", &one),
+        ("s._1 LIKE '%_b%'", &one),
         ("UPPER(s._1) = 'x'", &one),
         ("LOWER(s._1) = 'x'", &umlauts),
         ("CHAR_LENGTH(s._1) = 0", &one),
@@ -405,7 +406,7 @@ fn what_is_too_costly_for_one_record_is_refused() {
             "{alternative}"
         );
         // A few of them are nothing unusual.
-        if alternative != "s._1 LIKE s._2" && !alternative.contains("LEADING") {
+        if !alternative.contains("LEADING") {
             let few = alternatives(alternative, 5, csv(FileHeaderInfo::None), object);
             assert_eq!(few.as_deref(), Ok(""), "{alternative}");
         }
