@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, EXPECT, HOST, SERVER};
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
@@ -134,10 +134,11 @@ impl<S: Service> Front<S> {
             Some(_) => Ok(None),
             None => self.in_flight.try_enter().map(Some),
         };
-        let (slot, refused) = match admission {
+        let (slot, overloaded) = match admission {
             Ok(slot) => (slot, false),
             Err(_overloaded) => (None, true),
         };
+        let malformed = check_host(&request).err();
         let mut record = RequestRecord::begin(
             RequestStart {
                 request_id,
@@ -174,7 +175,10 @@ impl<S: Service> Front<S> {
             facts: Arc::clone(&facts),
             memory: self.memory.clone(),
         };
-        let mut response = if refused {
+        let mut response = if let Some(error) = malformed {
+            facts.note_error_code(error.code.as_str());
+            refusal::response(&error, request_id)
+        } else if overloaded {
             self.metrics.requests_refused.inc();
             facts.note_error_code(S3ErrorCode::SlowDown.as_str());
             let mut answer = refusal::response(&S3Error::new(S3ErrorCode::SlowDown), request_id);
@@ -209,6 +213,24 @@ impl<S: Service> Front<S> {
         let host = request.uri().host().or(host_header).unwrap_or_default();
         !is_bucket_host(host, &self.options.domains)
     }
+}
+
+/// Refuses a request that does not say which host it is for, or says it twice: something before this
+/// server may have gone by the other one. HTTP/1.0 did not know hosts.
+/// Source: RFC 9112 §3.2, RFC 9113 §8.3.1.
+fn check_host<B>(request: &Request<B>) -> Result<(), S3Error> {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    let needs_header = match request.version() {
+        Version::HTTP_09 | Version::HTTP_10 => false,
+        Version::HTTP_11 => true,
+        // Later versions have it in the target.
+        _ => request.uri().authority().is_none(),
+    };
+    if hosts > 1 || (hosts == 0 && needs_header) {
+        let message = "An error occurred when parsing the HTTP request.";
+        return Err(S3Error::with_message(S3ErrorCode::BadRequest, message));
+    }
+    Ok(())
 }
 
 /// Whether a host is a bucket's (`bucket.domain`), so that its whole path is a key.
@@ -266,6 +288,33 @@ fn add_common_headers(response: &mut Response<ResponseBody>, request_id: Request
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_says_once_which_host_it_is_for() {
+        let (path, url) = ("/k", "http://a.localhost/k");
+        for (version, target, hosts, is_taken) in [
+            (Version::HTTP_10, path, 0, true),
+            (Version::HTTP_10, path, 2, false),
+            (Version::HTTP_11, path, 0, false),
+            (Version::HTTP_11, path, 1, true),
+            (Version::HTTP_11, path, 2, false),
+            (Version::HTTP_11, url, 0, false),
+            (Version::HTTP_11, url, 1, true),
+            (Version::HTTP_11, url, 2, false),
+            (Version::HTTP_2, path, 0, false),
+            (Version::HTTP_2, path, 1, true),
+            (Version::HTTP_2, url, 0, true),
+            (Version::HTTP_2, url, 1, true),
+            (Version::HTTP_2, url, 2, false),
+        ] {
+            let mut request = Request::builder().version(version).uri(target);
+            for _ in 0..hosts {
+                request = request.header(HOST, "a.localhost");
+            }
+            let checked = check_host(&request.body(()).unwrap());
+            assert_eq!(checked.is_ok(), is_taken, "{version:?} {target} {hosts}");
+        }
+    }
 
     #[test]
     fn the_path_of_a_bucket_host_is_a_key() {

@@ -61,6 +61,7 @@ error_codes! {
     EntityTooSmall, 400, "Your proposed upload is smaller than the minimum allowed object size.";
     ExpiredToken, 400, "The provided token has expired.";
     IdempotencyParameterMismatch, 400, "Parameters on this idempotent request are inconsistent with parameters used in previous request(s).";
+    IdMismatch, 400, "Document ID does not match the specified configuration ID.";
     IllegalVersioningConfigurationException, 400, "The versioning configuration specified in the request is invalid.";
     IllegalLocationConstraintException, 400, "The specified location constraint is incompatible for the region specific endpoint this request was sent to.";
     IncompleteBody, 400, "You did not provide the number of bytes specified by the Content-Length HTTP header.";

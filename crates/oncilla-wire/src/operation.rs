@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use http::request::Parts;
 use http::{HeaderMap, Method};
 
 use crate::error::{S3Error, S3ErrorCode};
@@ -258,7 +259,7 @@ const PARTLY: &[(Operation, &str)] = &[
         concat!(
             "`aws:kms:dsse`, event holds, ",
             few_checksums!(),
-            ", and appending where versions are kept or to what is encrypted, are refused with 501",
+            ", and appending where versions are kept or bytes are encrypted, are refused with 501",
         ),
     ),
     (
@@ -338,6 +339,9 @@ const FOREIGN_SUBRESOURCES: [&str; 14] = [
     "x-amz-object-lambda",
 ];
 
+/// The path of WriteGetObjectResponse. Source: S3 API reference, WriteGetObjectResponse.
+const WRITE_GET_OBJECT_RESPONSE_PATH: &str = "/WriteGetObjectResponse";
+
 /// Every query key that selects an operation, and the foreign ones. Requests are full of parameters
 /// that do not (`x-id`), and each of them is looked for in vain.
 static SUBRESOURCES: LazyLock<HashSet<&str>> = LazyLock::new(|| {
@@ -406,8 +410,31 @@ impl std::fmt::Display for Operation {
     }
 }
 
-/// The operation that a request means; it can be one that is not implemented, see
-/// [`Operation::implemented`].
+/// The operation that a request means, by its head: as [`resolve`] says.
+///
+/// WriteGetObjectResponse is told by its path, of which the rest would make a form for a bucket, or,
+/// behind a host that begins with its route, a POST to an object. No bucket can have that name, and a
+/// POST to an object without a sub-resource means nothing else.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn of_request(head: &Parts, level: Level, query: &Query) -> Result<Operation, S3Error> {
+    let resolved = resolve(&head.method, level, query, &head.headers);
+    if head.method != Method::POST || head.uri.path() != WRITE_GET_OBJECT_RESPONSE_PATH {
+        return resolved;
+    }
+    match resolved {
+        Ok(operation) if operation != Operation::PostObject => Ok(operation),
+        Err(error) if error.code != S3ErrorCode::MethodNotAllowed => Err(error),
+        Ok(_) | Err(_) => Err(S3Error::with_message(
+            S3ErrorCode::NotImplemented,
+            "WriteGetObjectResponse is not implemented. Nothing was changed.",
+        )),
+    }
+}
+
+/// The operation that a request means by its method, its query and its headers; it can be one that is
+/// not implemented, see [`Operation::implemented`].
 ///
 /// # Errors
 /// `MethodNotAllowed` for a verb that the resource or sub-resource does not have, `InvalidArgument`

@@ -14,15 +14,14 @@ use std::path::{Path, PathBuf};
 use oncilla_wire::operation::{Level, Operation};
 
 /// Operations of the API reference that have no row in the operation table: those of annotations,
-/// whose sub-resources it refuses as a whole, and those that are addressed to another kind of
-/// endpoint and cannot be told by their request.
+/// whose sub-resources it refuses as a whole, and the one that is told by its path.
 const NO_ROW: [(&str, &str); 6] = [
     ("DeleteObjectAnnotation", "501"),
     ("GetObjectAnnotation", "501"),
     ("ListObjectAnnotations", "501"),
     ("PutObjectAnnotation", "501"),
     ("UpdateBucketMetadataAnnotationTableConfiguration", "501"),
-    ("WriteGetObjectResponse", "an endpoint of S3 Object Lambda"),
+    ("WriteGetObjectResponse", "501"),
 ];
 
 /// What somebody who knows AWS would not expect, and no row tells.

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // A test that fails should say so at once.
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use oncilla_wire::error::S3ErrorCode;
-use oncilla_wire::operation::{Level, Operation, resolve};
+use oncilla_wire::operation::{Level, Operation, of_request, resolve};
 use oncilla_wire::query::Query;
 use proptest::prelude::*;
 
@@ -14,13 +14,16 @@ const SUBRESOURCES: &[&str] = &[
     "accelerate",
     "acl",
     "analytics",
+    "annotation",
     "append",
     "attributes",
     "batch",
     "bundle",
+    "compose",
     "cors",
     "delete",
     "encryption",
+    "events",
     "func",
     "intelligent-tiering",
     "inventory",
@@ -29,6 +32,7 @@ const SUBRESOURCES: &[&str] = &[
     "location",
     "logging",
     "metadata",
+    "metadataAnnotationTable",
     "metadataConfiguration",
     "metadataInventoryTable",
     "metadataJournalTable",
@@ -39,14 +43,18 @@ const SUBRESOURCES: &[&str] = &[
     "ownershipControls",
     "policy",
     "policyStatus",
+    "position",
     "publicAccessBlock",
     "renameObject",
     "replication",
+    "replication-metrics",
+    "replication-reset",
     "requestPayment",
     "restore",
     "retention",
     "select",
     "session",
+    "syncing",
     "tagging",
     "torrent",
     "uploadId",
@@ -54,6 +62,7 @@ const SUBRESOURCES: &[&str] = &[
     "versioning",
     "versions",
     "website",
+    "x-amz-object-lambda",
 ];
 
 const PLAIN: &[Operation] = &[
@@ -352,6 +361,78 @@ fn what_is_refused_and_how() {
             "{method} {query}"
         );
     }
+}
+
+/// The operations of the S3 API reference that are not here, and some sub-resources that are addressed to
+/// what does not have them.
+#[test]
+fn what_is_not_here_is_told_as_such() {
+    let cases = [
+        (Method::GET, Level::Service, "x-id=ListDirectoryBuckets"),
+        (Method::GET, Level::Bucket, "session"),
+        (Method::GET, Level::Bucket, "abac"),
+        (Method::PUT, Level::Bucket, "abac"),
+        (Method::GET, Level::Bucket, "metadataTable"),
+        (Method::POST, Level::Bucket, "metadataTable"),
+        (Method::DELETE, Level::Bucket, "metadataTable"),
+        (Method::GET, Level::Bucket, "metadataConfiguration"),
+        (Method::POST, Level::Bucket, "metadataConfiguration"),
+        (Method::DELETE, Level::Bucket, "metadataConfiguration"),
+        (Method::PUT, Level::Bucket, "metadataInventoryTable"),
+        (Method::PUT, Level::Bucket, "metadataJournalTable"),
+        (Method::PUT, Level::Bucket, "metadataAnnotationTable"),
+        (Method::GET, Level::Bucket, "replication"),
+        (Method::PUT, Level::Bucket, "replication"),
+        (Method::DELETE, Level::Bucket, "replication"),
+        (Method::GET, Level::Object, "torrent"),
+        (Method::GET, Level::Object, "annotation"),
+        (Method::PUT, Level::Object, "annotation"),
+        (Method::DELETE, Level::Object, "annotation"),
+        (Method::POST, Level::Bucket, "select&select-type=2"),
+        (Method::PUT, Level::Object, "publicAccessBlock"),
+        (Method::DELETE, Level::Object, "lifecycle"),
+    ];
+    for (method, level, query) in cases {
+        match ask(&method, level, query) {
+            Ok(operation) => assert!(!operation.implemented(), "{method} {query}: {operation}"),
+            Err(code) => assert_eq!(code, S3ErrorCode::NotImplemented, "{method} {query}"),
+        }
+    }
+}
+
+#[test]
+fn a_response_of_object_lambda_is_told_by_its_path() {
+    let ask = |method: &str, target: &str, level| {
+        let request = Request::builder().method(method).uri(target);
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let query = Query::parse(head.uri.query()).unwrap();
+        of_request(&head, level, &query).map_err(|error| error.code)
+    };
+    let path = "/WriteGetObjectResponse";
+    let with_id = "/WriteGetObjectResponse?x-id=WriteGetObjectResponse";
+    for target in [path, with_id] {
+        // Behind a host that begins with a route, it looks like a key.
+        for level in [Level::Bucket, Level::Object] {
+            let answer = ask("POST", target, level);
+            assert_eq!(answer, Err(S3ErrorCode::NotImplemented), "{target}");
+        }
+    }
+    let others = [
+        ("POST", "/bucket", Level::Bucket, Operation::PostObject),
+        ("GET", path, Level::Object, Operation::GetObject),
+        ("PUT", path, Level::Object, Operation::PutObject),
+        (
+            "POST",
+            "/WriteGetObjectResponse?uploads",
+            Level::Object,
+            Operation::CreateMultipartUpload,
+        ),
+    ];
+    for (method, target, level, operation) in others {
+        assert_eq!(ask(method, target, level), Ok(operation), "{target}");
+    }
+    let post = ask("POST", "/key", Level::Object);
+    assert_eq!(post, Err(S3ErrorCode::MethodNotAllowed));
 }
 
 #[test]

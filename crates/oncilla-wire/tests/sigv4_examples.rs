@@ -588,8 +588,10 @@ fn malformed_authorization_headers() {
             "Invalid credential date",
         ),
     ];
-    let directory_bucket = credential("AKIAIOSFODNN7EXAMPLE/20130524/r/s3express/aws4_request");
-    assert_eq!(directory_bucket.code, S3ErrorCode::NotImplemented);
+    for service in ["s3express", "s3-object-lambda"] {
+        let scope = format!("AKIAIOSFODNN7EXAMPLE/20130524/r/{service}/aws4_request");
+        assert_eq!(credential(&scope).code, S3ErrorCode::NotImplemented);
+    }
     for (error, fragment) in malformed {
         assert_eq!(
             error.code,

@@ -252,11 +252,11 @@ proptest! {
     fn errors(message in text(), resource in text(), detail in text()) {
         let message = message.into_owned();
         let error = S3Error::with_message(S3ErrorCode::NoSuchKey, message.clone()).detail("Key", detail.clone());
-        let message = legal_text(&message).into_owned();
         let read = ErrorDocument::parse(&error.to_xml(&resource, "request", "host")).unwrap();
-        prop_assert_eq!((read.code.as_str(), &read.message, read.resource.as_str()), ("NoSuchKey", &message, &*resource));
+        prop_assert_eq!((read.code.as_str(), read.message.as_str()), ("NoSuchKey", &*legal_text(&message)));
+        prop_assert_eq!(read.resource.as_str(), &*legal_text(&resource));
         prop_assert_eq!((read.request_id.as_str(), read.host_id.as_str()), ("request", "host"));
-        prop_assert_eq!(read.detail("Key"), Some(&*detail));
+        prop_assert_eq!(read.detail("Key"), Some(&*legal_text(&detail)));
     }
 
     #[test]
@@ -450,12 +450,13 @@ fn counts_are_limited() {
     }
 }
 
-/// A message may quote a key, and a key may have any character; the document can be read all the same.
+/// An error may quote a key, and a key may have any character; the document can be read all the same.
 #[test]
-fn messages_are_legal_xml() {
+fn errors_are_legal_xml() {
     let hard = "a\0b\u{1}c\u{1b}d\u{fffe}e\u{ffff}f\t\n\r\u{85}\u{fffd}<&\u{1f600}";
     let soft = "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e\u{fffd}f\t\n\r\u{85}\u{fffd}<&\u{1f600}";
-    let of_request = S3Error::with_message(S3ErrorCode::AccessDenied, hard).to_xml("/b", "r", "h");
+    let of_request = S3Error::with_message(S3ErrorCode::AccessDenied, hard);
+    let of_request = of_request.detail("Key", hard).to_xml(hard, "r", "h");
     let of_key = DeleteError {
         key: "k".into(),
         message: hard.into(),
@@ -466,13 +467,20 @@ fn messages_are_legal_xml() {
         ..DeleteResult::default()
     };
     let read = ErrorDocument::parse(&of_request).unwrap();
-    assert_eq!(read.message, soft);
-    for document in [of_request, of_key.to_xml()] {
+    assert_eq!(
+        (read.message.as_str(), read.resource.as_str()),
+        (soft, soft)
+    );
+    assert_eq!(read.detail("Key"), Some(soft));
+    for (document, quotes) in [(of_request, 3), (of_key.to_xml(), 1)] {
         let text = String::from_utf8(document).unwrap();
         let references: Vec<_> = text.match_indices("&#").collect();
         // That of the carriage return, which is legal.
-        assert_eq!(references.len(), 1, "{text}");
-        assert!(text.contains("&#13;"), "{text}");
+        assert_eq!(references.len(), quotes, "{text}");
+        assert_eq!(text.matches("&#13;").count(), quotes, "{text}");
+        let is_illegal = |c: char| c < ' ' && !"\t\n\r".contains(c);
+        assert!(!text.contains(is_illegal), "{text}");
+        assert!(!text.contains(['\u{fffe}', '\u{ffff}']), "{text}");
     }
 }
 

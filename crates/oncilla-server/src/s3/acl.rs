@@ -1,7 +1,7 @@
 //! ACLs as requests set them: by name in `x-amz-acl`, as grants in `x-amz-grant-…`, or as a document;
 //! and whose a new object is.
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use oncilla_iam::IamError;
 use oncilla_store::{Bucket, DocumentKind, NewDocument};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
@@ -63,6 +63,37 @@ pub async fn header_acl(service: &S3Service, request: &S3Request) -> Result<Opti
         return Ok(None);
     }
     resolve(service, named).await.map(Some)
+}
+
+/// Whether the headers of an upload open its object to nobody but its writer, if that has an account,
+/// and the bucket's owner. Whom they name otherwise than by id counts as somebody else, and so does
+/// what cannot be read.
+pub fn opens_to_nobody_else(headers: &HeaderMap, writer: Option<&str>, bucket_owner: &str) -> bool {
+    let is_one_of_them = |id: &str| id == bucket_owner || Some(id) == writer;
+    let is_closed = |value: &HeaderValue| {
+        let canned = CannedAcl::parse(&String::from_utf8_lossy(value.as_bytes()));
+        canned.is_ok_and(|canned| {
+            let acl = Acl::from(canned);
+            let grants = acl.grants(writer.unwrap_or(bucket_owner), bucket_owner);
+            grants.iter().all(|grant| match &grant.grantee {
+                Grantee::Account(id) => is_one_of_them(id),
+                Grantee::Group(_) => false,
+            })
+        })
+    };
+    let names_them_alone = |name: &HeaderName| {
+        headers.get_all(name).iter().all(|value| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            parse_grantees(name.as_str(), &value).is_ok_and(|grantees| {
+                grantees.iter().all(|grantee| match grantee {
+                    NamedGrantee::Id(id) => is_one_of_them(id),
+                    NamedGrantee::Email(_) | NamedGrantee::Uri(_) => false,
+                })
+            })
+        })
+    };
+    headers.get_all(X_AMZ_ACL).iter().all(is_closed)
+        && GRANT_HEADERS.iter().all(|(name, _)| names_them_alone(name))
 }
 
 /// What a PutBucketAcl or PutObjectAcl asks for.

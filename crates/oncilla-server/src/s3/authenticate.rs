@@ -334,7 +334,8 @@ impl S3Service {
         Ok(found.principal().clone())
     }
 
-    fn limits(&self, service: &'static str) -> VerifyLimits {
+    /// What is accepted of the times of signatures for a service.
+    pub(super) fn limits(&self, service: &'static str) -> VerifyLimits {
         VerifyLimits {
             clock_skew_s: CLOCK_SKEW_S,
             presign_expiry_max_s: self.options.presign_expiry_max_s,
@@ -342,7 +343,8 @@ impl S3Service {
         }
     }
 
-    fn now_s(&self) -> i64 {
+    /// The time in Unix seconds.
+    pub(super) fn now_s(&self) -> i64 {
         (self.store.clock().now_ms() / 1_000) as i64
     }
 }

@@ -22,9 +22,10 @@ use oncilla_wire::header::{
 };
 use oncilla_wire::object_lock::bypasses_governance;
 use oncilla_wire::operation::{Level, Operation};
+use oncilla_wire::xml::acl::Permission;
 
 use crate::s3::access::{BucketAccess, acl_of_bucket};
-use crate::s3::acl::GRANT_HEADERS;
+use crate::s3::acl::{GRANT_HEADERS, opens_to_nobody_else};
 use crate::s3::condition_keys::ConditionKeys;
 use crate::s3::judged::{JudgedObject, Looked};
 use crate::s3::request::S3Request;
@@ -345,9 +346,7 @@ impl S3Service {
             |object: &JudgedObject| may_be_others && object.owner != bucket.record.owner;
         let found = looked.as_ref().and_then(Looked::object);
         let object_owner = match (action.target, found) {
-            (ActionTarget::NewObject { .. }, _) => {
-                new_object_owner(&request.principal, bucket, access)
-            }
+            (ActionTarget::NewObject { .. }, _) => new_object_owner(request, bucket, action.name),
             (_, Some(object)) if is_others(object) => ObjectOwner::Account(&object.owner),
             _ => ObjectOwner::Bucket,
         };
@@ -452,7 +451,7 @@ impl S3Service {
 
     /// What the bucket's ACL gives of an action. Writing into a bucket does not extend to the
     /// objects and uploads of others that are there: they may be replaced, but only their owner
-    /// may delete them, go on with them or abandon them.
+    /// may delete them, go on with them or abandon them. What is written may come with an ACL and tags.
     /// Source: S3 user guide, "Mapping of ACL permissions and access policy permissions".
     async fn bucket_acl_grant(
         &self,
@@ -462,7 +461,11 @@ impl S3Service {
         action: Action<'_>,
         found: Option<&JudgedObject>,
     ) -> Result<AclGrant, S3Error> {
-        let Some(permission) = bucket_permission(action.name) else {
+        let permission = match action.target {
+            ActionTarget::NewObject { .. } => Some(Permission::Write),
+            ActionTarget::Bucket | ActionTarget::Object { .. } => bucket_permission(action.name),
+        };
+        let Some(permission) = permission else {
             return Ok(AclGrant::None);
         };
         let sender = request.principal.account();
@@ -633,17 +636,20 @@ fn asks_existing_tags(request: &S3Request, access: &BucketAccess<'_>) -> bool {
     needs(&request.principal, access, Policy::needs_existing_tags)
 }
 
-/// Whose an object is while its sender makes it. What a writer from elsewhere sets on it (an ACL,
-/// tags) is a part of the writing, unless everything here is the bucket owner's.
-fn new_object_owner<'r>(
-    principal: &Principal,
-    bucket: &Bucket,
-    access: &BucketAccess<'_>,
-) -> ObjectOwner<'r> {
-    let is_own = principal.account() == Some(&bucket.record.owner);
-    match is_own || access.is_owner_enforced() {
-        true => ObjectOwner::Bucket,
-        false => ObjectOwner::Sender,
+/// Who allows what a request sets on the object that it makes, its ACL and its tags: the bucket's owner,
+/// as the writing itself, whosever the object is going to be. One thing is a part of the writing for
+/// writers of other accounts: an ACL that opens the object to nobody but them and the bucket's owner.
+/// Owners of buckets ask for such an ACL in policies that allow no more than `s3:PutObject`.
+/// Source: S3 API reference, PutObject, "Permissions"; S3 user guide, "Policy examples for ACLs".
+fn new_object_owner(request: &S3Request, bucket: &Bucket, action: &str) -> ObjectOwner<'static> {
+    let bucket_owner = bucket.record.owner.as_str();
+    let writer = request.principal.account();
+    let is_part_of_writing = action == "s3:PutObjectAcl"
+        && writer != Some(bucket_owner)
+        && opens_to_nobody_else(&request.headers, writer, bucket_owner);
+    match is_part_of_writing {
+        true => ObjectOwner::Sender,
+        false => ObjectOwner::Bucket,
     }
 }
 

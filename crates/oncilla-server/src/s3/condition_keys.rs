@@ -34,7 +34,8 @@ use crate::s3::request::{S3Request, refuse_tags, version_id};
 use crate::s3::tags::stored_tag_set;
 use crate::s3::{S3Service, errors};
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+const MINUTE_MS: f64 = 60_000.0;
+const MINUTES_PER_DAY: f64 = 24.0 * 60.0;
 
 /// What policies see of a request.
 pub struct ConditionKeys<'r> {
@@ -287,9 +288,14 @@ impl ConditionKeys<'_> {
         parse_iso8601(self.request.headers.get(header)?.to_str().ok()?)
     }
 
+    /// The days that the retention lasts from now on, with their fraction: in whole days, some retention
+    /// would get past a rule that forbids longer ones, or past one that forbids shorter ones. (AWS does
+    /// not document that it rounds.) A begun minute counts as one, so that ten days from when a request
+    /// was sent are still ten when it arrives.
     fn remaining_retention_days(&self) -> Option<String> {
-        let left_ms = self.retain_until_ms()? - self.now_ms();
-        Some((left_ms / DAY_MS).to_string())
+        let left_ms = self.retain_until_ms()?.saturating_sub(self.now_ms());
+        let minutes = (left_ms as f64 / MINUTE_MS).ceil();
+        Some((minutes / MINUTES_PER_DAY).to_string())
     }
 
     fn lock(&self, key: KnownKey) -> ContextValue<'_> {

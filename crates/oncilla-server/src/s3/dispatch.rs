@@ -103,7 +103,7 @@ impl S3Service {
             context.facts.note_operation(PREFLIGHT);
             return Box::pin(self.preflight(&head.headers, &bucket, level)).await;
         }
-        let mut operation = operation::resolve(&head.method, level, &query, &head.headers);
+        let mut operation = operation::of_request(&head, level, &query);
         if let Ok(operation) = operation {
             context.facts.note_operation(operation.name());
         }
@@ -131,7 +131,7 @@ impl S3Service {
         sender.complete_headers(&mut head)?;
         // It may have stood in the query, and says what is asked for.
         if head.headers.contains_key(X_AMZ_COPY_SOURCE) != is_copy {
-            operation = operation::resolve(&head.method, level, &query, &head.headers);
+            operation = operation::of_request(&head, level, &query);
             if let Ok(operation) = operation {
                 context.facts.note_operation(operation.name());
             }

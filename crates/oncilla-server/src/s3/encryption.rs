@@ -202,6 +202,11 @@ pub async fn new_encryption(
     data_key(&service.store, asked.choice.as_ref()).await
 }
 
+/// Whether a new object is encrypted, as asked or because the server encrypts what nobody chose for.
+pub fn encrypts(service: &S3Service, asked: &Asked) -> bool {
+    asked.choice.is_some() || service.store.encrypts_at_rest()
+}
+
 /// Tells before anything is read or written whether [`new_encryption`] could be had for what was
 /// asked.
 ///

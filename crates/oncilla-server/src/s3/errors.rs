@@ -293,7 +293,8 @@ pub fn append_to_version() -> S3Error {
 pub fn append_to_encrypted() -> S3Error {
     S3Error::with_message(
         S3ErrorCode::NotImplemented,
-        "Appending is not possible to an encrypted object, nor with encryption. Nothing was changed.",
+        "Appending is not possible to an encrypted object, nor with encryption, be it the bucket's or \
+         the server's. Nothing was changed.",
     )
 }
 

@@ -21,7 +21,7 @@ use oncilla_wire::operation::Operation;
 use oncilla_wire::post_policy::{FormFields, PostPolicy};
 use oncilla_wire::query::Query;
 use oncilla_wire::sigv2;
-use oncilla_wire::sigv4::{SignedPolicy, SigningKey, is_customer_key};
+use oncilla_wire::sigv4::{SERVICE_S3, SignedPolicy, SigningKey, is_customer_key};
 use oncilla_wire::tagging::TagTarget;
 use oncilla_wire::uri::{encode_component, encode_path};
 use oncilla_wire::xml::post::PostResponse;
@@ -162,6 +162,7 @@ impl S3Service {
         if is_version_4 {
             let [algorithm, credential, date, signature] = VERSION_4.map(required);
             let signed = SignedPolicy::new(algorithm?, credential?, date?, signature?)?;
+            signed.check_time(self.now_s(), &self.limits(SERVICE_S3))?;
             let found = self.find_key(&signed.access_key_id, token, context).await?;
             let key = SigningKey::derive(found.key.secret.expose(), &signed.scope);
             signed.verify(policy, &key)?;

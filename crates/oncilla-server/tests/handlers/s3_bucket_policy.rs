@@ -192,19 +192,19 @@ async fn a_policy_opens_what_it_says_under_its_conditions() {
             403,
         ),
         (
-            "s3:PutObject",
+            "s3:PutObject*",
             r#""StringEquals": {"s3:RequestObjectTag/team": "red"}"#,
             put("/bucket/new", "").header("x-amz-tagging", "team=red"),
             200,
         ),
         (
-            "s3:PutObject",
+            "s3:PutObject*",
             r#""StringEquals": {"s3:RequestObjectTag/team": "red"}"#,
             put("/bucket/new", "").header("x-amz-tagging", "team=blue"),
             403,
         ),
         (
-            "s3:PutObject",
+            "s3:PutObject*",
             r#""ForAllValues:StringEquals": {"s3:RequestObjectTagKeys": ["a", "b"]}"#,
             put("/bucket/new", "").header("x-amz-tagging", "a=1&c=2"),
             403,

@@ -144,7 +144,7 @@ async fn configurations_by_id() {
         let kept = world.succeed(get(&target("a"))).await;
         assert_eq!(kept.element("Id").as_deref(), Some("a"));
         for (id, body, code) in [
-            ("b", document("a"), "InvalidConfigurationId"),
+            ("b", document("a"), "MalformedXML"),
             ("a%20b", document("a b"), "InvalidConfigurationId"),
             ("", document("a"), "InvalidConfigurationId"),
             ("b", format!("<{element}/>"), "MalformedXML"),

@@ -137,7 +137,7 @@ async fn what_s3_refuses_or_is_not_made_here_is_refused() {
     let encrypted = whole.replace("<Prefix>", "<Encryption><SSE-S3/></Encryption><Prefix>");
     let acl = "<OptionalFields><Field>ObjectAccessControlList</Field></OptionalFields>";
     for (id, document, status, code) in [
-        ("b", whole.clone(), 400, "InvalidArgument"),
+        ("b", whole.clone(), 400, "IdMismatch"),
         ("", whole.clone(), 400, "InvalidArgument"),
         ("a%20b", whole.clone(), 400, "InvalidArgument"),
         (

@@ -473,3 +473,41 @@ async fn a_policy_limits_how_long_anything_is_locked() {
     let set = put_document("/lock/k?legal-hold", &legal_hold("OFF"));
     world.succeed(set).await;
 }
+
+/// A part of a day counts, whether it makes a retention too long or too short; a begun minute is one.
+#[tokio::test]
+async fn days_of_retention_are_not_rounded() {
+    let world = World::new().await;
+    locked_bucket(&world, "lock").await;
+    world.succeed(put("/lock/k", "body")).await;
+    // The tests begin at 22:13:20.
+    let locked = |until: &str| {
+        put_body("/lock/new", "body")
+            .header("x-amz-object-lock-mode", "GOVERNANCE")
+            .header("x-amz-object-lock-retain-until-date", until)
+    };
+    for (condition, until, is_denied) in [
+        ("NumericGreaterThan", "2023-11-24T21:13:20.000Z", false),
+        ("NumericGreaterThan", "2023-11-24T22:13:20.000Z", false),
+        ("NumericEquals", "2023-11-24T22:12:59.000Z", true),
+        ("NumericGreaterThan", "2023-11-24T22:13:21.000Z", true),
+        ("NumericGreaterThan", "2023-11-24T23:13:20.000Z", true),
+        ("NumericLessThan", "2023-11-24T21:13:20.000Z", true),
+        ("NumericLessThan", "2023-11-24T22:12:20.000Z", true),
+        ("NumericLessThan", "2023-11-24T22:12:21.000Z", false),
+        ("NumericLessThan", "2023-11-24T22:13:20.000Z", false),
+        ("NumericLessThan", "2023-11-24T23:13:20.000Z", false),
+    ] {
+        let policy = format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Deny","Principal":"*",
+                "Action":["s3:PutObject","s3:PutObjectRetention"],"Resource":"arn:aws:s3:::lock/*",
+                "Condition":{{"{condition}":{{"s3:object-lock-remaining-retention-days":"10"}}}}}}}}"#
+        );
+        world.send(put("/lock?policy", policy)).await.is(204);
+        let set = put_document("/lock/k?retention", &retention("GOVERNANCE", until));
+        for call in [locked(until), bypassing(set)] {
+            let status = world.send(call).await.status.as_u16();
+            assert_eq!(status == 403, is_denied, "{condition} {until} {status}");
+        }
+    }
+}

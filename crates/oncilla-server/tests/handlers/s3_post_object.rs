@@ -45,10 +45,14 @@ impl Form {
 
     /// Signs the policy with Version 4, for these conditions and those on the signature itself.
     fn signed(self, user: &User, conditions: &str) -> Self {
+        self.signed_at(MOMENT, user, conditions)
+    }
+
+    fn signed_at(self, moment: &str, user: &User, conditions: &str) -> Self {
         let credential = format!("{}/{DAY}/auto/s3/aws4_request", user.key.access_key_id);
         let policy = policy(&format!(
             "{conditions}, {{\"x-amz-algorithm\": \"AWS4-HMAC-SHA256\"}}, \
-             {{\"x-amz-credential\": \"{credential}\"}}, {{\"x-amz-date\": \"{MOMENT}\"}}"
+             {{\"x-amz-credential\": \"{credential}\"}}, {{\"x-amz-date\": \"{moment}\"}}"
         ));
         let scope = Scope {
             day: DAY.into(),
@@ -59,7 +63,7 @@ impl Form {
         let signature = key.sign_hex(policy.as_bytes());
         self.with("x-amz-algorithm", "AWS4-HMAC-SHA256")
             .with("x-amz-credential", &credential)
-            .with("x-amz-date", MOMENT)
+            .with("x-amz-date", moment)
             .with("policy", &policy)
             .with("x-amz-signature", &signature)
     }
@@ -430,6 +434,34 @@ async fn who_signed_has_to_be_allowed() {
         .fields
         .retain(|(name, _)| name != "x-amz-signature");
     send(unsigned).await.refused(400, "InvalidArgument");
+}
+
+/// A form of the future is worth as much as it says only when the future has come: policies that ask how
+/// old its signature is would find it younger than it is.
+#[tokio::test]
+async fn forms_of_the_future_are_refused() {
+    let world = private().await;
+    let young = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Principal": "*",
+        "Action": "s3:PutObject", "Resource": "arn:aws:s3:::bucket/*",
+        "Condition": {"NumericGreaterThan": {"s3:signatureAge": "600000"}}}}"#;
+    world.send(put("/bucket?policy", young)).await.is(204);
+    let send = async |moment: &str| {
+        let form = Form::of(&[("key", "user/1")], b"body");
+        let form = form.signed_at(moment, &world.owner, CONDITIONS);
+        world.send_by(None, form.to("/bucket")).await
+    };
+    // It is 22:13:20, and clocks may differ by 15 minutes.
+    send("20231114T222820Z").await.is(204);
+    for moment in ["20231114T222821Z", "20231114T225900Z", "20231114T235959Z"] {
+        let refused = send(moment).await.refused(403, "AccessDenied");
+        let message = refused.element("Message");
+        assert_eq!(message.as_deref(), Some("Request is not yet valid"));
+    }
+    world.advance_ms(1_000);
+    send("20231114T222821Z").await.is(204);
+    // What is old holds as long as its policy, but for what a bucket's policy says of its age.
+    send("20231114T220321Z").await.is(204);
+    send("20231114T220320Z").await.refused(403, "AccessDenied");
 }
 
 #[tokio::test]

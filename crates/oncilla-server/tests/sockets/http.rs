@@ -224,6 +224,38 @@ fn malformed_heads_are_answered_in_the_shape_of_s3() {
     server.stop();
 }
 
+/// RFC 9112 §3.2.
+#[test]
+fn a_request_names_one_host() {
+    let server = start(on_loopback(), quick_front());
+    let mut client = server.connect();
+    for head in [
+        "GET /bytes/3 HTTP/1.1\r\n\r\n",
+        "GET /bytes/3 HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+        "GET /bytes/3 HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n",
+        "GET /-/health HTTP/1.1\r\n\r\n",
+        "GET http://a/bytes/3 HTTP/1.1\r\n\r\n",
+        "GET http://a/bytes/3 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET /bytes/3 HTTP/1.0\r\nHost: a\r\nHost: b\r\nConnection: keep-alive\r\n\r\n",
+    ] {
+        client.send(head);
+        let answer = client.answer();
+        assert_eq!(answer.status, 400, "{head}: {}", answer.text());
+        assert!(answer.text().contains("<Code>BadRequest</Code>"), "{head}");
+        assert!(answer.header("x-amz-request-id").is_some(), "{head}");
+    }
+    for head in [
+        "GET /bytes/3 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /bytes/3 HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET http://a/bytes/3 HTTP/1.1\r\nHost: b\r\n\r\n",
+        "GET /bytes/3 HTTP/1.0\r\n\r\n",
+    ] {
+        client.send(head);
+        assert_eq!(client.answer().text(), "xxx", "{head}");
+    }
+    server.stop();
+}
+
 #[test]
 fn silent_connections_are_closed() {
     let options = ServerOptions {

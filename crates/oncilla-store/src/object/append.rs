@@ -141,16 +141,18 @@ impl Store {
             if size != append.offset {
                 return Err(AppendError::InvalidOffset { size });
             }
+            // The bytes of an object are all encrypted by one data key, or none of them is; and one that
+            // is encrypted could not be gone on with.
+            let is_encrypted = |record: &ObjectRecord| record.encryption.is_some();
+            if content.encryption.is_some() || present.record.as_ref().is_some_and(is_encrypted) {
+                return Err(AppendError::Encrypted);
+            }
             let id = self.inner.clock.unique_id().map_err(Fault::from)?;
             let mut mutation = Mutation::new();
             let mut record = match &present.record {
                 None => {
                     content.refer(&mut mutation, id);
                     new_record(id, append.new.clone(), &content)
-                }
-                // The bytes of an object are all encrypted by one data key, or none of them is.
-                Some(old) if old.encryption.is_some() || content.encryption.is_some() => {
-                    return Err(AppendError::Encrypted);
                 }
                 // Nothing to add: nothing changes.
                 Some(old) if content.size == 0 => return Ok(old.clone()),

@@ -9,7 +9,7 @@ use oncilla_blob::conformance::seed;
 use oncilla_blob::testing::SeededRandom;
 use oncilla_hash::{Checksum, ChecksumAlgorithm};
 use oncilla_meta::memory::MemoryEngine;
-use oncilla_store::object::{AppendError, AppendObject};
+use oncilla_store::object::{AppendError, AppendObject, GetObjectError};
 use oncilla_store::rows::object::object_key;
 use oncilla_store::{Bucket, ObjectRecord, Store, UniqueId};
 use oncilla_wire::conditions::Conditions;
@@ -135,13 +135,17 @@ async fn what_does_not_fit_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_encrypted_object_takes_nothing() {
+async fn an_encrypted_object_takes_nothing_and_is_not_begun() {
     let world = World::memory_with(Setup::ENCRYPTED).await;
     let bucket = world.bucket("b").await;
     let store = &world.store;
     for (key, begin) in [("small", 100), ("large", 200_000)] {
         let body = bytes_of(1, begin);
-        let record = append(store, &bucket, key, 0, &body).await.unwrap();
+        let refused = append(store, &bucket, key, 0, &body).await;
+        assert!(matches!(refused, Err(AppendError::Encrypted)));
+        let none = store.object(&bucket, key.as_bytes()).await;
+        assert!(matches!(none, Err(GetObjectError::NoSuchKey)));
+        let record = world.put(&bucket, key, &body).await;
         let refused = append(store, &bucket, key, begin as u64, b"more").await;
         assert!(matches!(refused, Err(AppendError::Encrypted)));
         let kept = store.object(&bucket, key.as_bytes()).await.unwrap();

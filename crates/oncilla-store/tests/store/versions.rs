@@ -565,11 +565,11 @@ async fn conditions_see_the_newest_version() {
     assert!(put(if_match(first.etag)).await.is_err());
     assert!(delete(if_match(first.etag)).await.is_err());
     assert!(delete(any()).await.unwrap().delete_marker);
-    // A delete marker counts as nothing to a write, and as something to a deletion.
+    // A delete marker counts as nothing to a write, and has no entity tag that a deletion could want.
     assert!(put(any()).await.is_err());
     let refused = delete(if_match(first.etag)).await;
     assert!(matches!(refused, Err(DeleteObjectError::Condition(_))));
-    assert!(delete(any()).await.unwrap().delete_marker);
+    assert!(!delete(any()).await.unwrap().delete_marker);
     put(if_absent()).await.unwrap();
     // A deletion of one version is judged by that version.
     let version = first.version_id();
@@ -594,36 +594,47 @@ async fn conditions_see_the_newest_version() {
     world.assert_sound().await;
 }
 
-/// Two stores on one engine: another delete marker comes between the look and the commit.
+/// There is no object that a condition could be about, so a deletion with one adds no delete marker.
 #[tokio::test]
-async fn a_deletion_judges_the_newest_delete_marker_at_the_commit() {
-    let hooked = HookedEngine::new(Arc::new(MemoryEngine::new()));
-    let mut world = World::on_engine(hooked.clone(), Setup::SMALL).await;
-    let bucket = world.bucket("b").await;
-    let enabled = VersioningStatus::Enabled;
-    let bucket = world.store.set_versioning(&bucket, enabled).await.unwrap();
+async fn a_conditional_deletion_leaves_a_delete_marker_alone() {
+    let world = World::memory().await;
+    let bucket = enabled(&world, "b").await;
     world.put(&bucket, "k", b"body").await;
     let none = Conditions::default();
     let marker = world.store.delete_object(&bucket, b"k", &none).await;
     assert!(marker.unwrap().delete_marker);
-    let other = world.store.clone();
-    world.reopen().await;
-    // Whoever deletes wants the delete marker to be of this very second.
-    let wanted = Conditions {
-        if_match_last_modified_ms: Some(1_700_000_000_000),
+    let met = [
+        Conditions {
+            if_match: Some(EtagCondition::Any),
+            ..Conditions::default()
+        },
+        Conditions {
+            if_match_size: Some(0),
+            ..Conditions::default()
+        },
+        Conditions {
+            // The wall clock of the tests begins in this second.
+            if_match_last_modified_ms: Some(1_700_000_000_000),
+            ..Conditions::default()
+        },
+    ];
+    for conditions in met {
+        let nothing = world.store.delete_object(&bucket, b"k", &conditions).await;
+        let nothing = nothing.unwrap();
+        assert_eq!((nothing.version_id, nothing.delete_marker), (None, false));
+    }
+    let other_size = Conditions {
+        if_match_size: Some(1),
         ..Conditions::default()
     };
-    world.wall.advance(5_000);
-    let bucket_of_other = bucket.clone();
-    hooked.before_next_commit(async move {
-        // A second delete marker, five seconds later.
-        let none = Conditions::default();
-        let deleted = other.delete_object(&bucket_of_other, b"k", &none);
-        deleted.await.unwrap();
-    });
-    let refused = world.store.delete_object(&bucket, b"k", &wanted).await;
-    assert!(refused.is_err(), "{refused:?}");
-    assert!(!hooked.is_armed());
+    let refused = world.store.delete_object(&bucket, b"k", &other_size).await;
+    assert!(matches!(refused, Err(DeleteObjectError::Condition(_))));
+    let versions = async || list(&world, &bucket, "", "", None, 10).await.entries.len();
+    assert_eq!(versions().await, 2);
+    // Without a condition a delete marker comes before it.
+    let again = world.store.delete_object(&bucket, b"k", &none).await;
+    assert!(again.unwrap().delete_marker);
+    assert_eq!(versions().await, 3);
     world.assert_sound().await;
 }
 

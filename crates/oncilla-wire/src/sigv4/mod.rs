@@ -50,6 +50,10 @@ pub const SERVICE_S3: &str = "s3";
 /// endpoint API operations authorization".
 const SERVICE_S3_EXPRESS: &str = "s3express";
 
+/// The service in the scope of a WriteGetObjectResponse. Source: service authorization reference,
+/// "Actions, resources, and condition keys for Amazon S3 Object Lambda".
+const SERVICE_S3_OBJECT_LAMBDA: &str = "s3-object-lambda";
+
 /// What the names of headers begin with that say what a request does: S3's own, and those that Tigris
 /// adds. Whoever is given a signed request must be able to add none of them.
 const MEANINGFUL_PREFIXES: [&str; 2] = ["x-amz-", TIGRIS_PREFIX];

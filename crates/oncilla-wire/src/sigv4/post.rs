@@ -7,7 +7,8 @@ use oncilla_hash::hex;
 use subtle::ConstantTimeEq as _;
 
 use super::scope::parse_credential;
-use super::{ALGORITHM, AmzDate, SERVICE_S3, Scope, SignatureLocation, SigningKey};
+use super::verify::check_is_past;
+use super::{ALGORITHM, AmzDate, SERVICE_S3, Scope, SignatureLocation, SigningKey, VerifyLimits};
 use crate::error::S3Error;
 use crate::post_policy::signature_does_not_match;
 
@@ -64,6 +65,14 @@ impl<'r> SignedPolicy<'r> {
         })
     }
 
+    /// Checks that it was signed before now (Unix seconds). For how long it holds, the policy says.
+    ///
+    /// # Errors
+    /// `AccessDenied`, as of a presigned URL.
+    pub fn check_time(&self, now_s: i64, limits: &VerifyLimits) -> Result<(), S3Error> {
+        check_is_past(&self.timestamp, now_s, limits)
+    }
+
     /// Decides whether `policy`, the field as it was sent, was signed with `key`.
     ///
     /// # Errors
@@ -106,6 +115,20 @@ mod tests {
         assert_eq!(error.code, S3ErrorCode::SignatureDoesNotMatch);
         let other = SigningKey::derive("another", &signed.scope);
         assert!(signed.verify(policy, &other).is_err());
+    }
+
+    #[test]
+    fn a_policy_of_the_future_is_refused() {
+        let credential = "AK/20151229/us-east-1/s3/aws4_request";
+        let signed = SignedPolicy::new(ALGORITHM, credential, "20151229T000000Z", "").unwrap();
+        let signed_s = signed.timestamp.unix_s();
+        let limits = VerifyLimits::default();
+        let skew_s = i64::try_from(limits.clock_skew_s).unwrap();
+        for now_s in [signed_s - skew_s, signed_s, signed_s + 100 * skew_s] {
+            signed.check_time(now_s, &limits).unwrap();
+        }
+        let refused = signed.check_time(signed_s - skew_s - 1, &limits);
+        assert_eq!(refused.unwrap_err().code, S3ErrorCode::AccessDenied);
     }
 
     #[test]

@@ -10,8 +10,8 @@ use super::canonical::{PathForm, canonical_request, path_was_changed, string_to_
 use super::parse::{malformed, malformed_credential};
 use super::payload::UNSIGNED_PAYLOAD;
 use super::{
-    AmzDate, PayloadDeclaration, RequestView, SERVICE_S3, SERVICE_S3_EXPRESS, SignatureLocation,
-    SignedRequest, SigningKey, has_to_be_signed,
+    AmzDate, PayloadDeclaration, RequestView, SERVICE_S3, SERVICE_S3_EXPRESS,
+    SERVICE_S3_OBJECT_LAMBDA, SignatureLocation, SignedRequest, SigningKey, has_to_be_signed,
 };
 use crate::error::{S3Error, S3ErrorCode};
 use crate::header::USER_METADATA_PREFIX;
@@ -55,13 +55,12 @@ impl SignedRequest<'_> {
     /// # Errors
     /// `RequestTimeTooSkewed`, `AccessDenied` (expired or not yet valid),
     /// `AuthorizationHeaderMalformed`, `AuthorizationQueryParametersError`; `NotImplemented` for what
-    /// is meant for directory buckets.
+    /// is meant for directory buckets or for Object Lambda.
     pub fn check_scope_and_time(&self, now_s: i64, limits: &VerifyLimits) -> Result<(), S3Error> {
-        if self.scope.service == SERVICE_S3_EXPRESS {
-            return Err(S3Error::with_message(
-                S3ErrorCode::NotImplemented,
-                "Directory buckets are not implemented. Nothing was changed.",
-            ));
+        match &*self.scope.service {
+            SERVICE_S3_EXPRESS => return Err(not_implemented("Directory buckets are")),
+            SERVICE_S3_OBJECT_LAMBDA => return Err(not_implemented("S3 Object Lambda is")),
+            _ => {}
         }
         if self.scope.service != limits.service {
             return Err(malformed_credential(
@@ -101,16 +100,8 @@ impl SignedRequest<'_> {
                 expiry_too_long(limits.presign_expiry_max_s),
             ));
         }
-        let signed_s = self.timestamp.unix_s();
-        if signed_s > now_s.saturating_add_unsigned(limits.clock_skew_s) {
-            return Err(S3Error::with_message(
-                S3ErrorCode::AccessDenied,
-                "Request is not yet valid",
-            )
-            .detail("X-Amz-Date", self.timestamp.to_iso8601())
-            .detail("ServerTime", iso8601(now_s)));
-        }
-        let expiry_s = signed_s.saturating_add_unsigned(expires_s);
+        check_is_past(&self.timestamp, now_s, limits)?;
+        let expiry_s = self.timestamp.unix_s().saturating_add_unsigned(expires_s);
         // A URL that held for no time at all has expired, also within the second it was made in.
         if expires_s == 0 || now_s > expiry_s {
             return Err(
@@ -239,6 +230,12 @@ impl SignedRequest<'_> {
     }
 }
 
+/// The refusal of what is meant for a service of S3 that is not here.
+fn not_implemented(what: &str) -> S3Error {
+    let message = format!("{what} not implemented. Nothing was changed.");
+    S3Error::with_message(S3ErrorCode::NotImplemented, message)
+}
+
 /// Refuses a request that was signed too long ago, or in the future.
 pub(crate) fn check_skew(
     timestamp: &AmzDate,
@@ -255,6 +252,22 @@ pub(crate) fn check_skew(
             "MaxAllowedSkewMilliseconds",
             (limits.clock_skew_s * 1000).to_string(),
         ))
+}
+
+/// Refuses what was signed in the future and says itself how long it holds: a presigned URL, or a form.
+/// Somebody could keep it until then.
+pub(super) fn check_is_past(
+    timestamp: &AmzDate,
+    now_s: i64,
+    limits: &VerifyLimits,
+) -> Result<(), S3Error> {
+    if timestamp.unix_s() <= now_s.saturating_add_unsigned(limits.clock_skew_s) {
+        return Ok(());
+    }
+    let code = S3ErrorCode::AccessDenied;
+    Err(S3Error::with_message(code, "Request is not yet valid")
+        .detail("X-Amz-Date", timestamp.to_iso8601())
+        .detail("ServerTime", iso8601(now_s)))
 }
 
 /// Refuses an `x-amz-*` header of one value that comes twice. What is signed, and what policies see,

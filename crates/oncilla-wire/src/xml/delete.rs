@@ -164,7 +164,8 @@ pub struct DeleteResult<'a> {
 }
 
 impl DeleteResult<'_> {
-    /// Writes the document.
+    /// Writes the document. Keys stand in it as in a list without `encoding-type`: clients find those of
+    /// their request by them.
     pub fn to_xml(&self) -> Vec<u8> {
         let entries = self.deleted.len() + self.errors.len();
         let mut xml = XmlWriter::with_capacity(256 + entries * 128);

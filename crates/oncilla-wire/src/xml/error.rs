@@ -7,16 +7,18 @@ use crate::error::S3Error;
 impl S3Error {
     /// Writes the error document. `resource` is the path of the request, `host_id` names the server.
     ///
-    /// It has no namespace: S3 writes errors without one, and some clients look for bare names.
+    /// It has no namespace: S3 writes errors without one, and some clients look for bare names. What it
+    /// quotes of a request is made legal XML, or who asks for a key that is not would get an answer
+    /// that they cannot read.
     pub fn to_xml(&self, resource: &str, request_id: &str, host_id: &str) -> Vec<u8> {
         let mut xml = XmlWriter::with_capacity(512 + resource.len() + self.message.len());
         xml.open("Error");
         xml.text("Code", self.code.as_str());
         xml.message(&self.message);
         for (element, value) in &self.details {
-            xml.text(element, value);
+            xml.legal_text(element, value);
         }
-        xml.text("Resource", resource);
+        xml.legal_text("Resource", resource);
         xml.text("RequestId", request_id);
         xml.text("HostId", host_id);
         xml.close("Error");

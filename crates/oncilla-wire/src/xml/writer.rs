@@ -74,10 +74,15 @@ impl XmlWriter {
         self.close(name);
     }
 
-    /// The message of an error. It is for people and may quote what a client sent, so unlike a key it
-    /// need not come back as it was, and every XML reader is to read it.
+    /// The message of an error.
     pub fn message(&mut self, text: &str) {
-        self.text("Message", &legal_text(text));
+        self.legal_text("Message", text);
+    }
+
+    /// An element that holds text of an error. It is for people and may quote what a client sent, so
+    /// unlike a key in a list it need not come back as it was, and every XML reader is to read it.
+    pub fn legal_text(&mut self, name: &str, value: &str) {
+        self.text(name, &legal_text(value));
     }
 
     /// An element that holds text, when there is a value.
@@ -236,7 +241,10 @@ fn is_clean(bytes: &[u8]) -> bool {
         .iter()
         .flatten()
         .fold(false, |found, byte| found | may_need_escape(*byte));
-    !found && !rest.iter().any(|byte| NEEDS_LOOK[usize::from(*byte)])
+    let found = rest
+        .iter()
+        .fold(found, |found, byte| found | NEEDS_LOOK[usize::from(*byte)]);
+    !found
 }
 
 fn escape_into(out: &mut Vec<u8>, text: &str) {

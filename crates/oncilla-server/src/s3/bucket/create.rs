@@ -4,7 +4,7 @@ use http::StatusCode;
 use http::header::LOCATION;
 use oncilla_iam::policy::{KnownKey, RequestFacts};
 use oncilla_store::bucket::{CreateBucketError, NewBucket};
-use oncilla_store::{DocumentKind, NewDocument};
+use oncilla_store::{Bucket, DocumentKind, NewDocument};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{X_AMZ_BUCKET_OBJECT_LOCK_ENABLED, X_AMZ_OBJECT_OWNERSHIP};
 use oncilla_wire::xml::acl::{Acl, CannedAcl};
@@ -74,36 +74,35 @@ pub async fn create(service: &S3Service, request: &mut S3Request) -> Answer {
         object_lock,
         require: vec![oncilla_iam::account_present(request.account_id())],
     };
-    let created = service.store.create_bucket(new).await;
-    let created = created.map_err(|error| refusal(error, &acl));
-    match created {
-        Err(error) if is_plain && error.code == S3ErrorCode::BucketAlreadyOwnedByYou => {}
-        Err(error) => return Err(error.detail("BucketName", request.bucket.clone())),
-        Ok(_) => {}
-    }
+    let created = match service.store.create_bucket(new).await {
+        Ok(_) => Ok(()),
+        Err(CreateBucketError::AlreadyOwnedByYou(existing)) => recreate(&existing, &acl, is_plain),
+        Err(error) => Err(errors::create_bucket(error)),
+    };
+    created.map_err(|error| error.detail("BucketName", request.bucket.clone()))?;
     let mut response = empty(StatusCode::OK);
     set(&mut response, LOCATION, format!("/{}", request.bucket))?;
     Ok(response)
 }
 
-/// Creating what one already has changes nothing, whoever asks and however: the bucket keeps its
-/// ACL, its tags and its objects. Asked for plainly, it is what was asked for, and the answer is 200, as
-/// in `us-east-1` and in every store that clients without a region know (ceph/s3-tests:
-/// test_bucket_recreate_not_overriding). Where a location, tags, a lock or an ownership were asked for, a
-/// 200 would say that the bucket has them, so it is `BucketAlreadyOwnedByYou`, as in all other regions of
-/// S3; clients such as Terraform and rclone rely on that code to carry on. With another ACL than the
-/// bucket has, it is `BucketAlreadyExists`: the bucket is not the one asked for (ceph/s3-tests:
-/// test_bucket_recreate_new_acl, test_bucket_recreate_overwrite_acl).
-fn refusal(error: CreateBucketError, acl: &Acl) -> S3Error {
-    match error {
-        CreateBucketError::AlreadyOwnedByYou(existing) => match acl_of_bucket(&existing) {
-            Ok(existing) if *existing != *acl => {
-                errors::create_bucket(CreateBucketError::AlreadyExists)
-            }
-            Ok(_) => errors::create_bucket(CreateBucketError::AlreadyOwnedByYou(existing)),
-            Err(error) => error,
-        },
-        other => errors::create_bucket(other),
+/// What is said to whoever creates a bucket that they have. It changes nothing, whoever asks and
+/// however: the bucket keeps its ACL, its tags and its objects. S3 has two answers of its own: 200 in
+/// `us-east-1`, which also sets the ACL anew, and `BucketAlreadyOwnedByYou` everywhere else. Here it
+/// depends on whether the bucket is what was asked for:
+///
+/// 1. Not with this ACL: `BucketAlreadyExists` (ceph/s3-tests: test_bucket_recreate_new_acl,
+///    test_bucket_recreate_overwrite_acl).
+/// 2. Asked for plainly, it is: 200, as in every store that clients without a region know
+///    (ceph/s3-tests: test_bucket_recreate_not_overriding).
+/// 3. With a location, tags, a lock or an ownership, a 200 would say that the bucket has them:
+///    `BucketAlreadyOwnedByYou`, on which clients such as Terraform and rclone carry on.
+fn recreate(existing: &Bucket, acl: &Acl, is_plain: bool) -> Result<(), S3Error> {
+    if *acl_of_bucket(existing)? != *acl {
+        return Err(S3ErrorCode::BucketAlreadyExists.into());
+    }
+    match is_plain {
+        true => Ok(()),
+        false => Err(S3ErrorCode::BucketAlreadyOwnedByYou.into()),
     }
 }
 
@@ -162,7 +161,6 @@ fn check_location(location: &str) -> Result<(), S3Error> {
 
 #[cfg(test)]
 mod tests {
-    use oncilla_store::Bucket;
     use oncilla_store::Documents;
     use oncilla_store::rows::bucket::BucketRecord;
     use oncilla_store::rows::codec::UnknownFields;
@@ -204,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_that_exists_is_told_apart_by_owner_and_acl() {
+    fn a_bucket_that_one_has_is_told_apart_by_acl_and_by_what_else_is_asked() {
         let owned = |acl| {
             let record = BucketRecord {
                 id: BucketId(1),
@@ -219,27 +217,26 @@ mod tests {
                 object_lock: None,
                 unknown: UnknownFields::default(),
             };
-            let bucket = Bucket {
+            Bucket {
                 name: "bucket".to_owned(),
                 record,
                 documents: Documents::default(),
-            };
-            CreateBucketError::AlreadyOwnedByYou(Box::new(bucket))
+            }
         };
-        let code = |error, acl: CannedAcl| refusal(error, &acl.into()).code;
-        for acl in [CannedAcl::Private, CannedAcl::PublicRead] {
-            assert_eq!(code(owned(acl), acl), S3ErrorCode::BucketAlreadyOwnedByYou);
-        }
+        let answer = |existing: CannedAcl, acl: CannedAcl, is_plain| {
+            let answer = recreate(&owned(existing), &acl.into(), is_plain);
+            answer.map_err(|error| error.code)
+        };
         let (private, public) = (CannedAcl::Private, CannedAcl::PublicRead);
-        assert_eq!(
-            code(owned(private), public),
-            S3ErrorCode::BucketAlreadyExists
-        );
-        assert_eq!(
-            code(owned(public), private),
-            S3ErrorCode::BucketAlreadyExists
-        );
-        let foreign = CreateBucketError::AlreadyExists;
-        assert_eq!(code(foreign, private), S3ErrorCode::BucketAlreadyExists);
+        for acl in [private, public] {
+            assert_eq!(answer(acl, acl, true), Ok(()));
+            let already = Err(S3ErrorCode::BucketAlreadyOwnedByYou);
+            assert_eq!(answer(acl, acl, false), already);
+        }
+        for is_plain in [true, false] {
+            let exists = Err(S3ErrorCode::BucketAlreadyExists);
+            assert_eq!(answer(private, public, is_plain), exists);
+            assert_eq!(answer(public, private, is_plain), exists);
+        }
     }
 }

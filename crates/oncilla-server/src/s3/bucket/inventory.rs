@@ -75,8 +75,7 @@ pub async fn put_inventory(
     let document = read_document(request, MAX_INVENTORY_BODY_BYTES as u64).await?;
     let configuration = InventoryConfiguration::parse(&document)?;
     if configuration.id != id {
-        let message = "The ID of the configuration differs from the one in the query.";
-        return Err(S3Error::invalid_argument("Id", &configuration.id, message));
+        return Err(S3ErrorCode::IdMismatch.into());
     }
     refuse_what_is_not_made(&configuration)?;
     authorize_destination(service, request, bucket, &configuration).await?;

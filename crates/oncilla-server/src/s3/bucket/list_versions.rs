@@ -25,7 +25,7 @@ pub async fn list_versions(
     let parameters = ListParameters::parse(&request.query, "max-keys")?;
     let restorations = Restorations::asked(service, request)?;
     let key_marker = request.query.get("key-marker").unwrap_or_default();
-    let version_id_marker = request.query.get("version-id-marker").unwrap_or_default();
+    let version_id_marker = request.query.get("version-id-marker");
     let query = ListVersionsQuery {
         keys: parameters.query(parameters.after_marker(key_marker)),
         marker: version_marker(key_marker, version_id_marker)?,
@@ -41,7 +41,7 @@ pub async fn list_versions(
         name: Cow::Borrowed(&bucket.name),
         prefix: Cow::Borrowed(parameters.prefix),
         key_marker: Cow::Borrowed(key_marker),
-        version_id_marker: Cow::Borrowed(version_id_marker),
+        version_id_marker: Cow::Borrowed(version_id_marker.unwrap_or_default()),
         next_key_marker: next_marker(&page)?.map(Cow::Borrowed),
         next_version_id_marker: next_version_id_marker(&page).map(Cow::Owned),
         delimiter: parameters.delimiter_in_answer(),
@@ -55,21 +55,23 @@ pub async fn list_versions(
 }
 
 /// The version of the key marker behind which the page begins. Without one it begins behind all
-/// versions of the key.
+/// versions of the key. Source of the messages: observed of S3.
 fn version_marker(
     key_marker: &str,
-    version_id_marker: &str,
+    version_id_marker: Option<&str>,
 ) -> Result<Option<VersionMarker>, S3Error> {
-    let refuse =
-        |message| S3Error::invalid_argument("version-id-marker", version_id_marker, message);
-    if version_id_marker.is_empty() {
+    let Some(text) = version_id_marker else {
         return Ok(None);
+    };
+    let refuse = |message| S3Error::invalid_argument("version-id-marker", text, message);
+    if text.is_empty() {
+        return Err(refuse("A version-id marker cannot be empty."));
     }
     if key_marker.is_empty() {
         let message = "A version-id marker cannot be specified without a key marker.";
         return Err(refuse(message));
     }
-    let version = VersionId::parse(version_id_marker);
+    let version = VersionId::parse(text);
     Ok(Some(VersionMarker {
         key: Bytes::copy_from_slice(key_marker.as_bytes()),
         version: version.ok_or_else(|| refuse("Invalid version id specified"))?,
@@ -142,15 +144,23 @@ mod tests {
     fn a_version_marker_needs_its_key() {
         let id = "fe2345678901234567890123456789ab";
         let version = VersionId::parse(id).unwrap();
-        assert_eq!(version_marker("", "").unwrap(), None);
-        assert_eq!(version_marker("a", "").unwrap(), None);
+        assert_eq!(version_marker("", None).unwrap(), None);
+        assert_eq!(version_marker("a", None).unwrap(), None);
         for (text, version) in [("null", VersionId::Null), (id, version)] {
             let key = Bytes::from_static(b"a");
             let marker = Some(VersionMarker { key, version });
-            assert_eq!(version_marker("a", text).unwrap(), marker);
+            assert_eq!(version_marker("a", Some(text)).unwrap(), marker);
         }
-        for (key, version) in [("", "null"), ("", id), ("a", "x"), ("a", "NULL")] {
-            let error = version_marker(key, version).unwrap_err();
+        let refused = [
+            ("", "null"),
+            ("", id),
+            ("", ""),
+            ("a", ""),
+            ("a", "x"),
+            ("a", "NULL"),
+        ];
+        for (key, version) in refused {
+            let error = version_marker(key, Some(version)).unwrap_err();
             assert_eq!(error.code, S3ErrorCode::InvalidArgument, "{key} {version}");
         }
     }

@@ -77,10 +77,10 @@ pub async fn put_configuration(
     let document = read_document(request, MAX_NAMED_CONFIGURATION_BODY_BYTES as u64).await?;
     let id = id_of(request)?;
     let configuration = NamedConfiguration::parse(kind, &document)?;
+    // S3 has a code of its own for this, and keeps it to inventories. Source: observed of S3.
     if configuration.id != id {
         let message = "The id of the request and that of the configuration differ.";
-        let code = S3ErrorCode::InvalidConfigurationId;
-        return Err(S3Error::with_message(code, message));
+        return Err(S3Error::with_message(S3ErrorCode::MalformedXML, message));
     }
     let text = Some(configuration.to_xml());
     set_document(service, bucket, document_kind(kind), id, text).await?;

@@ -63,10 +63,9 @@ pub async fn append(
         return Err(errors::invalid_write_offset(size));
     }
     let asked = encryption::asked(service, &request.headers, &request.context, bucket)?;
-    let encrypted = encryption::new_encryption(service, &asked).await?;
-    if let Some(existing) = &existing
-        && (existing.encryption.is_some() || encrypted.is_some())
-    {
+    // An object that is begun by an append is one to go on with, so it is not begun encrypted.
+    let is_encrypted = |existing: &ObjectRecord| existing.encryption.is_some();
+    if encryption::encrypts(service, &asked) || existing.as_ref().is_some_and(is_encrypted) {
         return Err(errors::append_to_encrypted());
     }
     let of_object = existing.as_ref().and_then(combinable);
@@ -79,7 +78,7 @@ pub async fn append(
     let keeping = NewContent {
         class: &class,
         algorithm,
-        encryption: encrypted.as_ref(),
+        encryption: None,
     };
     let received = receive_summed(service, request, keeping, of_object);
     let (content, checksum) = received.await?;
@@ -102,7 +101,7 @@ pub async fn append(
         }
         Err(error) => return Err(errors::append(error)),
     };
-    let mut answer = written_answer(bucket, &request.key, &record, asked.sent_key.as_ref())?;
+    let mut answer = written_answer(bucket, &request.key, &record, None)?;
     // S3 tells it to those who append, and to nobody else.
     set(&mut answer, X_AMZ_OBJECT_SIZE, record.size.to_string())?;
     Ok(answer)
