@@ -106,6 +106,16 @@ impl Endpoint {
         self.scheme.as_str()
     }
 
+    /// Whether requests stay on this machine.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.authority.host().to_ascii_lowercase();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        match bare.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(_) => bare == "localhost" || bare.ends_with(".localhost"),
+        }
+    }
+
     /// Host and path of a bucket or object; of the service itself without a bucket.
     pub(crate) fn target(&self, bucket: Option<&str>, encoded_key: Option<&str>) -> Target {
         let key = encoded_key.unwrap_or_default();
@@ -226,6 +236,23 @@ mod tests {
             endpoint("http://a.example:80/x/", Addressing::Path).url(),
             "http://a.example/x"
         );
+    }
+
+    #[test]
+    fn what_stays_on_this_machine() {
+        for (url, is_loopback) in [
+            ("http://127.0.0.1:9000", true),
+            ("http://[::1]:9000", true),
+            ("http://[::ffff:127.0.0.1]", true),
+            ("http://LocalHost", true),
+            ("http://s3.localhost:9000", true),
+            ("http://10.0.0.1", false),
+            ("http://localhost.example.com", false),
+            ("https://notlocalhost", false),
+        ] {
+            let endpoint = endpoint(url, Addressing::Auto);
+            assert_eq!(endpoint.is_loopback(), is_loopback, "{url}");
+        }
     }
 
     #[test]

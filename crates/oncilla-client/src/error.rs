@@ -205,6 +205,14 @@ impl Error {
             }
             Error::Integrity { .. } => Some("nothing was kept of it; run the command again"),
             Error::RateLimited(_) => Some("try again later, or with a lower --concurrency"),
+            // A HEAD has no text that would say so.
+            Error::Service(service)
+                if service.code == "BadRequest" && service.request.starts_with("HEAD ") =>
+            {
+                Some(
+                    "if the object is encrypted by a key of your own (SSE-C), name it with --sse-c-key-file; if it is not, leave that away",
+                )
+            }
             _ => None,
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use oncilla_hash::ChecksumAlgorithm;
 
+use crate::customer_key::CustomerKey;
 use crate::response::ObjectBody;
 
 /// A bucket as `ListBuckets` names it.
@@ -79,6 +80,8 @@ pub struct GetObjectRequest {
     pub if_match: Option<String>,
     /// Answer only if the ETag is another one.
     pub if_none_match: Option<String>,
+    /// The key of the client's that the object is encrypted by.
+    pub customer_key: Option<CustomerKey>,
 }
 
 /// What HEAD and GET say about an object.
@@ -136,6 +139,10 @@ pub struct ObjectAttributes {
     pub server_side_encryption: Option<String>,
     /// Id, alias or ARN of the KMS key.
     pub sse_kms_key_id: Option<String>,
+    /// A key of the client's to encrypt by, in place of the endpoint's.
+    pub customer_key: Option<CustomerKey>,
+    /// Tags, by key.
+    pub tags: Vec<(String, String)>,
     /// User metadata without `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
 }
@@ -181,8 +188,10 @@ pub struct CopyObjectRequest {
     pub key: String,
     /// Copy only if the source's ETag is this one.
     pub source_if_match: Option<String>,
-    /// What the copy gets. Storage class, ACL and encryption are never taken over from the source;
-    /// the rest counts only with `replace_metadata`.
+    /// The key of the client's that the source is encrypted by.
+    pub source_customer_key: Option<CustomerKey>,
+    /// What the copy gets. Storage class, ACL and encryption are never taken over from the source, and
+    /// tags only if there are none here; the rest counts only with `replace_metadata`.
     pub attributes: ObjectAttributes,
     /// Whether the copy gets the headers and metadata in `attributes` instead of the source's.
     pub replace_metadata: bool,

@@ -49,6 +49,76 @@ async fn a_configuration_is_a_document_behind_a_parameter() {
 }
 
 #[tokio::test]
+async fn an_empty_document_says_that_logging_and_notifications_are_off() {
+    let documents = [
+        "<?xml version=\"1.0\"?>\n<BucketLoggingStatus xmlns=\"x\"> <!-- off --> </BucketLoggingStatus>",
+        "<BucketLoggingStatus><LoggingEnabled/></BucketLoggingStatus>",
+        "<NotificationConfiguration/>",
+        "<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>",
+        "<PublicAccessBlockConfiguration/>",
+        "no document",
+    ];
+    let server = TestServer::start(move |_, number| Reply::new(200).body(documents[number])).await;
+    let client = server.client(1);
+    for (kind, is_set) in [
+        (BucketDocument::Logging, false),
+        (BucketDocument::Logging, true),
+        (BucketDocument::Notification, false),
+        (BucketDocument::Notification, true),
+        (BucketDocument::PublicAccessBlock, true),
+        (BucketDocument::Logging, true),
+    ] {
+        let present = client.bucket_document("pics", kind).await.unwrap();
+        assert_eq!(present.is_some(), is_set, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_acl_that_is_taken_away_is_private() {
+    let server = TestServer::start(|_, _| Reply::new(200)).await;
+    let client = server.client(1);
+    client
+        .put_canned_bucket_acl("pics", "public-read")
+        .await
+        .unwrap();
+    client
+        .delete_bucket_document("pics", BucketDocument::Acl)
+        .await
+        .unwrap();
+    let received = server.received();
+    for (request, acl) in received.iter().zip(["public-read", "private"]) {
+        assert_eq!(
+            format!("{} {}", request.method, request.target),
+            "PUT /pics?acl="
+        );
+        assert_eq!(request.header("x-amz-acl"), Some(acl));
+        assert!(request.body.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn object_lock_is_not_enabled_by_taking_its_retention_away() {
+    let server = TestServer::start(|_, number| match number {
+        0 => Reply::error(404, "ObjectLockConfigurationNotFoundError"),
+        _ => Reply::new(200).body("<ObjectLockConfiguration/>"),
+    })
+    .await;
+    let client = server.client(1);
+    let kind = BucketDocument::ObjectLock;
+    client.delete_bucket_document("pics", kind).await.unwrap();
+    assert_eq!(server.received().len(), 1);
+    client.delete_bucket_document("pics", kind).await.unwrap();
+    let received = server.received();
+    let put = received.last().unwrap();
+    assert_eq!(
+        format!("{} {}", put.method, put.target),
+        "PUT /pics?object-lock="
+    );
+    let body = String::from_utf8(put.body.clone()).unwrap();
+    assert!(body.contains("<ObjectLockEnabled>Enabled<") && !body.contains("Rule"));
+}
+
+#[tokio::test]
 async fn the_smallest_object_of_a_transition_is_said_again() {
     const HEADER: &str = "x-amz-transition-default-minimum-object-size";
     let server = TestServer::start(|_, _| {

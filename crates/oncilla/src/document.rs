@@ -1,5 +1,6 @@
-//! S3's documents for people and programs: XML with indentation, and as JSON.
+//! S3's documents for people and programs: XML with indentation, as JSON, and from JSON.
 
+use oncilla_wire::xml::NAMESPACE;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use serde_json::{Map, Value};
@@ -25,6 +26,39 @@ const REPEATED: [&str; 17] = [
     "Tag",
     "TopicConfiguration",
     "Transition",
+];
+
+/// Members of the AWS CLI's JSON whose element has another name in XML; a list is the element, time and
+/// again. Source: the model of S3 that the AWS SDKs share, `locationName` of members that are `flattened`.
+const RENAMED: [(&str, &str); 17] = [
+    ("AllowedHeaders", "AllowedHeader"),
+    ("AllowedMethods", "AllowedMethod"),
+    ("AllowedOrigins", "AllowedOrigin"),
+    ("CORSRules", "CORSRule"),
+    ("Events", "Event"),
+    ("ExposeHeaders", "ExposeHeader"),
+    ("FilterRules", "FilterRule"),
+    ("LambdaFunctionArn", "CloudFunction"),
+    ("LambdaFunctionConfigurations", "CloudFunctionConfiguration"),
+    (
+        "NoncurrentVersionTransitions",
+        "NoncurrentVersionTransition",
+    ),
+    ("QueueArn", "Queue"),
+    ("QueueConfigurations", "QueueConfiguration"),
+    ("Rules", "Rule"),
+    ("Tags", "Tag"),
+    ("TopicArn", "Topic"),
+    ("TopicConfigurations", "TopicConfiguration"),
+    ("Transitions", "Transition"),
+];
+
+/// Lists of the AWS CLI's JSON that are an element around their members in XML: the list, the element,
+/// and that of a member. Source: as above, lists that are not `flattened`.
+const WRAPPED: [(&str, &str, &str); 3] = [
+    ("Grants", "AccessControlList", "Grant"),
+    ("RoutingRules", "RoutingRules", "RoutingRule"),
+    ("TargetGrants", "TargetGrants", "Grant"),
 ];
 
 /// Deeper than any document of S3; what is read comes from the network.
@@ -110,6 +144,99 @@ pub fn to_json(xml: &[u8]) -> Option<Value> {
     Some(Value::Object(Map::from_iter([(name, content)])))
 }
 
+/// The document, whose root element is `root`, of JSON in the shape that the AWS CLI takes and prints, or
+/// in that of [`to_json`]. The elements' names are not checked: that is the endpoint's business.
+///
+/// # Errors
+/// What cannot be an element, in words.
+pub fn from_json(root: &str, json: Value) -> Result<String, String> {
+    let Value::Object(mut members) = json else {
+        return Err("an object is needed: {…}".to_owned());
+    };
+    let inner = match members.len() {
+        // Both print some documents with their root.
+        1 => members.remove(root),
+        _ => None,
+    };
+    let mut document = element(root, inner.unwrap_or(Value::Object(members)))?;
+    document.tag = format!("{root} xmlns=\"{NAMESPACE}\"");
+    let mut out = String::new();
+    document.write(&mut out, 0);
+    Ok(out)
+}
+
+fn element(name: &str, json: Value) -> Result<Element, String> {
+    let mut bytes = name.bytes();
+    let is_name = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric());
+    if !is_name {
+        return Err(format!("{name:?} cannot be the name of an element"));
+    }
+    let mut made = Element {
+        tag: name.to_owned(),
+        text: String::new(),
+        children: Vec::new(),
+    };
+    match json {
+        Value::Object(mut members) => {
+            if name == "Grantee" {
+                made.tag = grantee_tag(&mut members);
+            }
+            made.children = children(members)?;
+        }
+        Value::String(text) => made.text = text,
+        Value::Bool(_) | Value::Number(_) => made.text = json.to_string(),
+        Value::Null | Value::Array(_) => {
+            return Err(format!("{name}: a value is needed, not {json}"));
+        }
+    }
+    Ok(made)
+}
+
+fn children(members: Map<String, Value>) -> Result<Vec<Element>, String> {
+    let mut made = Vec::new();
+    for (name, value) in members {
+        match value {
+            Value::Null => {}
+            Value::Array(list) => match WRAPPED.iter().find(|(known, ..)| *known == name) {
+                Some((_, outer, inner)) => made.push(Element {
+                    tag: (*outer).to_owned(),
+                    text: String::new(),
+                    children: repeated(inner, list)?,
+                }),
+                None => made.extend(repeated(element_name(&name), list)?),
+            },
+            // The filter of a notification is the one member of this name that is no text.
+            Value::Object(_) if name == "Key" => made.push(element("S3Key", value)?),
+            value => made.push(element(element_name(&name), value)?),
+        }
+    }
+    Ok(made)
+}
+
+fn repeated(name: &str, list: Vec<Value>) -> Result<Vec<Element>, String> {
+    list.into_iter().map(|item| element(name, item)).collect()
+}
+
+fn element_name(member: &str) -> &str {
+    let renamed = RENAMED.iter().find(|(known, _)| *known == member);
+    renamed.map_or(member, |(_, element)| *element)
+}
+
+/// Who is granted something is said by an attribute too, which JSON has as a member, or not at all.
+/// Source: S3 API reference, `Grantee`.
+fn grantee_tag(members: &mut Map<String, Value>) -> String {
+    members.remove("Type");
+    let kind = if members.contains_key("URI") {
+        "Group"
+    } else if members.contains_key("EmailAddress") {
+        "AmazonCustomerByEmail"
+    } else {
+        "CanonicalUser"
+    };
+    format!("Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"{kind}\"")
+}
+
 /// The root element of a document. `None` for what is not well formed, or has a document type.
 fn read(xml: &[u8]) -> Option<Element> {
     let text = std::str::from_utf8(xml).ok()?;
@@ -156,6 +283,7 @@ fn read(xml: &[u8]) -> Option<Element> {
 
 #[cfg(test)]
 mod tests {
+    use oncilla_wire::xml::notification::NotificationConfiguration;
     use serde_json::json;
 
     use super::*;
@@ -183,6 +311,98 @@ mod tests {
         let twice = to_json(b"<a><b>1</b><b>2</b></a>").unwrap();
         assert_eq!(twice, json!({"a": {"b": ["1", "2"]}}));
         assert_eq!(to_json(b"<a/>"), Some(json!({"a": {}})));
+    }
+
+    /// A document from JSON without what makes it legible.
+    fn made(root: &str, json: Value) -> String {
+        let document = from_json(root, json).unwrap();
+        let (start, rest) = document.split_once('>').unwrap();
+        assert_eq!(start, format!("<{root} xmlns=\"{NAMESPACE}\""));
+        let rest: String = rest.lines().map(str::trim).collect();
+        rest.strip_suffix(&format!("</{root}>")).unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_json_of_the_aws_cli_becomes_a_document() {
+        let rules = json!({"Rules": [
+            {"ID": "a&b", "Filter": {"And": {"Prefix": "p/", "Tags": [
+                {"Key": "k", "Value": "v"}, {"Key": "l", "Value": "w"},
+            ]}}, "Expiration": {"Days": 30}, "Transitions": [{"Days": 1}], "Prefix": null},
+            {"ID": "c"},
+        ]});
+        let expected = "<Rule><Expiration><Days>30</Days></Expiration>\
+            <Filter><And><Prefix>p/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag>\
+            <Tag><Key>l</Key><Value>w</Value></Tag></And></Filter><ID>a&amp;b</ID>\
+            <Transition><Days>1</Days></Transition></Rule><Rule><ID>c</ID></Rule>";
+        assert_eq!(made("LifecycleConfiguration", rules), expected);
+
+        let events = json!({"LambdaFunctionConfigurations": [{
+            "LambdaFunctionArn": "arn", "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"],
+            "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "p"}]}},
+        }]});
+        let document = from_json("NotificationConfiguration", events.clone()).unwrap();
+        let read = NotificationConfiguration::parse(document.as_bytes()).unwrap();
+        assert_eq!(read.destinations[0].prefix.as_deref(), Some("p"));
+        let expected = "<CloudFunctionConfiguration><Event>s3:ObjectCreated:*</Event>\
+            <Event>s3:ObjectRemoved:*</Event><Filter><S3Key><FilterRule><Name>prefix</Name>\
+            <Value>p</Value></FilterRule></S3Key></Filter>\
+            <CloudFunction>arn</CloudFunction></CloudFunctionConfiguration>";
+        assert_eq!(made("NotificationConfiguration", events), expected);
+
+        let site =
+            json!({"ErrorDocument": {"Key": "404.html"}, "RoutingRules": [{"Redirect": {}}]});
+        let expected = "<ErrorDocument><Key>404.html</Key></ErrorDocument>\
+            <RoutingRules><RoutingRule><Redirect/></RoutingRule></RoutingRules>";
+        assert_eq!(made("WebsiteConfiguration", site), expected);
+
+        let root = "PublicAccessBlockConfiguration";
+        let printed = json!({root: {"BlockPublicAcls": true}});
+        assert_eq!(
+            made(root, printed),
+            "<BlockPublicAcls>true</BlockPublicAcls>"
+        );
+    }
+
+    #[test]
+    fn grantees_of_json_say_their_kind() {
+        for (grantee, kind) in [
+            (json!({"Type": "Group", "URI": "u"}), "Group"),
+            (json!({"ID": "u"}), "CanonicalUser"),
+            (json!({"EmailAddress": "u"}), "AmazonCustomerByEmail"),
+        ] {
+            let grants = json!({"Grants": [{"Grantee": grantee, "Permission": "READ"}]});
+            let document = made("AccessControlPolicy", grants);
+            let start = "<AccessControlList><Grant><Grantee xmlns:xsi=";
+            assert!(document.starts_with(start), "{document}");
+            assert!(document.contains(&format!("xsi:type=\"{kind}\"><")));
+            let end = "</Grantee><Permission>READ</Permission></Grant></AccessControlList>";
+            assert!(document.ends_with(end) && !document.contains("<Type>"));
+        }
+    }
+
+    #[test]
+    fn what_is_printed_as_json_is_the_same_document() {
+        let printed = to_json(RULES.as_bytes()).unwrap();
+        let again = from_json("LifecycleConfiguration", printed.clone()).unwrap();
+        assert_eq!(to_json(again.as_bytes()), Some(printed));
+    }
+
+    #[test]
+    fn json_that_is_no_document_is_refused() {
+        for json in [
+            json!([]),
+            json!("text"),
+            json!({"a b": 1}),
+            json!({"": 1}),
+            json!({"<a>": 1}),
+            json!({"Rules": [null]}),
+            json!({"Rules": [[1]]}),
+        ] {
+            assert!(
+                from_json("CORSConfiguration", json.clone()).is_err(),
+                "{json}"
+            );
+        }
     }
 
     #[test]

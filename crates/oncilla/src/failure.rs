@@ -68,8 +68,8 @@ impl Failure {
             return;
         }
         let mut stderr = io::stderr().lock();
-        // It may name a key.
-        let message = output::shown_on(&stderr, &self.message);
+        // It may name a key, and say what an endpoint said.
+        let message = output::one_line(&self.message);
         let _ = writeln!(stderr, "oncilla: {message}");
         if let Some(advice) = &self.advice {
             let _ = writeln!(stderr, "  hint: {advice}");

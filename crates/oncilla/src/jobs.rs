@@ -14,6 +14,7 @@ use oncilla_client::{
 use serde::Serialize;
 
 use crate::commands::attribute_args::AttributeArgs;
+use crate::commands::customer_key_args::TransferKeys;
 use crate::common_args::CommonArgs;
 use crate::failure::{Failure, INTERRUPTED};
 use crate::location::{Location, S3Url};
@@ -39,6 +40,8 @@ pub struct Runner {
     pub options: Options,
     /// Headers of what is uploaded.
     pub attributes: AttributeArgs,
+    /// Keys of the client's, by which objects are encrypted.
+    pub keys: TransferKeys,
     /// Remove every source that has been copied (`mv`).
     pub remove_source: bool,
     /// Say what would be done and do nothing.
@@ -74,6 +77,7 @@ impl Runner {
             client,
             options,
             attributes,
+            keys: TransferKeys::default(),
             remove_source: false,
             dry_run: false,
             expected_bytes: None,
@@ -238,7 +242,8 @@ impl Runner {
                     key: url.key.clone(),
                     source_version_id: self.source_version.clone(),
                     source_if_match: None,
-                    attributes: self.attributes.for_upload(&url.key),
+                    source_customer_key: self.keys.source.clone(),
+                    attributes: self.attributes_of(&url.key),
                     replace_metadata: self.attributes.replaces_metadata(),
                 };
                 copy_object(&self.client, &request, &self.options).await?;
@@ -252,20 +257,36 @@ impl Runner {
         Ok(())
     }
 
-    /// The request that reads the one source.
+    /// The request that reads a source.
     pub fn source_request(&self, url: &S3Url) -> GetObjectRequest {
         GetObjectRequest {
             version_id: self.source_version.clone(),
+            customer_key: self.keys.source.clone(),
             ..get_request(url)
         }
     }
 
+    /// The request that reads what is at a destination.
+    pub fn destination_request(&self, url: &S3Url) -> GetObjectRequest {
+        GetObjectRequest {
+            customer_key: self.keys.destination.clone(),
+            ..get_request(url)
+        }
+    }
+
+    /// How the object that is made of what is called `name` is to be.
+    fn attributes_of(&self, name: &str) -> ObjectAttributes {
+        ObjectAttributes {
+            customer_key: self.keys.destination.clone(),
+            ..self.attributes.for_upload(name)
+        }
+    }
+
     fn put_request(&self, url: &S3Url, name: Option<&str>) -> PutObjectRequest {
-        let attributes: ObjectAttributes = self.attributes.for_upload(name.unwrap_or(&url.key));
         PutObjectRequest {
             bucket: url.bucket.clone(),
             key: url.key.clone(),
-            attributes,
+            attributes: self.attributes_of(name.unwrap_or(&url.key)),
             if_match: None,
             if_none_match: self.attributes.no_overwrite.then(|| "*".to_owned()),
         }
@@ -286,7 +307,7 @@ impl Runner {
 }
 
 /// The request that reads what a URL names.
-pub fn get_request(url: &S3Url) -> GetObjectRequest {
+fn get_request(url: &S3Url) -> GetObjectRequest {
     GetObjectRequest {
         bucket: url.bucket.clone(),
         key: url.key.clone(),

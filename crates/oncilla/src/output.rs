@@ -8,34 +8,65 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// Prints one line to stdout. A reader that has gone away (`| head`) ends the command quietly.
-///
-/// Keys are in lines, and strangers may choose keys. A terminal obeys the control characters in them,
-/// so it gets them as escapes; programs get what is there.
+/// Prints one line to stdout, and no more than one. A reader that has gone away (`| head`) ends the
+/// command quietly.
 pub fn line(text: &str) -> Result<(), Failure> {
-    let shown = shown_on(&io::stdout(), text);
-    bytes(format!("{shown}\n").as_bytes())
+    bytes(format!("{}\n", one_line(text)).as_bytes())
 }
 
-/// Text as it goes to a stream: harmless if that is a terminal.
-pub fn shown_on<'t>(stream: &impl IsTerminal, text: &'t str) -> Cow<'t, str> {
-    match stream.is_terminal() {
-        true => harmless(text),
-        false => Cow::Borrowed(text),
+/// Text as one line that does nothing but show. Keys are in lines, and strangers may choose keys: one
+/// with a line feed would pass for two of them, and a terminal obeys what follows an escape character.
+/// Such characters are written as `ls -b` does, `\n` and `\x1b`; `--json` has keys as they are.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    escaped(text, acts, |character| match character {
+        '\n' => "\\n".to_owned(),
+        '\t' => "\\t".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\0'..='\u{ff}' => format!("\\x{:02x}", u32::from(character)),
+        _ => format!("\\u{{{:x}}}", u32::from(character)),
+    })
+}
+
+/// Prints text of several lines. Programs and files get what is there, for it may have to be given
+/// back; a terminal gets it without what it would obey.
+pub fn text(text: &str) -> Result<(), Failure> {
+    if !io::stdout().is_terminal() {
+        return bytes(text.as_bytes());
     }
+    for line in text.split_inclusive('\n') {
+        let (line, end) = match line.strip_suffix('\n') {
+            Some(line) => (line, "\n"),
+            None => (line, ""),
+        };
+        bytes(format!("{}{end}", one_line(line)).as_bytes())?;
+    }
+    Ok(())
 }
 
-/// Text that only shows on a terminal: control characters are written as `\x1b`, apart from the tabs
-/// and line feeds that commands lay their lines out with.
-fn harmless(text: &str) -> Cow<'_, str> {
-    let acts = |character: char| character.is_control() && !matches!(character, '\t' | '\n');
-    if !text.contains(acts) {
+/// Whether a character does something instead of being shown: control characters, what ends a line
+/// for some readers, and what turns the direction of text around. Source: Unicode Standard, chapter
+/// 23.2, and Annex 9, "Explicit Directional Embeddings, Overrides and Isolates".
+fn acts(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
+/// Text with some characters written in another way.
+fn escaped(
+    text: &str,
+    is_escaped: impl Fn(char) -> bool,
+    escape: impl Fn(char) -> String,
+) -> Cow<'_, str> {
+    if !text.contains(&is_escaped) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if acts(character) {
-            shown.push_str(&format!("\\x{:02x}", u32::from(character)));
+        if is_escaped(character) {
+            shown.push_str(&escape(character));
         } else {
             shown.push(character);
         }
@@ -59,16 +90,26 @@ pub fn bytes(bytes: &[u8]) -> Result<(), Failure> {
 
 /// Prints a value as one line of JSON, for listings (JSON lines).
 pub fn json_line(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(value)
-        .map_err(|error| Failure::general(format!("cannot make JSON: {error}")))?;
-    line(&text)
+    json(serde_json::to_string(value))
 }
 
 /// Prints a value as one indented JSON document.
 pub fn json_document(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::general(format!("cannot make JSON: {error}")))?;
-    line(&text)
+    json(serde_json::to_string_pretty(value))
+}
+
+fn json(made: serde_json::Result<String>) -> Result<(), Failure> {
+    let text = made.map_err(|error| Failure::general(format!("cannot make JSON: {error}")))?;
+    bytes(format!("{}\n", harmless_json(&text)).as_bytes())
+}
+
+/// JSON that says the same in its own escapes where a terminal would obey a character. Those below a
+/// space are escapes already; the line feeds left are between values.
+fn harmless_json(text: &str) -> Cow<'_, str> {
+    let is_escaped = |character: char| acts(character) && character != '\n';
+    escaped(text, is_escaped, |character| {
+        format!("\\u{:04x}", u32::from(character))
+    })
 }
 
 /// A size with binary units, as `aws s3 ls --human-readable` prints it.
@@ -103,15 +144,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_does_nothing_to_a_terminal() {
+    fn a_key_is_one_line_that_does_nothing() {
         for (key, shown) in [
-            ("a/b c é", "a/b c é"),
+            ("a/b c é\\n", "a/b c é\\n"),
             ("\u{1b}[2Jgone", "\\x1b[2Jgone"),
-            ("\0\u{7}\r\u{7f}\u{9b}31m", "\\x00\\x07\\x0d\\x7f\\x9b31m"),
-            ("two\nlines\tand a tab", "two\nlines\tand a tab"),
+            ("\0\u{7}\u{7f}\u{9b}31m", "\\x00\\x07\\x7f\\x9b31m"),
+            ("two\r\nlines\tand a tab", "two\\r\\nlines\\tand a tab"),
+            ("a\u{2028}b\u{202e}c", "a\\u{2028}b\\u{202e}c"),
         ] {
-            assert_eq!(harmless(key), shown);
+            assert_eq!(one_line(key), shown);
+            assert_eq!(one_line(shown), shown);
         }
+    }
+
+    #[test]
+    fn json_says_the_same_without_what_acts() {
+        let keys = ["a\u{9b}b", "\u{7f}", "\u{1b}[2J\n", "\u{202e}", "é\\n"];
+        let text = serde_json::to_string_pretty(&keys).unwrap();
+        let shown = harmless_json(&text);
+        assert!(shown.contains("a\\u009bb") && shown.contains("\\u202e"));
+        assert!(!shown.contains(|character: char| acts(character) && character != '\n'));
+        let read: Vec<String> = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read, keys);
     }
 
     #[test]

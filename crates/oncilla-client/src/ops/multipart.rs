@@ -46,18 +46,18 @@ impl Client {
             .into_owned())
     }
 
-    /// Uploads one part. Doing it again replaces it.
+    /// Uploads one part of the upload that the request began. Doing it again replaces it.
     pub async fn upload_part(
         &self,
-        bucket: &str,
-        key: &str,
+        request: &PutObjectRequest,
         upload_id: &str,
         part_number: u32,
         body: Body,
         progress: Option<Progress>,
     ) -> Result<UploadedPart, Error> {
         let size = body.length_bytes();
-        let mut call = part_call(bucket, key, upload_id, part_number);
+        let mut call = part_call(&request.bucket, &request.key, upload_id, part_number)
+            .customer_key(request.attributes.customer_key.as_ref())?;
         call.checksum = BodyChecksum::WhereSupported;
         call.progress = progress;
         let document = self.send_for_document(call, body).await?;
@@ -86,7 +86,9 @@ impl Client {
                 s3_header::X_AMZ_COPY_SOURCE_RANGE,
                 &format!("bytes={first}-{last}"),
             )?
-            .header(s3_header::X_AMZ_COPY_SOURCE_IF_MATCH, &quoted(source_etag))?;
+            .header(s3_header::X_AMZ_COPY_SOURCE_IF_MATCH, &quoted(source_etag))?
+            .copy_source_customer_key(copy.source_customer_key.as_ref())?
+            .customer_key(copy.attributes.customer_key.as_ref())?;
         let document = self.send_for_document(call, Body::Empty).await?;
         match document.parse(CopyResult::parse)? {
             Ok(result) => Ok(UploadedPart {
@@ -113,6 +115,8 @@ impl Client {
             .query("uploadId", upload_id)
             .header(header::CONTENT_TYPE, oncilla_wire::xml::CONTENT_TYPE)?
             .header(s3_header::X_AMZ_MP_OBJECT_SIZE, &size.to_string())?
+            // S3 demands it of uploads with a checksum, which these are.
+            .customer_key(request.attributes.customer_key.as_ref())?
             .conditions(request)?;
         if let Some(checksum) = checksum_crc64nvme {
             let name = http::HeaderName::from_static(UPLOAD_CHECKSUM.header_name());
@@ -166,20 +170,20 @@ impl Client {
         }
     }
 
-    /// The parts that an upload has, in order, all pages of them.
+    /// The parts that the upload which the request began has, in order, all pages of them.
     pub async fn list_parts(
         &self,
-        bucket: &str,
-        key: &str,
+        request: &PutObjectRequest,
         upload_id: &str,
     ) -> Result<Vec<UploadedPart>, Error> {
         let mut parts = Vec::new();
         let mut marker: Option<u32> = None;
         loop {
             let marker_text = marker.map(|number| number.to_string());
-            let call = Call::new(Method::GET, Some(bucket), Some(key))
+            let call = Call::new(Method::GET, Some(&request.bucket), Some(&request.key))
                 .optional_query("part-number-marker", marker_text.as_deref())
-                .query("uploadId", upload_id);
+                .query("uploadId", upload_id)
+                .customer_key(request.attributes.customer_key.as_ref())?;
             let document = self.send_for_document(call, Body::Empty).await?;
             let page = document.parse(ListParts::parse)?;
             parts.extend(page.parts.into_iter().map(|part| UploadedPart {

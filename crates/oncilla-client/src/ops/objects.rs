@@ -5,10 +5,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderName, Method, header};
 use oncilla_hash::Md5;
 use oncilla_wire::header as s3_header;
+use oncilla_wire::tagging::TagTarget;
 use oncilla_wire::uri::{encode_component, encode_path};
 use oncilla_wire::xml::copy::CopyResult;
 use oncilla_wire::xml::delete::{Delete, DeleteResult, ObjectIdentifier};
 
+use super::tagging::tag_set;
 use crate::body::{Body, Progress, UPLOAD_CHECKSUM};
 use crate::call::{BodyChecksum, Call, Repeat};
 use crate::client::Client;
@@ -161,7 +163,11 @@ impl Client {
             .optional_header(
                 s3_header::X_AMZ_COPY_SOURCE_IF_MATCH,
                 request.source_if_match.as_deref().map(quoted).as_deref(),
-            )?;
+            )?
+            .copy_source_customer_key(request.source_customer_key.as_ref())?;
+        if !request.attributes.tags.is_empty() {
+            call = call.header(s3_header::X_AMZ_TAGGING_DIRECTIVE, "REPLACE")?;
+        }
         call = if request.replace_metadata {
             call.header(s3_header::X_AMZ_METADATA_DIRECTIVE, "REPLACE")?
                 .attributes(&request.attributes)?
@@ -194,7 +200,8 @@ fn read_call<'a>(method: Method, request: &'a GetObjectRequest) -> Result<Call<'
         .optional_header(
             header::IF_NONE_MATCH,
             request.if_none_match.as_deref().map(quoted).as_deref(),
-        )
+        )?
+        .customer_key(request.customer_key.as_ref())
 }
 
 impl Call<'_> {
@@ -235,7 +242,11 @@ impl Call<'_> {
         for (name, value) in named {
             self = self.optional_header(name, value.as_deref())?;
         }
-        Ok(self)
+        if !attributes.tags.is_empty() {
+            let tags = tag_set(&attributes.tags, TagTarget::Object)?;
+            self = self.header(s3_header::X_AMZ_TAGGING, &tags.to_header())?;
+        }
+        self.customer_key(attributes.customer_key.as_ref())
     }
 
     pub(crate) fn conditions(self, request: &PutObjectRequest) -> Result<Self, Error> {

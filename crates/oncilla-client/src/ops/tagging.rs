@@ -29,6 +29,18 @@ impl TagsOf {
     }
 }
 
+/// The tags as S3 allows them.
+///
+/// # Errors
+/// [`Error::Config`] for those that it does not.
+pub(crate) fn tag_set(pairs: &[(String, String)], target: TagTarget) -> Result<TagSet, Error> {
+    let tags = pairs.iter().map(|(key, value)| Tag {
+        key: key.clone(),
+        value: value.clone(),
+    });
+    TagSet::new(tags.collect(), target).map_err(|error| Error::Config(error.message.into_owned()))
+}
+
 impl Client {
     /// The tags of an object or a bucket, by key.
     pub async fn tags(&self, of: &TagsOf) -> Result<Vec<(String, String)>, Error> {
@@ -51,12 +63,7 @@ impl Client {
     /// # Errors
     /// [`Error::Config`] for tags that S3 does not allow.
     pub async fn put_tags(&self, of: &TagsOf, tags: &[(String, String)]) -> Result<(), Error> {
-        let tags = tags.iter().map(|(key, value)| Tag {
-            key: key.clone(),
-            value: value.clone(),
-        });
-        let tags = TagSet::new(tags.collect(), of.target())
-            .map_err(|error| Error::Config(error.message.into_owned()))?;
+        let tags = tag_set(tags, of.target())?;
         let xml = tagging::to_xml(&tags);
         let md5 = BASE64.encode(Md5::digest(&xml));
         let call = of

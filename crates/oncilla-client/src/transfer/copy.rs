@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use oncilla_wire::header::X_AMZ_TAGGING_COUNT;
 
 use super::Options;
 use super::plan::PartPlan;
@@ -11,7 +12,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::types::{
     CopyObjectRequest, GetObjectRequest, ObjectAttributes, ObjectInfo, PutObjectOutput,
-    PutObjectRequest, UploadedPart,
+    PutObjectRequest, TagsOf, UploadedPart,
 };
 
 /// Largest object that CopyObject takes (S3's limit).
@@ -42,6 +43,7 @@ async fn copy(
         bucket: request.source_bucket.clone(),
         key: request.source_key.clone(),
         version_id: request.source_version_id.clone(),
+        customer_key: request.source_customer_key.clone(),
         ..GetObjectRequest::default()
     };
     let (info, pinned) = {
@@ -73,10 +75,14 @@ async fn copy_in_parts(
             request.source_bucket, request.source_key
         ))
     })?;
+    let mut attributes = attributes_in_parts(request, info);
+    if attributes.tags.is_empty() {
+        attributes.tags = tags_of_source(client, request, info).await?;
+    }
     let put = PutObjectRequest {
         bucket: request.bucket.clone(),
         key: request.key.clone(),
-        attributes: attributes_in_parts(request, info),
+        attributes,
         ..PutObjectRequest::default()
     };
     let etag = info.etag.clone().unwrap_or_default();
@@ -128,8 +134,31 @@ fn attributes_in_parts(request: &CopyObjectRequest, info: &ObjectInfo) -> Object
         acl: asked.acl,
         server_side_encryption: asked.server_side_encryption,
         sse_kms_key_id: asked.sse_kms_key_id,
+        customer_key: asked.customer_key,
+        tags: asked.tags,
         ..source
     }
+}
+
+/// The tags that CopyObject would take over by itself.
+async fn tags_of_source(
+    client: &Client,
+    request: &CopyObjectRequest,
+    info: &ObjectInfo,
+) -> Result<Vec<(String, String)>, Error> {
+    let has_tags = info
+        .headers
+        .iter()
+        .any(|(name, count)| name == X_AMZ_TAGGING_COUNT.as_str() && count != "0");
+    if !has_tags {
+        return Ok(Vec::new());
+    }
+    let source = TagsOf {
+        bucket: request.source_bucket.clone(),
+        key: Some(request.source_key.clone()),
+        version_id: request.source_version_id.clone(),
+    };
+    client.tags(&source).await
 }
 
 /// The stored headers of an object, as a multipart copy has to repeat them.

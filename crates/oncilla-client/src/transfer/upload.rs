@@ -94,10 +94,9 @@ async fn upload_file_in_parts(
             let upload_id = &upload_id;
             async move {
                 let _slot = options.slot().await?;
-                let (bucket, key) = (&request.bucket, &request.key);
                 let progress = options.progress.clone();
                 client
-                    .upload_part(bucket, key, upload_id, number, body, progress)
+                    .upload_part(request, upload_id, number, body, progress)
                     .await
             }
         }));
@@ -165,9 +164,8 @@ pub async fn upload_stream(
                     )));
                 }
                 let _slot = options.slot().await?;
-                let (bucket, key) = (&request.bucket, &request.key);
                 let progress = options.progress.clone();
-                client.upload_part(bucket, key, upload_id, number, body, progress).await
+                client.upload_part(request, upload_id, number, body, progress).await
             })
             .buffer_unordered(options.concurrency)
             .try_collect()
@@ -281,9 +279,7 @@ async fn find_resumable(
     let Some(upload) = newest else {
         return Ok(None);
     };
-    let listed = client
-        .list_parts(&request.bucket, &request.key, &upload.upload_id)
-        .await?;
+    let listed = client.list_parts(request, &upload.upload_id).await?;
     let mut done = BTreeMap::new();
     for part in listed {
         if !plan.numbers().contains(&part.part_number) {

@@ -53,6 +53,8 @@ pub struct Reply {
     pub cut_at: Option<usize>,
     /// Close without a word.
     pub hang_up: bool,
+    /// The length that the answer to a HEAD states, in place of the body's.
+    pub head_bytes: Option<u64>,
 }
 
 impl Reply {
@@ -143,7 +145,7 @@ async fn serve(
     let mut head = format!(
         "HTTP/1.1 {} X\r\nconnection: close\r\ncontent-length: {}\r\n",
         reply.status,
-        reply.body.len()
+        reply.head_bytes.unwrap_or(reply.body.len() as u64)
     );
     for (name, value) in &reply.headers {
         head.push_str(&format!("{name}: {value}\r\n"));

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use clap::{Args, ValueEnum};
 use oncilla_client::ObjectAttributes;
 
+use super::tag::parse_tag;
 use crate::failure::Failure;
+use crate::location::Location;
 use crate::mime;
 
 /// Headers of uploaded objects. On a copy from S3 to S3 the source's are kept unless one is given.
@@ -60,6 +62,10 @@ pub struct AttributeArgs {
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_metadata, value_delimiter = ',', help_heading = "Object headers")]
     pub metadata: Vec<(String, String)>,
 
+    /// Tags, in place of the source's on a copy within S3; repeatable
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag, value_delimiter = ',', help_heading = "Object headers")]
+    pub tags: Vec<(String, String)>,
+
     /// Fail where there is an object already instead of replacing it (uploads only)
     #[arg(long, help_heading = "Object headers")]
     pub no_overwrite: bool,
@@ -111,6 +117,8 @@ impl AttributeArgs {
             acl: self.acl.clone(),
             server_side_encryption: self.sse().map(|sse| sse.as_str().to_owned()),
             sse_kms_key_id: self.sse_kms_key_id.clone(),
+            customer_key: None,
+            tags: self.tags.clone(),
             metadata: self.metadata.iter().cloned().collect::<BTreeMap<_, _>>(),
         }
     }
@@ -136,12 +144,41 @@ impl AttributeArgs {
         self.replaces_metadata() || self.storage_class.is_some() || self.sse().is_some()
     }
 
-    /// Refuses what makes no sense together.
-    pub fn check(&self) -> Result<(), Failure> {
+    /// Refuses what makes no sense together, or for a transfer between these places: a flag without
+    /// effect would leave its user in a belief.
+    pub fn check(&self, source: &Location, destination: &Location) -> Result<(), Failure> {
         if self.sse == Some(SseAlgorithm::Aes256) && self.sse_kms_key_id.is_some() {
             return Err(Failure::usage("--sse-kms-key-id is for --sse aws:kms"));
         }
+        let is_written = matches!(destination, Location::S3(_));
+        if let (false, Some(flag)) = (is_written, self.first_given()) {
+            let message = format!("{flag} is for what is written to S3, and {destination} is not");
+            return Err(Failure::usage(message));
+        }
+        let is_upload = is_written && !matches!(source, Location::S3(_));
+        if self.no_overwrite && !is_upload {
+            return Err(Failure::usage("--no-overwrite is for uploads"));
+        }
         Ok(())
+    }
+
+    /// The first flag given of those that say how an object is to be written.
+    fn first_given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--content-type", self.content_type.is_some()),
+            ("--cache-control", self.cache_control.is_some()),
+            ("--content-disposition", self.content_disposition.is_some()),
+            ("--content-encoding", self.content_encoding.is_some()),
+            ("--content-language", self.content_language.is_some()),
+            ("--storage-class", self.storage_class.is_some()),
+            ("--sse", self.sse.is_some()),
+            ("--sse-kms-key-id", self.sse_kms_key_id.is_some()),
+            ("--acl", self.acl.is_some()),
+            ("--metadata", !self.metadata.is_empty()),
+            ("--tags", !self.tags.is_empty()),
+        ];
+        let given = flags.into_iter().find(|(_, is_given)| *is_given);
+        given.map(|(flag, _)| flag)
     }
 }
 
@@ -149,13 +186,43 @@ impl AttributeArgs {
 mod tests {
     use super::*;
 
+    fn checked(args: &AttributeArgs, source: &str, destination: &str) -> Result<(), Failure> {
+        args.check(&source.parse().unwrap(), &destination.parse().unwrap())
+    }
+
+    #[test]
+    fn flags_are_refused_where_they_would_do_nothing() {
+        let tagged = AttributeArgs {
+            tags: vec![("a".to_owned(), "b".to_owned())],
+            ..AttributeArgs::default()
+        };
+        let careful = AttributeArgs {
+            no_overwrite: true,
+            ..AttributeArgs::default()
+        };
+        assert_eq!(tagged.for_upload("x").tags, tagged.tags);
+        for (source, destination, takes_tags, takes_care) in [
+            ("f", "s3://b/k", true, true),
+            ("-", "s3://b/k", true, true),
+            ("s3://b/k", "s3://b/l", true, false),
+            ("s3://b/k", "f", false, false),
+            ("s3://b/k", "-", false, false),
+        ] {
+            let outcome = checked(&tagged, source, destination);
+            assert_eq!(outcome.is_ok(), takes_tags, "{source} {destination}");
+            let outcome = checked(&careful, source, destination);
+            assert_eq!(outcome.is_ok(), takes_care, "{source} {destination}");
+            checked(&AttributeArgs::default(), source, destination).unwrap();
+        }
+    }
+
     #[test]
     fn a_kms_key_means_kms() {
         let args = AttributeArgs {
             sse_kms_key_id: Some("alias/photos".to_owned()),
             ..AttributeArgs::default()
         };
-        args.check().unwrap();
+        checked(&args, "f", "s3://b/k").unwrap();
         let attributes = args.for_upload("x");
         assert_eq!(
             attributes.server_side_encryption.as_deref(),
@@ -167,6 +234,6 @@ mod tests {
             sse: Some(SseAlgorithm::Aes256),
             ..args
         };
-        assert!(both.check().is_err());
+        assert!(checked(&both, "f", "s3://b/k").is_err());
     }
 }

@@ -3,6 +3,7 @@
 use clap::Args;
 use oncilla_client::GetObjectRequest;
 
+use super::customer_key_args::CustomerKeyArgs;
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
 use crate::jobs::print_object;
@@ -25,6 +26,10 @@ pub struct CatArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub customer_key: CustomerKeyArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub common: CommonArgs,
 }
 
@@ -37,6 +42,7 @@ pub async fn run(args: CatArgs) -> Result<(), Failure> {
         key: url.key.clone(),
         version_id: args.version_id,
         range: args.range,
+        customer_key: args.customer_key.key(&client)?,
         ..GetObjectRequest::default()
     };
     print_object(&client, &request, &args.common.transfer_options()).await

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::attribute_args::AttributeArgs;
+use super::customer_key_args::TransferKeyArgs;
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
 use crate::filter::Filter;
@@ -76,6 +77,10 @@ pub struct CopyArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub keys: TransferKeyArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub common: CommonArgs,
 }
 
@@ -102,8 +107,11 @@ async fn run(
     remove_source: bool,
 ) -> Result<(), Failure> {
     check_places(&args, remove_source)?;
-    args.attributes.check()?;
-    let mut runner = Runner::new(args.common.client()?, &args.common, args.attributes.clone());
+    args.attributes.check(&args.source, &args.destination)?;
+    let client = args.common.client()?;
+    let keys = args.keys.keys(&args.source, &args.destination, &client)?;
+    let mut runner = Runner::new(client, &args.common, args.attributes.clone());
+    runner.keys = keys;
     runner.remove_source = remove_source;
     runner.dry_run = args.dry_run;
     runner.expected_bytes = expected_bytes;
@@ -114,7 +122,7 @@ async fn run(
         if let (Location::S3(source), Location::S3(destination)) = (&job.source, &job.destination)
             && source == destination
             && runner.source_version.is_none()
-            && (remove_source || !args.attributes.changes_object())
+            && (remove_source || !(args.attributes.changes_object() || args.keys.changes_object()))
         {
             return Err(Failure::usage(format!(
                 "{source} would be copied onto itself"

@@ -12,6 +12,7 @@ use crate::output::{self, human_size, iso8601, short_time};
 
 /// List buckets, or objects and folders below a prefix. With --json prints one line of JSON per
 /// bucket, folder, object or version. Exits with status 1 if a prefix was given and nothing is below it.
+/// Characters of keys that do not print are escapes, such as \n and \x1b; --json has keys as they are.
 #[derive(Args, Clone, Debug)]
 pub struct LsArgs {
     /// s3://BUCKET/PREFIX; without it all buckets are listed
@@ -196,10 +197,9 @@ fn print_summary(args: &LsArgs, objects: u64, bytes: u64) -> Result<(), Failure>
     if args.common.json {
         return output::json_line(&json!({ "type": "summary", "objects": objects, "size": bytes }));
     }
-    output::line(&format!(
-        "\nTotal Objects: {objects}\n   Total Size: {}",
-        size_text(args, bytes)
-    ))
+    output::line("")?;
+    output::line(&format!("Total Objects: {objects}"))?;
+    output::line(&format!("   Total Size: {}", size_text(args, bytes)))
 }
 
 fn size_text(args: &LsArgs, bytes: u64) -> String {

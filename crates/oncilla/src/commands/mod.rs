@@ -8,6 +8,7 @@ pub mod cat;
 pub mod check;
 pub mod completions;
 pub mod cp;
+pub mod customer_key_args;
 pub mod key;
 pub mod kms;
 pub mod ls;

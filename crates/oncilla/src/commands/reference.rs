@@ -156,6 +156,10 @@ mod tests {
             ("encryption", "--sse"),
             ("website", "--index"),
             ("logging", "--target"),
+            ("acl", "--canned"),
+            ("ownership", "--object-ownership"),
+            ("public-access", "--all"),
+            ("object-lock", "--mode"),
         ] {
             let (_, section) = page
                 .split_once(&format!("### `oncilla bucket {command}`\n"))

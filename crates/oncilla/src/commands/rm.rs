@@ -236,7 +236,9 @@ fn confirmed(url: &S3Url) -> Result<bool, Failure> {
     }
     let failed = |error: std::io::Error| Failure::general(format!("cannot ask: {error}"));
     let mut stderr = std::io::stderr().lock();
-    write!(stderr, "Remove every object below {url}? [y/N] ").map_err(failed)?;
+    let place = url.to_string();
+    let place = output::one_line(&place);
+    write!(stderr, "Remove every object below {place}? [y/N] ").map_err(failed)?;
     stderr.flush().map_err(failed)?;
     let mut answer = String::new();
     std::io::stdin()

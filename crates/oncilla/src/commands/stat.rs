@@ -4,6 +4,7 @@ use clap::Args;
 use oncilla_client::GetObjectRequest;
 use serde_json::json;
 
+use super::customer_key_args::CustomerKeyArgs;
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
 use crate::location::S3Url;
@@ -19,6 +20,10 @@ pub struct StatArgs {
     /// Version, when not the newest
     #[arg(long, value_name = "ID")]
     pub version_id: Option<String>,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub customer_key: CustomerKeyArgs,
 
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -49,6 +54,7 @@ pub async fn run(args: StatArgs) -> Result<(), Failure> {
         bucket: url.bucket.clone(),
         key: url.key.clone(),
         version_id: args.version_id.clone(),
+        customer_key: args.customer_key.key(&client)?,
         ..GetObjectRequest::default()
     };
     let info = client.head_object(&request).await?;

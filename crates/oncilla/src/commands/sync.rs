@@ -4,17 +4,18 @@ use std::path::Path;
 
 use clap::Args;
 use futures_util::{StreamExt, stream};
-use oncilla_client::ObjectInfo;
 use oncilla_client::transfer::{Verified, verify_file};
+use oncilla_client::{GetObjectRequest, ObjectInfo};
 
 use super::attribute_args::AttributeArgs;
 use super::cp::{below, note_problems, require_folder};
+use super::customer_key_args::TransferKeyArgs;
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
 use crate::filter::Filter;
-use crate::jobs::{Job, Runner, get_request};
+use crate::jobs::{Job, Runner};
 use crate::listing::{files_below, objects_below};
-use crate::location::{Location, S3Url};
+use crate::location::Location;
 use crate::sync_plan::{Action, Compare, Listing, plan};
 
 /// Copy what is new or changed from one folder to another: to S3, from S3, or within S3. What is
@@ -58,14 +59,21 @@ pub struct SyncArgs {
 
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub keys: TransferKeyArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub common: CommonArgs,
 }
 
 /// Runs the command.
 pub async fn run(args: SyncArgs) -> Result<(), Failure> {
     check_places(&args)?;
-    args.attributes.check()?;
-    let mut runner = Runner::new(args.common.client()?, &args.common, args.attributes.clone());
+    args.attributes.check(&args.source, &args.destination)?;
+    let client = args.common.client()?;
+    let keys = args.keys.keys(&args.source, &args.destination, &client)?;
+    let mut runner = Runner::new(client, &args.common, args.attributes.clone());
+    runner.keys = keys;
     runner.dry_run = args.dry_run;
     // The next sync goes on where this one was interrupted, within large files too.
     runner.options.resume = true;
@@ -218,22 +226,32 @@ async fn same_content(runner: &Runner, job: &Job) -> Result<bool, Failure> {
         .await
         .map_err(|error| Failure::general(error.to_string()))?;
     match (&job.source, &job.destination) {
-        (Location::Local(path), Location::S3(url)) | (Location::S3(url), Location::Local(path)) => {
-            file_is_object(runner, path, url).await
+        (Location::Local(path), Location::S3(url)) => {
+            file_is_object(runner, path, &runner.destination_request(url)).await
+        }
+        (Location::S3(url), Location::Local(path)) => {
+            file_is_object(runner, path, &runner.source_request(url)).await
         }
         (Location::S3(source), Location::S3(destination)) => {
-            let one = runner.client.head_object(&get_request(source)).await?;
-            let other = runner.client.head_object(&get_request(destination)).await?;
+            let (source, destination) = (
+                runner.source_request(source),
+                runner.destination_request(destination),
+            );
+            let one = runner.client.head_object(&source).await?;
+            let other = runner.client.head_object(&destination).await?;
             Ok(same_object(&one, &other))
         }
         _ => Ok(false),
     }
 }
 
-async fn file_is_object(runner: &Runner, path: &Path, url: &S3Url) -> Result<bool, Failure> {
-    let request = get_request(url);
-    let info = runner.client.head_object(&request).await?;
-    match verify_file(&runner.client, &request, &info, path).await {
+async fn file_is_object(
+    runner: &Runner,
+    path: &Path,
+    request: &GetObjectRequest,
+) -> Result<bool, Failure> {
+    let info = runner.client.head_object(request).await?;
+    match verify_file(&runner.client, request, &info, path).await {
         Ok(Verified::LengthOnly) => Ok(false),
         Ok(_) => Ok(true),
         Err(oncilla_client::Error::Integrity { .. }) => Ok(false),

@@ -97,7 +97,8 @@ fn show(args: &TagArgs, tags: &BTreeMap<String, String>) -> Result<(), Failure> 
     Ok(())
 }
 
-fn parse_tag(text: &str) -> Result<(String, String), String> {
+/// Reads `KEY=VALUE`.
+pub fn parse_tag(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("a tag is KEY=VALUE, such as team=otters".to_owned()),

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use oncilla_bench::report::{Percentiles, Report, Stats};
 
+use crate::output::one_line;
+
 /// Errors shown per target; the rest is in `--json`.
 const ERRORS_SHOWN_MAX: usize = 5;
 
@@ -82,7 +84,9 @@ fn stats_text(text: &mut String, stats: &Stats) {
         let _ = writeln!(
             text,
             "    {} x {}: {}",
-            error.count, error.code, error.first_message
+            error.count,
+            one_line(&error.code),
+            one_line(&error.first_message)
         );
     }
     let more = stats.errors_by_code.len().saturating_sub(ERRORS_SHOWN_MAX);

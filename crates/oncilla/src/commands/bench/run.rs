@@ -66,7 +66,7 @@ pub async fn run(args: BenchArgs) -> Result<(), Failure> {
     if args.common.json {
         output::json_document(&report)?;
     } else {
-        output::bytes(report_text(&report).as_bytes())?;
+        output::text(&report_text(&report))?;
     }
     if report.interrupted {
         return Err(Failure::reported(INTERRUPTED));

@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use clap::Args;
+use http::HeaderValue;
 use oncilla_client::{BucketConfiguration, BucketDocument, exit_code};
 use serde_json::{Value, json};
 
@@ -25,7 +25,8 @@ pub struct ConfigurationArgs {
     #[arg(value_name = "S3_URL")]
     pub url: S3Url,
 
-    /// Put the document in this file in place of what is set; - reads standard input
+    /// Put the document in this file in place of what is set; - reads standard input. It is as the
+    /// command prints it, or JSON as the AWS CLI takes it
     #[arg(long, value_name = "FILE", conflicts_with = "delete")]
     pub set: Option<PathBuf>,
 
@@ -78,7 +79,7 @@ pub async fn run(
         args.require_no_other_change()?;
     }
     let given = match &args.set {
-        Some(path) => Some(read_document(kind, path)?.into()),
+        Some(path) => Some(read_document(kind, path)?),
         None => made,
     };
     let client = args.common.client()?;
@@ -112,11 +113,11 @@ fn show(kind: Kind, content: &[u8], json: bool) -> Result<(), Failure> {
     if kind.document == BucketDocument::Policy {
         return match serde_json::from_slice::<Value>(content) {
             Ok(policy) => output::json_document(&policy),
-            Err(_) => output::bytes(content),
+            Err(_) => output::text(&String::from_utf8_lossy(content)),
         };
     }
     if !json {
-        return output::bytes(document::indented(content).as_bytes());
+        return output::text(&document::indented(content));
     }
     let value = document::to_json(content).ok_or_else(|| {
         Failure::general("the endpoint's document is no XML").advise("look at it without --json")
@@ -125,7 +126,12 @@ fn show(kind: Kind, content: &[u8], json: bool) -> Result<(), Failure> {
 }
 
 /// Says what was done.
-fn report(operation: &str, kind: Kind, bucket: &str, common: &CommonArgs) -> Result<(), Failure> {
+pub fn report(
+    operation: &str,
+    kind: Kind,
+    bucket: &str,
+    common: &CommonArgs,
+) -> Result<(), Failure> {
     let name = kind.name;
     if common.json {
         return output::json_document(
@@ -138,15 +144,14 @@ fn report(operation: &str, kind: Kind, bucket: &str, common: &CommonArgs) -> Res
     output::line(&format!("{operation} {name}: s3://{bucket}"))
 }
 
-fn read_document(kind: Kind, path: &Path) -> Result<Bytes, Failure> {
+fn read_document(kind: Kind, path: &Path) -> Result<BucketConfiguration, Failure> {
     let content = if path == Path::new("-") {
         read_to_end(std::io::stdin().lock(), path)?
     } else {
         let file = std::fs::File::open(path).map_err(|error| Failure::io(path, &error))?;
         read_to_end(file, path)?
     };
-    check_document(kind, path, &content)?;
-    Ok(content.into())
+    document_of(kind, path, content)
 }
 
 fn read_to_end(source: impl Read, path: &Path) -> Result<Vec<u8>, Failure> {
@@ -162,28 +167,60 @@ fn read_to_end(source: impl Read, path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(content)
 }
 
-/// Refuses the other format before the endpoint does, which would only say that it is malformed.
-fn check_document(kind: Kind, path: &Path, content: &[u8]) -> Result<(), Failure> {
+/// The document that a file holds. Refuses the wrong format before the endpoint does, which would only
+/// say that it is malformed.
+fn document_of(kind: Kind, path: &Path, content: Vec<u8>) -> Result<BucketConfiguration, Failure> {
     let file = path.display();
     if content.trim_ascii().is_empty() {
         return Err(
             Failure::usage(format!("{file} is empty")).advise("--delete takes away what is set")
         );
     }
-    if kind.document == BucketDocument::Policy {
-        let parsed = serde_json::from_slice::<Value>(content);
-        return parsed
-            .map(drop)
-            .map_err(|error| Failure::usage(format!("{file}: a policy is JSON: {error}")));
+    let Some(root) = kind.document.root() else {
+        return match serde_json::from_slice::<Value>(&content) {
+            Ok(_) => Ok(content.into()),
+            Err(error) => Err(Failure::usage(format!("{file}: a policy is JSON: {error}"))),
+        };
+    };
+    if content.trim_ascii_start().starts_with(b"{") {
+        return from_json(kind.document, root, &content)
+            .map_err(|problem| Failure::usage(format!("{file}: {problem}")));
     }
-    if document::to_json(content).is_none() {
+    if document::to_json(&content).is_none() {
         return Err(Failure::usage(format!(
-            "{file}: {} configuration is XML, as the S3 API has it, and this is not",
+            "{file}: {} configuration is XML, as the S3 API has it, or JSON, as the AWS CLI has it, and this is neither",
             with_article(kind.name)
         ))
-        .advise("begin with what the command prints without --json"));
+        .advise("begin with what the command prints"));
     }
-    Ok(())
+    Ok(content.into())
+}
+
+/// The member by which the AWS CLI tells what the S3 API has in a header.
+const TRANSITION_MINIMUM: &str = "TransitionDefaultMinimumObjectSize";
+
+fn from_json(
+    kind: BucketDocument,
+    root: &str,
+    content: &[u8],
+) -> Result<BucketConfiguration, String> {
+    let mut json: Value =
+        serde_json::from_slice(content).map_err(|error| format!("this is no JSON: {error}"))?;
+    let transition_minimum = match json.as_object_mut() {
+        Some(members) if kind == BucketDocument::Lifecycle => members.remove(TRANSITION_MINIMUM),
+        _ => None,
+    };
+    let transition_minimum = transition_minimum
+        .as_ref()
+        .and_then(Value::as_str)
+        .map(HeaderValue::from_str)
+        .transpose()
+        .map_err(|_| format!("{TRANSITION_MINIMUM} cannot be sent"))?;
+    let content = document::from_json(root, json)?.into_bytes().into();
+    Ok(BucketConfiguration {
+        content,
+        transition_minimum,
+    })
 }
 
 /// A name with "a" or "an" before it.
@@ -206,6 +243,18 @@ mod tests {
     }
 
     #[test]
+    fn the_smallest_object_of_a_transition_is_no_element() {
+        let json =
+            format!("{{\"{TRANSITION_MINIMUM}\": \"varies_by_storage_class\", \"Rules\": []}}");
+        let root = "LifecycleConfiguration";
+        let read = from_json(BucketDocument::Lifecycle, root, json.as_bytes()).unwrap();
+        let minimum = read.transition_minimum.unwrap();
+        assert_eq!(minimum, "varies_by_storage_class");
+        let document = String::from_utf8(read.content.to_vec()).unwrap();
+        assert!(!document.contains("Transition"), "{document}");
+    }
+
+    #[test]
     fn the_wrong_format_is_refused_with_what_is_right() {
         let check = |document, content: &str| {
             let kind = Kind {
@@ -213,13 +262,16 @@ mod tests {
                 document,
                 how_to_set: "",
             };
-            check_document(kind, Path::new("f"), content.as_bytes())
+            document_of(kind, Path::new("f"), content.into())
         };
         check(BucketDocument::Policy, "{\"Statement\": []}").unwrap();
         check(BucketDocument::Cors, "<CORSConfiguration/>").unwrap();
+        check(BucketDocument::Cors, " {\"CORSRules\": []}").unwrap();
         for (document, content, problem) in [
             (BucketDocument::Policy, "<Policy/>", "a policy is JSON"),
-            (BucketDocument::Cors, "{}", "is XML"),
+            (BucketDocument::Cors, "{", "no JSON"),
+            (BucketDocument::Cors, "{\"a b\": 1}", "cannot be the name"),
+            (BucketDocument::Cors, "[]", "is XML"),
             (BucketDocument::Cors, "<CORSConfiguration>", "is XML"),
             (BucketDocument::Cors, " \n", "is empty"),
         ] {

@@ -1,29 +1,38 @@
 //! `oncilla bucket`: how a bucket behaves.
 
+mod acl;
 mod configuration;
 mod cors;
 mod encryption;
 mod lifecycle;
 mod logging;
+mod object_lock;
+mod ownership;
+mod public_access;
 mod versioning;
 mod website;
 
 use clap::{Args, Subcommand};
 use oncilla_client::BucketDocument;
 
+use self::acl::AclArgs;
 use self::configuration::{ConfigurationArgs, Kind};
 use self::cors::CorsArgs;
 use self::encryption::EncryptionArgs;
 use self::lifecycle::LifecycleArgs;
 use self::logging::LoggingArgs;
+use self::object_lock::ObjectLockArgs;
+use self::ownership::OwnershipArgs;
+use self::public_access::PublicAccessArgs;
 use self::versioning::VersioningArgs;
 use self::website::WebsiteArgs;
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
 
 /// Show and change how a bucket behaves, at any S3 endpoint. Each command prints what is set, unless
-/// it is told to change it; what it prints can be edited and given back with --set. With --json prints
-/// one document. Exits with status 3 if nothing is set. Tags are changed by `oncilla tag`
+/// it is told to change it; what it prints can be edited and given back with --set, which takes the JSON of
+/// the AWS CLI too. With --json prints one document. Exits with status 3 if nothing is set. Tags are changed
+/// by `oncilla tag`
 #[derive(Args, Clone, Debug)]
 pub struct BucketArgs {
     #[command(subcommand)]
@@ -42,6 +51,10 @@ enum BucketCommand {
     Notification(ConfigurationArgs),
     Website(WebsiteArgs),
     Logging(LoggingArgs),
+    Acl(AclArgs),
+    Ownership(OwnershipArgs),
+    PublicAccess(PublicAccessArgs),
+    ObjectLock(ObjectLockArgs),
 }
 
 const POLICY: Kind = Kind {
@@ -66,6 +79,10 @@ impl BucketArgs {
             BucketCommand::Encryption(args) => &args.configuration.common,
             BucketCommand::Website(args) => &args.configuration.common,
             BucketCommand::Logging(args) => &args.configuration.common,
+            BucketCommand::Acl(args) => &args.configuration.common,
+            BucketCommand::Ownership(args) => &args.configuration.common,
+            BucketCommand::PublicAccess(args) => &args.configuration.common,
+            BucketCommand::ObjectLock(args) => &args.configuration.common,
             BucketCommand::Policy(args) | BucketCommand::Notification(args) => &args.common,
         }
     }
@@ -82,5 +99,9 @@ pub async fn run(args: BucketArgs) -> Result<(), Failure> {
         BucketCommand::Notification(args) => configuration::run(NOTIFICATION, args, None).await,
         BucketCommand::Website(args) => website::run(args).await,
         BucketCommand::Logging(args) => logging::run(args).await,
+        BucketCommand::Acl(args) => acl::run(args).await,
+        BucketCommand::Ownership(args) => ownership::run(args).await,
+        BucketCommand::PublicAccess(args) => public_access::run(args).await,
+        BucketCommand::ObjectLock(args) => object_lock::run(args).await,
     }
 }

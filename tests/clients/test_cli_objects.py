@@ -1,0 +1,202 @@
+"""What the command line does with objects: keys of one's own, tags, and names that are not to be trusted."""
+
+import base64
+import http.server
+import json
+import secrets
+import threading
+
+import pytest
+
+import harness
+from conftest import MIB, random_bytes, run
+
+# reference: exit codes of the command line.
+GENERAL, USAGE, NOT_FOUND = 1, 2, 3
+
+ALGORITHM = "x-amz-server-side-encryption-customer-algorithm"
+
+
+@pytest.fixture
+def oncilla(path_connection):
+    def call(*arguments, check=True, **options):
+        command = [harness.binary(), *arguments]
+        return run(command, env=path_connection.environment(), check=check, **options)
+
+    return call
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """Two files with a key: its bytes, and their base64."""
+    one, other = tmp_path / "one.key", tmp_path / "other.key"
+    one.write_bytes(secrets.token_bytes(32))
+    other.write_text(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
+    return [["--sse-c-key-file", file] for file in (one, other)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "large").write_bytes(random_bytes(17 * MIB + 5))
+    (folder / "small").write_bytes(b"small")
+    return folder
+
+
+def test_objects_under_a_key_of_ones_own(oncilla, bucket, folder, keys, tmp_path):
+    one, other = keys
+    url = f"s3://{bucket}"
+    large = (folder / "large").read_bytes()
+    oncilla("cp", "-r", folder, f"{url}/one/", *one)
+    for name in ("large", "small"):
+        shown = oncilla("stat", f"{url}/one/{name}", "--json", *one)
+        assert json.loads(shown.stdout)["headers"][ALGORITHM] == "AES256"
+        for wrong in ([], other):
+            refused = oncilla("cp", f"{url}/one/{name}", tmp_path / "no", *wrong, check=False)
+            assert refused.returncode != 0 and not (tmp_path / "no").exists()
+        assert "--sse-c-key-file" in oncilla("stat", f"{url}/one/{name}", check=False).stderr
+    oncilla("cp", f"{url}/one/large", tmp_path / "back", *one)
+    assert (tmp_path / "back").read_bytes() == large
+    assert oncilla("cat", f"{url}/one/large", *one, text=False).stdout == large
+    assert oncilla("cat", f"{url}/one/large", "--range", "3-9", *one, text=False).stdout == large[3:10]
+
+    # The server copies from one key to another, to none, and to one where there was none.
+    source = ["--sse-c-source-key-file", one[1]]
+    oncilla("cp", "-r", f"{url}/one/", f"{url}/other/", *other, *source)
+    assert oncilla("cat", f"{url}/other/large", *other, text=False).stdout == large
+    oncilla("cp", f"{url}/other/large", f"{url}/none", "--sse-c-source-key-file", other[1])
+    assert oncilla("cat", f"{url}/none", text=False).stdout == large
+    oncilla("cp", f"{url}/none", f"{url}/none", *one)
+    assert oncilla("cat", f"{url}/none", *one, text=False).stdout == large
+    oncilla("mv", f"{url}/none", f"{url}/moved", *source, *other)
+    assert oncilla("cat", f"{url}/moved", *other, text=False).stdout == large
+
+    # A folder that is there already is found equal by its contents.
+    assert oncilla("sync", "--checksum", folder, f"{url}/one/", *one).stdout == ""
+    assert oncilla("sync", "--checksum", f"{url}/one/", folder, *one).stdout == ""
+    both = oncilla("sync", "--checksum", f"{url}/one/", f"{url}/other/", *source, *other)
+    assert both.stdout == ""
+
+
+def test_streams_and_resumed_uploads_have_keys_too(oncilla, bucket, folder, keys):
+    one, _ = keys
+    large = (folder / "large").read_bytes()
+    for content, name in ((large, "streamed"), (b"tiny", "tiny")):
+        oncilla("cp", "-", f"s3://{bucket}/{name}", *one, input=content, text=False)
+        assert oncilla("cat", f"s3://{bucket}/{name}", *one, text=False).stdout == content
+    oncilla("cp", "--resume", folder / "large", f"s3://{bucket}/resumed", *one)
+    assert oncilla("cat", f"s3://{bucket}/resumed", *one, text=False).stdout == large
+
+
+def test_keys_that_make_no_sense_are_refused(oncilla, bucket, folder, keys, tmp_path):
+    one, _ = keys
+    small, url = folder / "small", f"s3://{bucket}/k"
+    source = ["--sse-c-source-key-file", one[1]]
+    wrong = tmp_path / "wrong.key"
+    wrong.write_text("hello")
+    for arguments, problem in (
+        ([small, url, *one, "--sse", "AES256"], "cannot be used with"),
+        ([small, url, *one, "--sse-kms-key-id", "alias/a"], "cannot be used with"),
+        ([small, url, *source], "within S3"),
+        ([url, tmp_path / "back", *source], "within S3"),
+        ([small, url, "--sse-c-key-file", wrong], "holds no key"),
+        ([small, url, *one, "--endpoint-url", "http://192.0.2.1:9000"], "clear text"),
+        ([url, tmp_path / "back", "--tags", "a=b"], "--tags is for what is written to S3"),
+        ([url, "-", "--storage-class", "GLACIER"], "--storage-class is for what is written"),
+        ([url, tmp_path / "back", "--no-overwrite"], "for uploads"),
+        ([url, f"{url}2", "--no-overwrite"], "for uploads"),
+        ([small, url, "--tags", "a"], "KEY=VALUE"),
+    ):
+        refused = oncilla("cp", *arguments, check=False)
+        assert refused.returncode == USAGE and problem in refused.stderr, refused
+    missing = oncilla("cp", small, url, "--sse-c-key-file", tmp_path / "absent", check=False)
+    assert missing.returncode == GENERAL and "absent" in missing.stderr
+
+
+def test_tags_come_with_what_is_written(oncilla, admin_s3, bucket, folder):
+    url = f"s3://{bucket}"
+
+    def tags(key):
+        found = admin_s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
+        return {tag["Key"]: tag["Value"] for tag in found}
+
+    given = {"team": "sea otters", "stage": "a=b+c"}
+    flags = ["--tags", "team=sea otters", "--tags", "stage=a=b+c"]
+    oncilla("sync", folder, f"{url}/folder/", *flags)
+    assert tags("folder/large") == tags("folder/small") == given
+    oncilla("cp", "-", f"{url}/streamed", "--tags", "a=1,b=2", input="x")
+    assert tags("streamed") == {"a": "1", "b": "2"}
+    # A copy keeps its tags and metadata, or gets others without losing the metadata.
+    oncilla("cp", folder / "small", f"{url}/told", *flags, "--metadata", "kind=note", "--acl", "public-read")
+    oncilla("cp", f"{url}/told", f"{url}/kept")
+    oncilla("cp", f"{url}/told", f"{url}/changed", "--tags", "a=1")
+    assert tags("kept") == given and tags("changed") == {"a": "1"}
+    for key in ("kept", "changed"):
+        assert admin_s3.head_object(Bucket=bucket, Key=key)["Metadata"] == {"kind": "note"}
+    many = [f"--tags=k{number}=v" for number in range(11)]
+    refused = oncilla("cp", folder / "small", f"{url}/x", *many, check=False)
+    assert refused.returncode == GENERAL and "10" in refused.stderr
+
+
+NAME = "real\n2026-01-01 00:00:00         10 faked\t\x1b[31m\u202e"
+SHOWN = "real\\n2026-01-01 00:00:00         10 faked\\t\\x1b[31m\\u{202e}"
+
+
+def test_a_name_does_not_pass_for_a_line(oncilla, admin_s3, bucket, tmp_path):
+    admin_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    url = f"s3://{bucket}"
+    admin_s3.put_object(Bucket=bucket, Key=f"dir/{NAME}", Body=b"x")
+    admin_s3.put_object(Bucket=bucket, Key=f"{NAME}/below", Body=b"x")
+
+    def printed(*arguments):
+        text = oncilla(*arguments).stdout
+        assert "\x1b" not in text and "\u202e" not in text
+        lines = text.splitlines()
+        assert all(SHOWN in line for line in lines), lines
+        return len(lines)
+
+    assert printed("ls", f"{url}/dir/") == 1
+    assert printed("ls", f"{url}/real") == 1
+    assert printed("ls", "-r", url) == 2
+    assert printed("ls", "--versions", f"{url}/dir/") == 1
+    assert printed("cp", "-r", f"{url}/dir/", tmp_path / "copied") == 1
+    assert (tmp_path / "copied" / NAME).read_bytes() == b"x"
+    assert printed("sync", tmp_path / "copied", f"{url}/again/") == 1
+    assert printed("cp", f"{url}/dir/{NAME}", f"{url}/dir/{NAME}2") == 1
+    assert printed("rm", "--dry-run", "-r", f"{url}/dir/") == 2
+    assert printed("rm", f"{url}/dir/{NAME}2") == 1
+
+    # JSON has names as they are, without what a terminal would obey.
+    text = oncilla("ls", "--json", f"{url}/dir/").stdout
+    assert json.loads(text)["key"] == f"dir/{NAME}"
+    assert len(text.splitlines()) == 1 and "\u202e" not in text
+
+    stat = oncilla("stat", f"{url}/dir/{NAME}").stdout
+    assert stat.splitlines()[0] == f"{url}/dir/{SHOWN}"
+    absent = oncilla("cp", f"{url}/absent\nline", tmp_path / "absent", check=False)
+    assert absent.returncode == NOT_FOUND and len(absent.stderr.splitlines()) == 1
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        said = "\x1b[2Jgone\noncilla: all is well".encode()
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_what_an_endpoint_says_does_nothing_to_a_terminal(oncilla):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        refused = oncilla("ls", "s3://bucket", "--endpoint-url", endpoint, check=False)
+        server.shutdown()
+    assert refused.returncode == USAGE
+    assert "\\x1b[2Jgone\\noncilla: all is well" in refused.stderr
+    assert "\x1b" not in refused.stderr
+    assert [line[:8] for line in refused.stderr.splitlines()] == ["oncilla:", "  hint: "]
