@@ -313,7 +313,7 @@ pub fn results(data: &[u8]) {
 /// The reader itself: walking through a document and skipping it accept the same documents, and no
 /// document is deeper than allowed.
 pub fn reader(data: &[u8]) {
-    let walked = XmlReader::open(data, &ROOTS).and_then(|mut reader| {
+    let walked = XmlReader::open_with_any_character(data, &ROOTS).and_then(|mut reader| {
         let mut depth = 1;
         while depth > 0 {
             match reader.child()? {
@@ -327,17 +327,17 @@ pub fn reader(data: &[u8]) {
         }
         reader.finish()
     });
-    let skipped = XmlReader::open(data, &ROOTS).and_then(|mut reader| {
+    let skipped = XmlReader::open_with_any_character(data, &ROOTS).and_then(|mut reader| {
         reader.skip()?;
         reader.finish()
     });
     assert_eq!(skipped.is_ok(), walked.is_ok(), "{skipped:?} {walked:?}");
-    let value = XmlReader::open(data, &ROOTS).and_then(|mut reader| {
+    let value = XmlReader::open_with_any_character(data, &ROOTS).and_then(|mut reader| {
         let value = reader.value()?;
         reader.finish()?;
         Ok(value)
     });
-    let value_or_skip = XmlReader::open(data, &ROOTS).and_then(|mut reader| {
+    let value_or_skip = XmlReader::open_with_any_character(data, &ROOTS).and_then(|mut reader| {
         let value = reader.value_or_skip()?;
         reader.finish()?;
         Ok(value)

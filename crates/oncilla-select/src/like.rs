@@ -126,7 +126,7 @@ enum Segment {
     /// Just this.
     Text(Box<str>),
     /// With a `_` in it.
-    Parts(Vec<Part>),
+    Parts { parts: Vec<Part>, search: Search },
 }
 
 impl Segment {
@@ -134,7 +134,10 @@ impl Segment {
         let text: Option<String> = parts.iter().copied().collect();
         match text {
             Some(text) => Self::Text(text.into()),
-            None => Self::Parts(parts),
+            None => Self::Parts {
+                search: Search::new(&parts),
+                parts,
+            },
         }
     }
 
@@ -142,7 +145,7 @@ impl Segment {
     fn length(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Parts(parts) => parts.len(),
+            Self::Parts { parts, .. } => parts.len(),
         }
     }
 
@@ -150,7 +153,7 @@ impl Segment {
     fn strip_from_start<'t>(&self, text: &'t str) -> Option<&'t str> {
         let parts = match self {
             Self::Text(start) => return text.strip_prefix(&**start),
-            Self::Parts(parts) => parts,
+            Self::Parts { parts, .. } => parts,
         };
         let mut rest = text.chars();
         for part in parts {
@@ -166,7 +169,7 @@ impl Segment {
     fn strip_from_end<'t>(&self, text: &'t str) -> Option<&'t str> {
         let parts = match self {
             Self::Text(end) => return text.strip_suffix(&**end),
-            Self::Parts(parts) => parts,
+            Self::Parts { parts, .. } => parts,
         };
         let mut rest = text.chars();
         for part in parts.iter().rev() {
@@ -187,7 +190,7 @@ impl Segment {
                 budget.burn(wanted.len() + end.unwrap_or(text.len()))?;
                 Ok(end)
             }
-            Self::Parts(parts) => Search::new(parts).end_in(text, budget),
+            Self::Parts { search, .. } => search.end_in(text, budget),
         }
     }
 }
@@ -195,46 +198,54 @@ impl Segment {
 /// Looks for a segment with `_` at all places at once: a bit for each beginning of the segment tells
 /// whether the text ends so, at the character that was looked at last. So a text takes no longer for
 /// nearly fitting everywhere. (The algorithm is known as bitap, or Shift-And.)
-struct Search<'s> {
-    parts: &'s [Part],
-    /// By character, the parts that it fits; of all others, those that any character fits.
-    fitting: Vec<(char, Vec<u64>)>,
+#[derive(Clone, Debug)]
+struct Search {
+    /// How many characters the segment has, each a bit.
+    length: usize,
+    /// What any character fits.
     any: Vec<u64>,
+    /// What else a character fits: the bits of a word, by character and number of the word. Only words
+    /// with such a bit are here, so that the longest pattern takes no more than some 20 KiB.
+    fitting: Vec<(char, usize, u64)>,
 }
 
-impl<'s> Search<'s> {
-    fn new(parts: &'s [Part]) -> Self {
+impl Search {
+    fn new(parts: &[Part]) -> Self {
         let mut any = vec![0u64; parts.len().div_ceil(WORD_BITS)];
+        let mut fitting = Vec::new();
         for (number, part) in parts.iter().enumerate() {
-            if part.is_none() {
-                set_bit(&mut any, number);
+            let (word, bit) = (number / WORD_BITS, 1 << (number % WORD_BITS));
+            match part {
+                None => any[word] |= bit,
+                Some(c) => fitting.push((*c, word, bit)),
             }
         }
-        let mut characters: Vec<char> = parts.iter().flatten().copied().collect();
-        characters.sort_unstable();
-        characters.dedup();
-        let mut fitting: Vec<_> = characters.into_iter().map(|c| (c, any.clone())).collect();
-        for (number, part) in parts.iter().enumerate() {
-            let Some(c) = part else {
-                continue;
-            };
-            if let Ok(place) = fitting.binary_search_by_key(c, |(c, _)| *c) {
-                set_bit(&mut fitting[place].1, number);
+        fitting.sort_unstable();
+        fitting.dedup_by(|(c, word, bits), (kept_c, kept_word, kept)| {
+            let is_same = (*c, *word) == (*kept_c, *kept_word);
+            if is_same {
+                *kept |= *bits;
             }
-        }
+            is_same
+        });
         Self {
-            parts,
-            fitting,
+            length: parts.len(),
             any,
+            fitting,
         }
     }
 
     fn end_in(&self, text: &str, budget: &Budget) -> Result<Option<usize>, S3Error> {
+        if text.len() < self.length {
+            return Ok(None);
+        }
         let words = self.any.len();
-        budget.burn((1 + self.fitting.len()) * words)?;
         let steps = CHARACTER_STEPS + words;
         let characters_max = budget.left() / steps;
         let mut state = vec![0u64; words];
+        // The beginnings that go on if the next character fits.
+        let mut begun = vec![0u64; words];
+        let (last_word, last_bit) = ((self.length - 1) / WORD_BITS, (self.length - 1) % WORD_BITS);
         let mut looked_at = 0;
         let mut end = None;
         for (at, c) in text.char_indices() {
@@ -242,16 +253,19 @@ impl<'s> Search<'s> {
             if looked_at > characters_max {
                 break;
             }
-            let place = self.fitting.binary_search_by_key(&c, |(c, _)| *c);
-            let fits = place.map_or(&self.any, |place| &self.fitting[place].1);
             // The empty beginning is everywhere.
             let mut carried = 1u64;
-            for (word, fits) in state.iter_mut().zip(fits) {
-                let begun = (*word << 1) | carried;
+            for ((word, begun), any) in state.iter_mut().zip(&mut begun).zip(&self.any) {
+                *begun = (*word << 1) | carried;
                 carried = *word >> (WORD_BITS - 1);
-                *word = begun & fits;
+                *word = *begun & any;
             }
-            if is_bit_set(&state, self.parts.len() - 1) {
+            let from = self.fitting.partition_point(|(known, ..)| *known < c);
+            let of_character = self.fitting[from..].iter();
+            for (_, word, bits) in of_character.take_while(|(known, ..)| *known == c) {
+                state[*word] |= begun[*word] & bits;
+            }
+            if (state[last_word] >> last_bit) & 1 == 1 {
                 end = Some(at + c.len_utf8());
                 break;
             }
@@ -263,14 +277,6 @@ impl<'s> Search<'s> {
 
 /// How many bits of a state are in one of its words.
 const WORD_BITS: usize = u64::BITS as usize;
-
-fn set_bit(words: &mut [u64], number: usize) {
-    words[number / WORD_BITS] |= 1 << (number % WORD_BITS);
-}
-
-fn is_bit_set(words: &[u64], number: usize) -> bool {
-    (words[number / WORD_BITS] >> (number % WORD_BITS)) & 1 == 1
-}
 
 #[cfg(test)]
 mod tests {
@@ -368,6 +374,19 @@ mod tests {
         }
         assert!(Pattern::parse(&"a".repeat(PATTERN_CHARACTERS_MAX + 1), None).is_err());
         assert!(Pattern::parse(&"%".repeat(2 * PATTERN_CHARACTERS_MAX), None).is_ok());
+    }
+
+    /// What a pattern takes is in its reading, and a text shorter than the pattern takes nothing.
+    #[test]
+    fn short_texts_take_little_of_long_patterns() {
+        let distinct: String = ('\u{4e00}'..).take(PATTERN_CHARACTERS_MAX - 3).collect();
+        let read = Pattern::parse(&format!("%{distinct}_%"), None).unwrap();
+        let budget = Budget::default();
+        for text in ["a", "aaa", &"a".repeat(400)] {
+            assert!(!read.matches(text, &budget).unwrap());
+        }
+        assert_eq!(budget.burned(), 3);
+        assert!(read.matches(&format!("a{distinct}bb"), &budget).unwrap());
     }
 
     #[test]

@@ -215,9 +215,10 @@ impl<S: Service> Front<S> {
     }
 }
 
-/// Refuses a request that does not say which host it is for, or says it twice: something before this
-/// server may have gone by the other one. HTTP/1.0 did not know hosts.
-/// Source: RFC 9112 §3.2, RFC 9113 §8.3.1.
+/// Refuses a request that does not say which host it is for, says something that is none, or says it
+/// twice: something before this server may have gone by the other one, or have joined the two. HTTP/1.0
+/// did not know hosts.
+/// Source: RFC 9112 §3.2, RFC 9113 §8.3.1; RFC 3986 §3.2.2, of which names in DNS use a part.
 fn check_host<B>(request: &Request<B>) -> Result<(), S3Error> {
     let hosts = request.headers().get_all(HOST).iter().count();
     let needs_header = match request.version() {
@@ -226,7 +227,12 @@ fn check_host<B>(request: &Request<B>) -> Result<(), S3Error> {
         // Later versions have it in the target.
         _ => request.uri().authority().is_none(),
     };
-    if hosts > 1 || (hosts == 0 && needs_header) {
+    let is_host = |value: &HeaderValue| {
+        let mut bytes = value.as_bytes().iter();
+        bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(byte))
+    };
+    let is_malformed = !request.headers().get(HOST).is_none_or(is_host);
+    if hosts > 1 || is_malformed || (hosts == 0 && needs_header) {
         let message = "An error occurred when parsing the HTTP request.";
         return Err(S3Error::with_message(S3ErrorCode::BadRequest, message));
     }
@@ -313,6 +319,28 @@ mod tests {
             }
             let checked = check_host(&request.body(()).unwrap());
             assert_eq!(checked.is_ok(), is_taken, "{version:?} {target} {hosts}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for (host, is_taken) in [
+            ("a.localhost:9000", true),
+            ("[::1]:9000", true),
+            ("my_service", true),
+            // RFC 9112 §3.2: of a target without an authority.
+            ("", true),
+            ("a, b", false),
+            ("a,b", false),
+            ("a b", false),
+            ("user@a", false),
+            ("a/b", false),
+            ("a?b", false),
+            ("a%2fb", false),
+        ] {
+            let request = Request::builder().uri("/k").header(HOST, host);
+            let checked = check_host(&request.body(()).unwrap());
+            assert_eq!(checked.is_ok(), is_taken, "{host}");
         }
     }
 

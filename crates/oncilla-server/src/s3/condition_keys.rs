@@ -30,7 +30,7 @@ use crate::s3::access::BucketAccess;
 use crate::s3::authorize::needs;
 use crate::s3::body::read_document;
 use crate::s3::dispatch::document_limit;
-use crate::s3::request::{S3Request, refuse_tags, version_id};
+use crate::s3::request::{S3Request, refuse_tags_and_acl, version_id};
 use crate::s3::tags::stored_tag_set;
 use crate::s3::{S3Service, errors};
 
@@ -114,7 +114,7 @@ fn keeps_tags_of_source(request: &S3Request) -> bool {
 /// for it.
 ///
 /// # Errors
-/// Those of [`read_document`]; `InvalidArgument` for tags that would be judged and not be set; those of
+/// Those of [`read_document`]; `InvalidArgument` for tags or an ACL that would be judged and not be set; those of
 /// the store.
 pub async fn read_what_policies_ask_for(
     service: &S3Service,
@@ -122,7 +122,7 @@ pub async fn read_what_policies_ask_for(
     bucket: &Bucket,
 ) -> Result<(), S3Error> {
     if request.extends_object() {
-        refuse_tags(request)?;
+        refuse_tags_and_acl(request)?;
     }
     let operation = request.operation;
     let body_limit = document_limit(operation).filter(|_| brings_in_body(operation));

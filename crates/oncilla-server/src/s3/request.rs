@@ -6,11 +6,12 @@ use http::header::HOST;
 use oncilla_iam::Principal;
 use oncilla_store::{Bucket, Encryption, ObjectRecord, VersionId};
 use oncilla_wire::error::S3Error;
-use oncilla_wire::header::{X_AMZ_TAGGING, X_AMZ_WRITE_OFFSET_BYTES, X_TIGRIS_RENAME};
+use oncilla_wire::header::{X_AMZ_ACL, X_AMZ_TAGGING, X_AMZ_WRITE_OFFSET_BYTES, X_TIGRIS_RENAME};
 use oncilla_wire::operation::Operation;
 use oncilla_wire::query::Query;
 use oncilla_wire::tagging::TagSet;
 
+use crate::s3::acl::GRANT_HEADERS;
 use crate::s3::authenticate::Authentication;
 use crate::s3::body::PayloadForm;
 use crate::s3::judged::JudgedObjects;
@@ -135,21 +136,24 @@ impl S3Request {
     }
 }
 
-/// Refuses tags of a request that goes on with an object which is there, and keeps its own: they would
-/// be judged and not be set.
+/// Refuses tags and an ACL of a request that goes on with an object which is there, and keeps its own:
+/// they would be judged and not be set.
 ///
 /// # Errors
 /// `InvalidArgument`.
-pub fn refuse_tags(request: &S3Request) -> Result<(), S3Error> {
-    let tags = request.headers.get(X_AMZ_TAGGING);
-    let Some(tags) = tags.filter(|tags| !tags.is_empty()) else {
-        return Ok(());
-    };
-    Err(S3Error::invalid_argument(
-        X_AMZ_TAGGING.as_str(),
-        &String::from_utf8_lossy(tags.as_bytes()),
-        "Tags cannot be set while data is appended to an object.",
-    ))
+pub fn refuse_tags_and_acl(request: &S3Request) -> Result<(), S3Error> {
+    let grants = GRANT_HEADERS.into_iter().map(|(name, _)| name);
+    for name in [X_AMZ_TAGGING, X_AMZ_ACL].into_iter().chain(grants) {
+        let value = request.headers.get(&name);
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            return Err(S3Error::invalid_argument(
+                name.as_str(),
+                &String::from_utf8_lossy(value.as_bytes()),
+                "Tags and an ACL cannot be set while data is appended to an object.",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Reads a version id.

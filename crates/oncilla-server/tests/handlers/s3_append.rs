@@ -55,6 +55,22 @@ async fn bodies_are_appended() {
     assert_eq!(attributes.elements("Size"), ["5", "6"]);
 }
 
+/// What an append cannot set, it does not take: its sender would believe that it is set.
+#[tokio::test]
+async fn an_append_sets_neither_tags_nor_an_acl() {
+    let world = bucket().await;
+    world.succeed(append("/bkt/k", 0, "hello")).await;
+    for (name, value) in [
+        ("x-amz-tagging", "a=b"),
+        ("x-amz-acl", "private"),
+        ("x-amz-grant-read", "id=someone"),
+    ] {
+        let more = append("/bkt/k", 5, " world").header(name, value);
+        world.send(more).await.refused(400, "InvalidArgument");
+        world.succeed(get("/bkt/k")).await.body_is(b"hello");
+    }
+}
+
 #[tokio::test]
 async fn checksums_follow_the_object() {
     let world = bucket().await;

@@ -44,7 +44,8 @@ impl CopyResult<'_> {
 
     /// Reads either answer, which can be an error under status 200.
     pub fn parse(xml: &[u8]) -> Result<Result<CopyResult<'static>, ErrorDocument>, S3Error> {
-        let Ok(mut reader) = XmlReader::open(xml, &[OBJECT_ROOT, PART_ROOT]) else {
+        let Ok(mut reader) = XmlReader::open_with_any_character(xml, &[OBJECT_ROOT, PART_ROOT])
+        else {
             return ErrorDocument::parse(xml).map(Err);
         };
         let mut result = CopyResult::default();

@@ -104,7 +104,7 @@ impl Delete<'_> {
     /// Reads the document. No object, more than [`MAX_DELETE_KEYS`] or one without a key is
     /// `MalformedXML`.
     pub fn parse(xml: &[u8]) -> Result<Delete<'static>, S3Error> {
-        let mut reader = XmlReader::open(xml, &["Delete"])?;
+        let mut reader = XmlReader::open_with_any_character(xml, &["Delete"])?;
         let mut objects = Vec::new();
         let mut quiet = None;
         while let Some(name) = reader.child()? {
@@ -195,7 +195,7 @@ impl DeleteResult<'_> {
 
     /// Reads the document.
     pub fn parse(xml: &[u8]) -> Result<DeleteResult<'static>, S3Error> {
-        let mut reader = XmlReader::open(xml, &["DeleteResult"])?;
+        let mut reader = XmlReader::open_with_any_character(xml, &["DeleteResult"])?;
         let mut result = DeleteResult::default();
         while let Some(name) = reader.child()? {
             match name {

@@ -49,7 +49,7 @@ impl ErrorDocument {
 
     /// Reads the document.
     pub fn parse(xml: &[u8]) -> Result<ErrorDocument, S3Error> {
-        let mut reader = XmlReader::open(xml, &["Error"])?;
+        let mut reader = XmlReader::open_with_any_character(xml, &["Error"])?;
         let mut error = ErrorDocument::default();
         while let Some(name) = reader.child()? {
             match name {

@@ -54,7 +54,7 @@ impl ListBuckets<'_> {
 
     /// Reads the document.
     pub fn parse(xml: &[u8]) -> Result<ListBuckets<'static>, S3Error> {
-        let mut reader = XmlReader::open(xml, &["ListAllMyBucketsResult"])?;
+        let mut reader = XmlReader::open_with_any_character(xml, &["ListAllMyBucketsResult"])?;
         let mut list = ListBuckets::default();
         while let Some(name) = reader.child()? {
             match name {

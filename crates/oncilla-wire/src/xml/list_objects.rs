@@ -165,7 +165,7 @@ impl ListObjects<'_> {
 
     /// Reads the document.
     pub fn parse(xml: &[u8]) -> Result<ListObjects<'static>, S3Error> {
-        let mut reader = XmlReader::open(xml, &["ListBucketResult"])?;
+        let mut reader = XmlReader::open_with_any_character(xml, &["ListBucketResult"])?;
         let mut list = ListObjects::default();
         while let Some(name) = reader.child()? {
             match name {
@@ -235,7 +235,7 @@ impl ListObjectsV2<'_> {
 
     /// Reads the document.
     pub fn parse(xml: &[u8]) -> Result<ListObjectsV2<'static>, S3Error> {
-        let mut reader = XmlReader::open(xml, &["ListBucketResult"])?;
+        let mut reader = XmlReader::open_with_any_character(xml, &["ListBucketResult"])?;
         let mut list = ListObjectsV2::default();
         while let Some(name) = reader.child()? {
             match name {

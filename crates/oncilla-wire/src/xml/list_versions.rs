@@ -109,7 +109,7 @@ impl ListVersions<'_> {
 
     /// Reads the document.
     pub fn parse(xml: &[u8]) -> Result<ListVersions<'static>, S3Error> {
-        let mut reader = XmlReader::open(xml, &["ListVersionsResult"])?;
+        let mut reader = XmlReader::open_with_any_character(xml, &["ListVersionsResult"])?;
         let mut list = ListVersions::default();
         while let Some(name) = reader.child()? {
             match name {

@@ -47,7 +47,8 @@ impl InitiateMultipartUpload<'_> {
 
     /// Reads the document.
     pub fn parse(xml: &[u8]) -> Result<InitiateMultipartUpload<'static>, S3Error> {
-        let mut reader = XmlReader::open(xml, &["InitiateMultipartUploadResult"])?;
+        let mut reader =
+            XmlReader::open_with_any_character(xml, &["InitiateMultipartUploadResult"])?;
         let mut result = InitiateMultipartUpload::default();
         while let Some(name) = reader.child()? {
             match name {
@@ -100,7 +101,7 @@ impl CompleteMultipartUpload<'_> {
     /// entity tag: otherwise `MalformedXML`; a number out of range is an `InvalidArgument`.
     pub fn parse(xml: &[u8]) -> Result<CompleteMultipartUpload<'static>, S3Error> {
         // Some clients have sent the name of the result as the root; S3 and others take it.
-        let mut reader = XmlReader::open(
+        let mut reader = XmlReader::open_with_any_character(
             xml,
             &["CompleteMultipartUpload", "CompletedMultipartUpload"],
         )?;
@@ -209,7 +210,9 @@ impl CompleteMultipartUploadResult<'_> {
     /// Reads the answer of CompleteMultipartUpload, which can be an error under status 200, because
     /// S3 sends the head before it knows the outcome.
     pub fn parse(xml: &[u8]) -> Result<Result<Self, super::error::ErrorDocument>, S3Error> {
-        let Ok(mut reader) = XmlReader::open(xml, &["CompleteMultipartUploadResult"]) else {
+        let Ok(mut reader) =
+            XmlReader::open_with_any_character(xml, &["CompleteMultipartUploadResult"])
+        else {
             return super::error::ErrorDocument::parse(xml).map(Err);
         };
         let mut result = CompleteMultipartUploadResult::default();
@@ -311,7 +314,7 @@ impl ListParts<'_> {
 
     /// Reads the document.
     pub fn parse(xml: &[u8]) -> Result<ListParts<'static>, S3Error> {
-        let mut reader = XmlReader::open(xml, &["ListPartsResult"])?;
+        let mut reader = XmlReader::open_with_any_character(xml, &["ListPartsResult"])?;
         let mut list = ListParts::default();
         while let Some(name) = reader.child()? {
             match name {
@@ -436,7 +439,7 @@ impl ListMultipartUploads<'_> {
 
     /// Reads the document.
     pub fn parse(xml: &[u8]) -> Result<ListMultipartUploads<'static>, S3Error> {
-        let mut reader = XmlReader::open(xml, &["ListMultipartUploadsResult"])?;
+        let mut reader = XmlReader::open_with_any_character(xml, &["ListMultipartUploadsResult"])?;
         let mut list = ListMultipartUploads::default();
         while let Some(name) = reader.child()? {
             match name {

@@ -10,6 +10,7 @@ use crate::error::{S3Error, S3ErrorCode};
 use crate::time;
 use crate::uri::decode_query;
 use crate::xml::KeyEncoding;
+use crate::xml::writer::is_legal;
 
 /// The deepest document S3 has is six levels (replication rules); twice that is surely not one.
 pub const MAX_DEPTH: usize = 12;
@@ -31,11 +32,29 @@ pub struct XmlReader<'x> {
     events: Reader<&'x [u8]>,
     depth: usize,
     elements: usize,
+    takes_any_character: bool,
 }
 
 impl<'x> XmlReader<'x> {
-    /// Begins at the root element, which must have one of the `root_names`.
+    /// Begins at the root element, which must have one of the `root_names`, of a document that is kept
+    /// and given back. Characters that XML does not have, such as `&#x1;`, are refused: who gets the
+    /// document back could not read it.
     pub fn open(xml: &'x [u8], root_names: &[&str]) -> Result<Self, S3Error> {
+        Self::begin(xml, root_names, false)
+    }
+
+    /// Begins to read an answer, or a request that is carried out and not kept. It may hold any character, as
+    /// a reference or as it is: keys may contain control characters, and S3 writes them so; the fields of a
+    /// CSV may be separated by one.
+    pub fn open_with_any_character(xml: &'x [u8], root_names: &[&str]) -> Result<Self, S3Error> {
+        Self::begin(xml, root_names, true)
+    }
+
+    fn begin(
+        xml: &'x [u8],
+        root_names: &[&str],
+        takes_any_character: bool,
+    ) -> Result<Self, S3Error> {
         let text = std::str::from_utf8(xml).map_err(|_| malformed("The document is not UTF-8."))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut events = Reader::from_str(text);
@@ -45,6 +64,7 @@ impl<'x> XmlReader<'x> {
             events,
             depth: 0,
             elements: 0,
+            takes_any_character,
         };
         match reader.child()? {
             Some(name) if root_names.contains(&name) => Ok(reader),
@@ -228,13 +248,15 @@ impl<'x> XmlReader<'x> {
                     if self.depth == 0 && !content.trim().is_empty() {
                         return Err(malformed("There is text outside the root element."));
                     }
-                    return Ok(Step::Text(content.into_owned()));
+                    return self.text(content);
                 }
                 Event::CData(text) if self.depth > 0 => {
-                    return Ok(Step::Text(text.xml10_content().into_owned()));
+                    return self.text(text.xml10_content());
                 }
                 Event::GeneralRef(reference) if self.depth > 0 => {
-                    return resolve_reference(reference.as_ref()).map(Step::Character);
+                    let character = resolve_reference(reference.as_ref())?;
+                    self.check_character(character)?;
+                    return Ok(Step::Character(character));
                 }
                 Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
                 Event::DocType(_) => return Err(malformed("A document type is not allowed.")),
@@ -243,6 +265,20 @@ impl<'x> XmlReader<'x> {
                     return Err(malformed("The document is not well formed."));
                 }
             }
+        }
+    }
+
+    fn text(&self, content: Cow<'_, str>) -> Result<Step<'x>, S3Error> {
+        for character in content.chars() {
+            self.check_character(character)?;
+        }
+        Ok(Step::Text(content.into_owned()))
+    }
+
+    fn check_character(&self, character: char) -> Result<(), S3Error> {
+        match self.takes_any_character || is_legal(character) {
+            true => Ok(()),
+            false => Err(malformed("The document has a character that XML does not.")),
         }
     }
 
@@ -278,8 +314,7 @@ enum Step<'x> {
     Character(char),
 }
 
-/// The five predefined entities and character references. Wider than XML 1.0 in one point: control
-/// characters are taken, because S3 writes them so and keys may contain them.
+/// The five predefined entities and character references, of any character.
 fn resolve_reference(name: &str) -> Result<char, S3Error> {
     let unknown = || malformed("The document uses an entity that is not defined.");
     match name {
@@ -307,4 +342,31 @@ fn resolve_reference(name: &str) -> Result<char, S3Error> {
 /// A `MalformedXML` that says what is wrong.
 pub(crate) fn malformed(message: &'static str) -> S3Error {
     S3Error::with_message(S3ErrorCode::MalformedXML, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_can_be_read_back() {
+        for (text, is_legal) in [
+            ("a&#9;&#xa;\u{85}", true),
+            ("a&#1;", false),
+            ("a&#0;", false),
+            ("\u{1b}", false),
+            ("<![CDATA[\u{1}]]>", false),
+            ("&#xffff;", false),
+        ] {
+            let document = format!("<a>{text}</a>");
+            let value =
+                |reader: Result<XmlReader<'_>, S3Error>| reader.and_then(|mut xml| xml.value());
+            let kept = value(XmlReader::open(document.as_bytes(), &["a"]));
+            let code = kept.as_ref().err().map(|error| error.code);
+            assert_eq!(kept.is_ok(), is_legal, "{text}");
+            assert!(is_legal || code == Some(S3ErrorCode::MalformedXML));
+            let carried_out = XmlReader::open_with_any_character(document.as_bytes(), &["a"]);
+            value(carried_out).unwrap();
+        }
+    }
 }

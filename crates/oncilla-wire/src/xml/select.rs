@@ -181,7 +181,7 @@ impl SelectRequest {
             return Err(S3ErrorCode::EmptyRequestBody.into());
         }
         let roots = ["SelectObjectContentRequest", "SelectRequest"];
-        let mut reader = XmlReader::open(xml, &roots)?;
+        let mut reader = XmlReader::open_with_any_character(xml, &roots)?;
         let mut expression = None;
         let mut kind = None;
         let mut input = None;

@@ -178,7 +178,8 @@ pub fn legal_text(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(legal).collect())
 }
 
-fn is_legal(character: char) -> bool {
+/// Whether an XML 1.0 document can have a character.
+pub(super) fn is_legal(character: char) -> bool {
     match character {
         '\t' | '\n' | '\r' => true,
         '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => false,

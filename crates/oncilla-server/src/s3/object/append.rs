@@ -21,7 +21,7 @@ use crate::s3::object::ALGORITHM_DEFAULT;
 use crate::s3::object::headers::new_object;
 use crate::s3::object::put::written_answer;
 use crate::s3::object_lock::new_lock_of_body;
-use crate::s3::request::{S3Request, refuse_tags};
+use crate::s3::request::{S3Request, refuse_tags_and_acl};
 use crate::s3::{S3Service, encryption, errors};
 
 /// The size that the object is to have before the body is appended, if the request says one.
@@ -55,7 +55,7 @@ pub async fn append(
     let conditions = Conditions::from_headers(&request.headers);
     let existing = readable(service, request, bucket).await?;
     if existing.is_some() {
-        refuse_tags(request)?;
+        refuse_tags_and_acl(request)?;
     }
     // Told before the body is sent. The store judges it again, when it writes.
     let size = existing.as_ref().map_or(0, |record| record.size);
