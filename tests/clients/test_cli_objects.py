@@ -4,7 +4,10 @@ import base64
 import http.server
 import json
 import secrets
+import signal
+import subprocess
 import threading
+import time
 
 import pytest
 
@@ -12,7 +15,7 @@ import harness
 from conftest import MIB, random_bytes, run
 
 # reference: exit codes of the command line.
-GENERAL, USAGE, NOT_FOUND = 1, 2, 3
+GENERAL, USAGE, NOT_FOUND, INTERRUPTED = 1, 2, 3, 130
 
 ALGORITHM = "x-amz-server-side-encryption-customer-algorithm"
 
@@ -87,6 +90,86 @@ def test_streams_and_resumed_uploads_have_keys_too(oncilla, bucket, folder, keys
         assert oncilla("cat", f"s3://{bucket}/{name}", *one, text=False).stdout == content
     oncilla("cp", "--resume", folder / "large", f"s3://{bucket}/resumed", *one)
     assert oncilla("cat", f"s3://{bucket}/resumed", *one, text=False).stdout == large
+
+
+def test_an_upload_is_resumed_with_the_same_flags_alone(
+    path_connection, admin_s3, bucket, folder, tmp_path
+):
+    environment = path_connection.environment(XDG_STATE_HOME=str(tmp_path / "state"))
+    records = tmp_path / "state" / "oncilla" / "uploads"
+    url = f"s3://{bucket}/k"
+    huge = tmp_path / "huge"
+    with huge.open("wb") as file:
+        file.truncate(8 << 30)
+
+    def oncilla(*arguments):
+        return run([harness.binary(), "cp", *arguments], env=environment)
+
+    def uploads():
+        return [upload["UploadId"] for upload in admin_s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
+
+    def interrupt(*flags):
+        before = set(records.glob("*"))
+        command = [harness.binary(), "cp", huge, url, "--resume", "--concurrency", "1", *flags]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+            deadline = time.monotonic() + 60
+            while set(records.glob("*")) <= before:
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+        assert process.returncode == INTERRUPTED
+
+    interrupt("--acl", "public-read", "--tags", "r=1")
+    [first] = uploads()
+    flags = ["--acl", "private", "--sse", "AES256", "--tags", "r=2", "--metadata", "a=b"]
+    done = oncilla(folder / "large", url, "--resume", *flags)
+    assert first in done.stderr and "other flags" in done.stderr
+    assert uploads() == [] and list(records.glob("*")) == []
+    told = admin_s3.head_object(Bucket=bucket, Key="k")
+    assert told["Metadata"] == {"a": "b"} and told["ServerSideEncryption"] == "AES256"
+    assert admin_s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "r", "Value": "2"}]
+    assert len(admin_s3.get_object_acl(Bucket=bucket, Key="k")["Grants"]) == 1
+
+    # The same flags go on with the upload, whatever the file has become.
+    interrupt(*flags)
+    [second] = uploads()
+    done = oncilla(folder / "large", url, "--resume", "--verbose", *flags)
+    assert "other flags" not in done.stderr and second in done.stderr
+    assert uploads() == []
+    admin_s3.download_file(bucket, "k", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == (folder / "large").read_bytes()
+
+    # What somebody else began is neither resumed nor taken away.
+    foreign = admin_s3.create_multipart_upload(Bucket=bucket, Key="k", ACL="public-read")["UploadId"]
+    done = oncilla(folder / "large", url, "--resume")
+    assert foreign in done.stderr and uploads() == [foreign]
+    assert len(admin_s3.get_object_acl(Bucket=bucket, Key="k")["Grants"]) == 1
+
+
+def test_a_copy_within_s3_keeps_what_is_not_named(oncilla, admin_s3, bucket):
+    admin_s3.put_object(
+        Bucket=bucket,
+        Key="a",
+        Body=b"x",
+        ContentType="application/x-own",
+        ContentLanguage="fr",
+        Metadata={"kept": "1", "changed": "old"},
+        StorageClass="STANDARD_IA",
+        Tagging="t=1",
+    )
+    url = f"s3://{bucket}/a"
+    oncilla("cp", url, url, "--cache-control", "max-age=9", "--metadata", "changed=new")
+    oncilla("cp", url, f"{url}.png")
+    for key in ("a", "a.png"):
+        told = admin_s3.head_object(Bucket=bucket, Key=key)
+        assert told["Metadata"] == {"kept": "1", "changed": "new"}
+        assert told["CacheControl"] == "max-age=9" and told["ContentLanguage"] == "fr"
+        assert told["ContentType"] == "application/x-own"
+        assert told["StorageClass"] == "STANDARD_IA"
+        assert admin_s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
+    oncilla("cp", url, url, "--storage-class", "STANDARD")
+    assert "StorageClass" not in admin_s3.head_object(Bucket=bucket, Key="a")
 
 
 def test_keys_that_make_no_sense_are_refused(oncilla, bucket, folder, keys, tmp_path):

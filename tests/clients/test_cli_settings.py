@@ -77,7 +77,7 @@ def test_ownership_and_public_access(oncilla, document, admin_s3, bucket):
     oncilla("bucket", "public-access", url, "--ignore-public-acls")
     assert [name for name, is_on in flags().items() if is_on] == ["IgnorePublicAcls"]
     shown = document("bucket", "public-access", url)["PublicAccessBlockConfiguration"]
-    assert shown["IgnorePublicAcls"] == "true" and shown["BlockPublicAcls"] == "false"
+    assert shown["IgnorePublicAcls"] is True and shown["BlockPublicAcls"] is False
     oncilla("bucket", "public-access", url, "--delete")
     assert oncilla("bucket", "public-access", url, check=False).returncode == NOT_FOUND
 
@@ -257,6 +257,54 @@ def test_the_smallest_object_of_a_transition_is_taken_from_json(oncilla, admin_s
     oncilla("bucket", "lifecycle", f"s3://{bucket}", "--set", "-", input=text)
     told = admin_s3.get_bucket_lifecycle_configuration(Bucket=bucket)
     assert told[name] == value and told["Rules"] == LIFECYCLE["Rules"]
+
+    # A document that does not say it leaves it as it is.
+    url = f"s3://{bucket}"
+    xml = oncilla("bucket", "lifecycle", url).stdout
+    for text in (xml, oncilla("bucket", "lifecycle", url, "--json").stdout, json.dumps(LIFECYCLE)):
+        oncilla("bucket", "lifecycle", url, "--set", "-", input=text)
+        assert admin_s3.get_bucket_lifecycle_configuration(Bucket=bucket)[name] == value
+    other = "all_storage_classes_128K"
+    oncilla("bucket", "lifecycle", url, "--set", "-", input=json.dumps({**LIFECYCLE, name: other}))
+    assert admin_s3.get_bucket_lifecycle_configuration(Bucket=bucket)[name] == other
+
+
+def test_documents_are_taken_as_other_tools_write_them(oncilla, admin_s3, bucket):
+    url = f"s3://{bucket}"
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:PutObject",
+                "Resource": f"arn:aws:s3:::{bucket}/closed/*",
+            }
+        ],
+    }
+    text = json.dumps(policy)
+    for form in (text, json.dumps({"Policy": text}), json.dumps(text), "\ufeff" + text):
+        oncilla("bucket", "policy", url, "--delete")
+        oncilla("bucket", "policy", url, "--set", "-", input=form)
+        assert json.loads(admin_s3.get_bucket_policy(Bucket=bucket)["Policy"]) == policy
+
+    form = {"Bucket": bucket, "ChecksumAlgorithm": "CRC32", "LifecycleConfiguration": LIFECYCLE}
+    for mark in ("", "\ufeff"):
+        oncilla("bucket", "lifecycle", url, "--delete")
+        oncilla("bucket", "lifecycle", url, "--set", "-", input=mark + json.dumps(form))
+        told = admin_s3.get_bucket_lifecycle_configuration(Bucket=bucket)
+        assert told["Rules"] == LIFECYCLE["Rules"]
+    for empty in ("", "\n", "\ufeff"):
+        refused = oncilla("bucket", "lifecycle", url, "--set", "-", check=False, input=empty)
+        assert refused.returncode == USAGE and "standard input is empty" in refused.stderr
+
+
+def test_json_has_booleans_and_numbers(document, oncilla, bucket):
+    url = f"s3://{bucket}"
+    oncilla("bucket", "lifecycle", url, "--set", "-", input=json.dumps(LIFECYCLE))
+    rules = document("bucket", "lifecycle", url)["LifecycleConfiguration"]["Rule"]
+    assert rules[0]["Expiration"] == {"Days": 30}
+    assert rules[1]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
 
 
 def test_json_that_cannot_be_put_is_refused(oncilla, bucket):

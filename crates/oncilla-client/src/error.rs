@@ -210,7 +210,7 @@ impl Error {
                 if service.code == "BadRequest" && service.request.starts_with("HEAD ") =>
             {
                 Some(
-                    "if the object is encrypted by a key of your own (SSE-C), name it with --sse-c-key-file; if it is not, leave that away",
+                    "if the object is encrypted by a key of your own (SSE-C), name it with --sse-c-key-file, or with --sse-c-source-key-file if it is the source of a copy within S3; if it is not, leave that away",
                 )
             }
             _ => None,

@@ -131,6 +131,8 @@ pub struct ObjectAttributes {
     pub content_encoding: Option<String>,
     /// `Content-Language`
     pub content_language: Option<String>,
+    /// `Expires`
+    pub expires: Option<String>,
     /// `x-amz-storage-class`
     pub storage_class: Option<String>,
     /// Canned ACL, such as `public-read`.
@@ -190,8 +192,9 @@ pub struct CopyObjectRequest {
     pub source_if_match: Option<String>,
     /// The key of the client's that the source is encrypted by.
     pub source_customer_key: Option<CustomerKey>,
-    /// What the copy gets. Storage class, ACL and encryption are never taken over from the source, and
-    /// tags only if there are none here; the rest counts only with `replace_metadata`.
+    /// What the copy gets. The endpoint never takes storage class, ACL and encryption over from the
+    /// source ([`crate::transfer::copy_object`] does with the storage class), and tags only if there are
+    /// none here; the rest counts only with `replace_metadata`.
     pub attributes: ObjectAttributes,
     /// Whether the copy gets the headers and metadata in `attributes` instead of the source's.
     pub replace_metadata: bool,

@@ -7,6 +7,9 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use oncilla_client::transfer::{Options, copy_object, download_file, upload_file, upload_stream};
 use oncilla_client::{
@@ -127,11 +130,23 @@ async fn a_resumed_upload_and_a_stream_send_the_key_too() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file");
     std::fs::write(&path, vec![0; 7 * MIB]).unwrap();
-    let server = TestServer::start(|request, _| multipart_reply(request)).await;
+    let refuses = Arc::new(AtomicBool::new(true));
+    let refusing = refuses.clone();
+    let server = TestServer::start(move |request, _| {
+        if request.method == "PUT" && refusing.load(Ordering::Relaxed) {
+            return Reply::error(403, "AccessDenied");
+        }
+        multipart_reply(request)
+    })
+    .await;
     let resuming = Options {
-        resume: true,
+        resume: Some(directory.path().join("records")),
         ..small_parts()
     };
+    upload_file(&server.client(1), &path, &request, &resuming)
+        .await
+        .unwrap_err();
+    refuses.store(false, Ordering::Relaxed);
     upload_file(&server.client(1), &path, &request, &resuming)
         .await
         .unwrap();
@@ -147,8 +162,12 @@ async fn a_resumed_upload_and_a_stream_send_the_key_too() {
         .filter(|request| request.header(KEY) != Some(text.as_str()))
         .cloned()
         .collect();
-    assert_eq!(without.len(), 1, "{:?}", lines(&without));
-    assert!(without[0].target.contains("uploads="));
+    assert_eq!(without.len(), 2, "{:?}", lines(&without));
+    assert!(
+        without
+            .iter()
+            .all(|request| request.target.contains("uploads="))
+    );
     assert!(lines(&received).contains(&"GET /b/k?uploadId=U".to_owned()));
 }
 
@@ -263,5 +282,8 @@ async fn a_refused_head_says_what_may_be_missing() {
     };
     let error = server.client(1).head_object(&request).await.unwrap_err();
     assert!(matches!(error, Error::Service(_)), "{error}");
-    assert!(error.advice().unwrap().contains("--sse-c-key-file"));
+    let advice = error.advice().unwrap();
+    for flag in ["--sse-c-key-file", "--sse-c-source-key-file"] {
+        assert!(advice.contains(flag), "{advice}");
+    }
 }

@@ -9,12 +9,15 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use oncilla_client::transfer::{
-    Options, Verified, download_file, upload_file, upload_stream, verify_file,
+    Options, Verified, copy_object, download_file, upload_file, upload_stream, verify_file,
 };
-use oncilla_client::{Error, GetObjectRequest, PutObjectRequest};
+use oncilla_client::{
+    CopyObjectRequest, CustomerKey, Error, GetObjectRequest, ObjectAttributes, PutObjectRequest,
+};
 use oncilla_hash::{Checksum, ChecksumAlgorithm, Md5, hex};
 use support::{Received, Reply, TestServer};
 
@@ -226,9 +229,18 @@ async fn a_composite_etag_is_checked_with_the_sizes_of_the_parts() {
 #[derive(Clone, Default)]
 struct Multipart {
     parts: Arc<Mutex<BTreeMap<u32, Vec<u8>>>>,
+    refuses: Arc<AtomicBool>,
 }
 
 impl Multipart {
+    fn refuse(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::Relaxed);
+    }
+
+    fn refuses(&self) -> bool {
+        self.refuses.load(Ordering::Relaxed)
+    }
+
     fn reply(&self, request: &Received) -> Reply {
         let part_number = request
             .parameter("partNumber")
@@ -351,7 +363,7 @@ async fn a_failed_upload_is_aborted_unless_it_may_be_resumed() {
         let directory = tempfile::tempdir().unwrap();
         let path = write_file(&directory, &data);
         let options = Options {
-            resume,
+            resume: resume.then(|| directory.path().join("records")),
             ..small_parts()
         };
         let outcome = upload_file(&server.client(1), &path, &put_request(), &options).await;
@@ -388,35 +400,258 @@ async fn a_cancelled_upload_is_aborted() {
     );
 }
 
+/// An upload of 17 MiB that failed at its first part and was left behind, with what it needs to go on.
+struct Interrupted {
+    endpoint: Multipart,
+    server: TestServer,
+    directory: tempfile::TempDir,
+    data: Vec<u8>,
+    options: Options,
+    notices: Arc<Mutex<Vec<String>>>,
+}
+
+impl Interrupted {
+    async fn new(request: &PutObjectRequest) -> Self {
+        let endpoint = Multipart::default();
+        let answering = endpoint.clone();
+        let server = TestServer::start(move |request, _| match request.method.as_str() {
+            "PUT" if answering.refuses() => Reply::error(403, "AccessDenied"),
+            _ => answering.reply(request),
+        })
+        .await;
+        let directory = tempfile::tempdir().unwrap();
+        let data = content(17 * MIB);
+        write_file(&directory, &data);
+        let notices: Arc<Mutex<Vec<String>>> = Arc::default();
+        let told = notices.clone();
+        let options = Options {
+            resume: Some(directory.path().join("records")),
+            notice: Some(Arc::new(move |text: &str| {
+                told.lock().unwrap().push(text.to_owned());
+            })),
+            // One part after the other: none is under way any more when the first has failed.
+            concurrency: 1,
+            ..small_parts()
+        };
+        let this = Self {
+            endpoint,
+            server,
+            directory,
+            data,
+            options,
+            notices,
+        };
+        this.endpoint.refuse(true);
+        this.upload(request).await.unwrap_err();
+        this.endpoint.refuse(false);
+        this.notices.lock().unwrap().clear();
+        this
+    }
+
+    async fn upload(&self, request: &PutObjectRequest) -> Result<String, Error> {
+        let path = self.directory.path().join("file");
+        let output = upload_file(&self.server.client(1), &path, request, &self.options).await?;
+        Ok(output.etag)
+    }
+
+    fn records(&self) -> usize {
+        files_in(&self.directory.path().join("records")).len()
+    }
+
+    /// How many requests had this method and this in their target.
+    fn count(&self, method: &str, part: &str) -> usize {
+        let received = self.server.received();
+        let is_one =
+            |request: &&Received| request.method == method && request.target.contains(part);
+        received.iter().filter(is_one).count()
+    }
+}
+
 #[tokio::test]
 async fn a_resumed_upload_sends_only_what_is_missing_or_different() {
-    let data = content(17 * MIB);
-    let endpoint = Multipart::default();
+    let upload = Interrupted::new(&put_request()).await;
+    assert_eq!(upload.records(), 1);
+    let sent_before = upload.server.received().len();
     {
-        let mut parts = endpoint.parts.lock().unwrap();
-        parts.insert(1, data[..5 * MIB].to_vec());
+        let mut parts = upload.endpoint.parts.lock().unwrap();
+        parts.insert(1, upload.data[..5 * MIB].to_vec());
         parts.insert(2, vec![9; 5 * MIB]);
     }
-    let answering = endpoint.clone();
-    let server = TestServer::start(move |request, _| answering.reply(request)).await;
-    let directory = tempfile::tempdir().unwrap();
-    let path = write_file(&directory, &data);
-    let options = Options {
-        resume: true,
-        ..small_parts()
-    };
-    upload_file(&server.client(1), &path, &put_request(), &options)
-        .await
-        .unwrap();
-    assert_eq!(endpoint.whole(), data);
-    let mut sent: Vec<String> = server
-        .received()
+    upload.upload(&put_request()).await.unwrap();
+    assert_eq!(upload.endpoint.whole(), upload.data);
+    let mut sent: Vec<String> = upload.server.received()[sent_before..]
         .iter()
         .filter(|request| request.method == "PUT")
         .map(|request| request.parameter("partNumber").unwrap().to_owned())
         .collect();
     sent.sort();
     assert_eq!(sent, ["2", "3", "4"]);
+    assert_eq!(upload.count("POST", "uploads="), 1);
+    assert_eq!(upload.count("DELETE", ""), 0);
+    assert_eq!(upload.records(), 0);
+    assert!(upload.notices.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_upload_is_not_resumed_with_other_attributes() {
+    let attributes = |change: fn(&mut ObjectAttributes)| {
+        let mut request = put_request();
+        change(&mut request.attributes);
+        request
+    };
+    for other in [
+        attributes(|attributes| attributes.acl = Some("public-read".into())),
+        attributes(|attributes| attributes.server_side_encryption = Some("AES256".into())),
+        attributes(|attributes| attributes.storage_class = Some("GLACIER".into())),
+        attributes(|attributes| attributes.tags = vec![("r".into(), "2".into())]),
+        attributes(|attributes| attributes.metadata = [("a".into(), "b".into())].into()),
+        attributes(|attributes| attributes.content_type = Some("text/plain".into())),
+        attributes(|attributes| attributes.customer_key = Some(CustomerKey::new(&[1; 32]))),
+    ] {
+        let upload = Interrupted::new(&other).await;
+        upload.upload(&put_request()).await.unwrap();
+        assert_eq!(upload.count("DELETE", "uploadId=U1"), 1, "{other:?}");
+        assert_eq!(upload.count("POST", "uploads="), 2, "{other:?}");
+        assert_eq!(upload.endpoint.whole(), upload.data);
+        let notices = upload.notices.lock().unwrap().join("\n");
+        assert!(notices.contains("other flags"), "{notices}");
+    }
+    let key = |byte| PutObjectRequest {
+        attributes: ObjectAttributes {
+            customer_key: Some(CustomerKey::new(&[byte; 32])),
+            ..ObjectAttributes::default()
+        },
+        ..put_request()
+    };
+    let upload = Interrupted::new(&key(1)).await;
+    upload.upload(&key(2)).await.unwrap();
+    assert_eq!(upload.count("POST", "uploads="), 2);
+}
+
+#[tokio::test]
+async fn an_upload_of_somebody_else_is_left_alone() {
+    let upload = Interrupted::new(&put_request()).await;
+    let records = upload.directory.path().join("records");
+    std::fs::remove_dir_all(&records).unwrap();
+    upload.upload(&put_request()).await.unwrap();
+    assert_eq!(upload.count("POST", "uploads="), 2);
+    assert_eq!(upload.count("DELETE", ""), 0);
+    let notices = upload.notices.lock().unwrap().join("\n");
+    assert!(notices.contains("left alone"), "{notices}");
+}
+
+#[tokio::test]
+async fn an_upload_that_cannot_be_remembered_is_not_left_behind() {
+    let endpoint = Multipart::default();
+    let server = TestServer::start(move |request, _| match request.parameter("partNumber") {
+        Some(_) => Reply::error(403, "AccessDenied"),
+        _ => endpoint.reply(request),
+    })
+    .await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = write_file(&directory, &content(7 * MIB));
+    let options = Options {
+        // A file is no folder.
+        resume: Some(path.clone()),
+        ..small_parts()
+    };
+    let outcome = upload_file(&server.client(1), &path, &put_request(), &options).await;
+    assert!(matches!(outcome, Err(Error::Auth(_))), "{outcome:?}");
+    let received = server.received();
+    assert!(received.iter().any(|request| request.method == "DELETE"));
+}
+
+/// Copies an object with headers, metadata and a class of `bytes` bytes, and returns the request that
+/// says what the copy is to have.
+async fn copied(bytes: u64, copy: &CopyObjectRequest) -> Received {
+    let endpoint = Multipart::default();
+    let server = TestServer::start(move |request, _| match request.method.as_str() {
+        "HEAD" => Reply {
+            head_bytes: Some(bytes),
+            ..Reply::new(200)
+                .header("etag", "\"e\"")
+                .header("content-type", "text/plain")
+                .header("cache-control", "max-age=1")
+                .header("content-language", "fr")
+                .header("expires", "Thu, 01 Dec 2033 16:00:00 GMT")
+                .header("x-amz-storage-class", "STANDARD_IA")
+                .header("x-amz-meta-kept", "yes")
+                .header("x-amz-meta-changed", "old")
+        },
+        "PUT" => Reply::new(200).body("<CopyPartResult><ETag>\"e\"</ETag></CopyPartResult>"),
+        _ => endpoint.reply(request),
+    })
+    .await;
+    copy_object(&server.client(1), copy, &small_parts())
+        .await
+        .unwrap();
+    server.received().swap_remove(1)
+}
+
+#[tokio::test]
+async fn a_copy_keeps_what_is_not_named() {
+    let mut copy = CopyObjectRequest {
+        source_bucket: "b".into(),
+        source_key: "k".into(),
+        bucket: "b".into(),
+        key: "k".into(),
+        attributes: ObjectAttributes {
+            cache_control: Some("max-age=9".into()),
+            metadata: [("changed".into(), "new".into())].into(),
+            ..ObjectAttributes::default()
+        },
+        replace_metadata: true,
+        ..CopyObjectRequest::default()
+    };
+    for bytes in [10, 6 << 30] {
+        let request = copied(bytes, &copy).await;
+        for (name, value) in [
+            ("content-type", "text/plain"),
+            ("cache-control", "max-age=9"),
+            ("content-language", "fr"),
+            ("expires", "Thu, 01 Dec 2033 16:00:00 GMT"),
+            ("x-amz-storage-class", "STANDARD_IA"),
+            ("x-amz-meta-kept", "yes"),
+            ("x-amz-meta-changed", "new"),
+        ] {
+            assert_eq!(request.header(name), Some(value), "{name} of {bytes} bytes");
+        }
+    }
+    copy.attributes.storage_class = Some("GLACIER".into());
+    let request = copied(10, &copy).await;
+    assert_eq!(request.header("x-amz-storage-class"), Some("GLACIER"));
+
+    // Without the directive the endpoint keeps the headers, and the class is still to be said.
+    copy.replace_metadata = false;
+    copy.attributes.storage_class = None;
+    let request = copied(10, &copy).await;
+    assert_eq!(request.header("x-amz-metadata-directive"), None);
+    assert_eq!(request.header("cache-control"), None);
+    assert_eq!(request.header("x-amz-storage-class"), Some("STANDARD_IA"));
+    let request = copied(6 << 30, &copy).await;
+    assert_eq!(request.header("cache-control"), Some("max-age=1"));
+    assert_eq!(request.header("x-amz-meta-changed"), Some("old"));
+}
+
+#[tokio::test]
+async fn metadata_that_would_be_lost_is_no_copy() {
+    let server = TestServer::start(|_, _| {
+        Reply::new(200)
+            .header("etag", "\"e\"")
+            .header("x-amz-missing-meta", "1")
+    })
+    .await;
+    let copy = CopyObjectRequest {
+        source_bucket: "b".into(),
+        source_key: "k".into(),
+        bucket: "b".into(),
+        key: "l".into(),
+        replace_metadata: true,
+        ..CopyObjectRequest::default()
+    };
+    let outcome = copy_object(&server.client(1), &copy, &small_parts()).await;
+    assert!(matches!(outcome, Err(Error::Config(_))), "{outcome:?}");
+    assert_eq!(server.received().len(), 1);
 }
 
 #[tokio::test]

@@ -28,6 +28,41 @@ const REPEATED: [&str; 17] = [
     "Transition",
 ];
 
+/// Elements that are booleans in JSON. Source: S3 API reference, the types of what these configurations
+/// are made of.
+const BOOLEANS: [&str; 6] = [
+    "BlockPublicAcls",
+    "BlockPublicPolicy",
+    "BucketKeyEnabled",
+    "ExpiredObjectDeleteMarker",
+    "IgnorePublicAcls",
+    "RestrictPublicBuckets",
+];
+
+/// Elements that are numbers in JSON. Source: as above; the codes of a website's rules are text there.
+const NUMBERS: [&str; 8] = [
+    "Days",
+    "DaysAfterInitiation",
+    "MaxAgeSeconds",
+    "NewerNoncurrentVersions",
+    "NoncurrentDays",
+    "ObjectSizeGreaterThan",
+    "ObjectSizeLessThan",
+    "Years",
+];
+
+/// An element that has no text, also where it is empty.
+const NO_TEXT: &str = "Filter";
+
+/// Members beside the document in what the AWS CLI takes as `--cli-input-json`. Source: S3 API reference,
+/// the requests that put configurations.
+const BESIDE_DOCUMENT: [&str; 4] = [
+    "Bucket",
+    "ChecksumAlgorithm",
+    "ContentMD5",
+    "ExpectedBucketOwner",
+];
+
 /// Members of the AWS CLI's JSON whose element has another name in XML; a list is the element, time and
 /// again. Source: the model of S3 that the AWS SDKs share, `locationName` of members that are `flattened`.
 const RENAMED: [(&str, &str); 17] = [
@@ -102,7 +137,7 @@ impl Element {
 
     fn into_json(self) -> Value {
         if self.children.is_empty() {
-            return Value::String(self.text);
+            return leaf(self.name(), &self.text);
         }
         let mut object = Map::new();
         for child in self.children {
@@ -133,7 +168,25 @@ pub fn indented(xml: &[u8]) -> String {
     }
 }
 
-/// The document as JSON: the root's name with its content. Values are text, as they are in XML.
+/// The value of an element without others in it. What is not as S3 writes it stays text.
+fn leaf(name: &str, text: &str) -> Value {
+    if name == NO_TEXT && text.is_empty() {
+        return Value::Object(Map::new());
+    }
+    let typed = match text {
+        "true" | "false" if BOOLEANS.contains(&name) => Some(Value::Bool(text == "true")),
+        _ if NUMBERS.contains(&name) => text
+            .parse::<u64>()
+            .ok()
+            .filter(|number| number.to_string() == text)
+            .map(Value::from),
+        _ => None,
+    };
+    typed.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// The document as JSON: the root's name with its content. Values are text, as they are in XML, but for
+/// those that S3 knows to be booleans and numbers.
 pub fn to_json(xml: &[u8]) -> Option<Value> {
     let root = read(xml)?;
     let name = root.name().to_owned();
@@ -153,16 +206,24 @@ pub fn from_json(root: &str, json: Value) -> Result<String, String> {
     let Value::Object(mut members) = json else {
         return Err("an object is needed: {…}".to_owned());
     };
-    let inner = match members.len() {
-        // Both print some documents with their root.
-        1 => members.remove(root),
-        _ => None,
-    };
+    let inner = member_alone(&mut members, root);
     let mut document = element(root, inner.unwrap_or(Value::Object(members)))?;
     document.tag = format!("{root} xmlns=\"{NAMESPACE}\"");
     let mut out = String::new();
     document.write(&mut out, 0);
     Ok(out)
+}
+
+/// Takes a member out of an object that has no other, or none but those of [`BESIDE_DOCUMENT`]: both print
+/// some documents with their root.
+pub fn member_alone(members: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    let is_alone = members
+        .keys()
+        .all(|member| member == name || BESIDE_DOCUMENT.contains(&member.as_str()));
+    if !is_alone {
+        return None;
+    }
+    members.remove(name)
 }
 
 fn element(name: &str, json: Value) -> Result<Element, String> {
@@ -305,12 +366,31 @@ mod tests {
     #[test]
     fn what_may_repeat_is_always_a_list() {
         let expected = json!({"LifecycleConfiguration": {"Rule": [
-            {"ID": "a&b <1>", "Filter": "", "Expiration": {"Days": "30"}},
+            {"ID": "a&b <1>", "Filter": {}, "Expiration": {"Days": 30}},
         ]}});
         assert_eq!(to_json(RULES.as_bytes()), Some(expected));
         let twice = to_json(b"<a><b>1</b><b>2</b></a>").unwrap();
         assert_eq!(twice, json!({"a": {"b": ["1", "2"]}}));
         assert_eq!(to_json(b"<a/>"), Some(json!({"a": {}})));
+    }
+
+    #[test]
+    fn booleans_and_numbers_are_such_in_json() {
+        let xml = "<r><BlockPublicAcls>false</BlockPublicAcls><BucketKeyEnabled>TRUE</BucketKeyEnabled>\
+            <Days>030</Days><Years>7</Years><Date>2026</Date><MaxAgeSeconds>-1</MaxAgeSeconds>\
+            <NoncurrentDays>true</NoncurrentDays><Value>true</Value></r>";
+        let expected = json!({"r": {
+            "BlockPublicAcls": false, "BucketKeyEnabled": "TRUE", "Days": "030", "Years": 7,
+            "Date": "2026", "MaxAgeSeconds": "-1", "NoncurrentDays": "true", "Value": "true",
+        }});
+        let printed = to_json(xml.as_bytes()).unwrap();
+        assert_eq!(printed, expected);
+        let again = from_json("r", printed.clone()).unwrap();
+        assert_eq!(to_json(again.as_bytes()), Some(printed));
+        // As they were printed before they had types.
+        let old = json!({"Rule": [{"Filter": "", "Expiration": {"Days": "30"}}]});
+        let new = json!({"Rule": [{"Filter": {}, "Expiration": {"Days": 30}}]});
+        assert_eq!(from_json("r", old), from_json("r", new));
     }
 
     /// A document from JSON without what makes it legible.
@@ -357,10 +437,12 @@ mod tests {
 
         let root = "PublicAccessBlockConfiguration";
         let printed = json!({root: {"BlockPublicAcls": true}});
-        assert_eq!(
-            made(root, printed),
-            "<BlockPublicAcls>true</BlockPublicAcls>"
-        );
+        let mut input = printed.clone();
+        input["Bucket"] = json!("b");
+        input["ExpectedBucketOwner"] = json!("111122223333");
+        for form in [printed, input] {
+            assert_eq!(made(root, form), "<BlockPublicAcls>true</BlockPublicAcls>");
+        }
     }
 
     #[test]

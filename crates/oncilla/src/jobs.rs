@@ -73,6 +73,7 @@ impl Runner {
         let bar = TransferBar::new(common.shows_progress());
         let mut options = common.transfer_options();
         options.progress = Some(bar.sink());
+        options.notice = Some(bar.notices());
         Self {
             client,
             options,
@@ -243,7 +244,10 @@ impl Runner {
                     source_version_id: self.source_version.clone(),
                     source_if_match: None,
                     source_customer_key: self.keys.source.clone(),
-                    attributes: self.attributes_of(&url.key),
+                    attributes: ObjectAttributes {
+                        customer_key: self.keys.destination.clone(),
+                        ..self.attributes.named()
+                    },
                     replace_metadata: self.attributes.replaces_metadata(),
                 };
                 copy_object(&self.client, &request, &self.options).await?;
@@ -274,19 +278,14 @@ impl Runner {
         }
     }
 
-    /// How the object that is made of what is called `name` is to be.
-    fn attributes_of(&self, name: &str) -> ObjectAttributes {
-        ObjectAttributes {
-            customer_key: self.keys.destination.clone(),
-            ..self.attributes.for_upload(name)
-        }
-    }
-
     fn put_request(&self, url: &S3Url, name: Option<&str>) -> PutObjectRequest {
         PutObjectRequest {
             bucket: url.bucket.clone(),
             key: url.key.clone(),
-            attributes: self.attributes_of(name.unwrap_or(&url.key)),
+            attributes: ObjectAttributes {
+                customer_key: self.keys.destination.clone(),
+                ..self.attributes.for_upload(name.unwrap_or(&url.key))
+            },
             if_match: None,
             if_none_match: self.attributes.no_overwrite.then(|| "*".to_owned()),
         }

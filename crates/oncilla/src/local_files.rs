@@ -1,5 +1,6 @@
 //! Folders of this machine: what is in them, and where keys go.
 
+use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -141,10 +142,42 @@ pub fn path_below(root: &Path, relative: &str) -> Result<PathBuf, String> {
     Ok(path)
 }
 
+/// Where it is kept which uploads can be resumed: below `$XDG_STATE_HOME`, else `~/.local/state`. `None`
+/// if the environment names neither. Source: XDG Base Directory Specification, which ignores relative paths.
+pub fn upload_records_folder() -> Option<PathBuf> {
+    state_folder(|name| std::env::var_os(name)).map(|state| state.join("oncilla/uploads"))
+}
+
+fn state_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let absolute = |name| {
+        variable(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn state_is_kept_where_the_environment_says() {
+        let folder = |state: &str, home: &str| {
+            let found = state_folder(|name| {
+                let value = if name == "HOME" { home } else { state };
+                Some(value)
+                    .filter(|value| !value.is_empty())
+                    .map(OsString::from)
+            });
+            found.map(|path| path.to_string_lossy().into_owned())
+        };
+        assert_eq!(folder("/s", "/h").as_deref(), Some("/s"));
+        assert_eq!(folder("", "/h").as_deref(), Some("/h/.local/state"));
+        assert_eq!(folder("s", "/h").as_deref(), Some("/h/.local/state"));
+        assert_eq!(folder("", ""), None);
+    }
 
     #[test]
     fn walks_files_and_links() {

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use oncilla_client::Progress;
+use oncilla_client::transfer::Notice;
+
+use crate::failure::Failure;
 
 /// Bytes, rate and time left, on stderr. Without leave to draw it only counts.
 #[derive(Clone)]
@@ -43,6 +46,12 @@ impl TransferBar {
             Ok(bytes) => bar.inc(bytes),
             Err(_) => bar.dec(delta.unsigned_abs()),
         })
+    }
+
+    /// What the client library gives messages to: they stand on stderr, above the bar.
+    pub fn notices(&self) -> Notice {
+        let bar = self.bar.clone();
+        Arc::new(move |message: &str| bar.suspend(|| Failure::general(message).report()))
     }
 
     /// Does something that prints, without leaving pieces of the bar behind.

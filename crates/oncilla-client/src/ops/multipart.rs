@@ -2,6 +2,7 @@
 //! AbortMultipartUpload, ListParts, ListMultipartUploads.
 
 use http::{Method, header};
+use oncilla_hash::{Sha256, hex};
 use oncilla_wire::header as s3_header;
 use oncilla_wire::xml::Checksums;
 use oncilla_wire::xml::copy::CopyResult;
@@ -26,17 +27,7 @@ impl Client {
         &self,
         request: &PutObjectRequest,
     ) -> Result<String, Error> {
-        let mut call = Call::new(Method::POST, Some(&request.bucket), Some(&request.key))
-            .query("uploads", "")
-            .attributes(&request.attributes)?;
-        if self.settings().checksum_uploads {
-            call = call
-                .header(
-                    s3_header::X_AMZ_CHECKSUM_ALGORITHM,
-                    UPLOAD_CHECKSUM.as_str(),
-                )?
-                .header(s3_header::X_AMZ_CHECKSUM_TYPE, "FULL_OBJECT")?;
-        }
+        let mut call = self.create_call(request)?;
         // A second attempt would leave the first one's upload behind.
         call.repeat = Repeat::IfNotBegun;
         let document = self.send_for_document(call, Body::Empty).await?;
@@ -44,6 +35,36 @@ impl Client {
             .parse(InitiateMultipartUpload::parse)?
             .upload_id
             .into_owned())
+    }
+
+    fn create_call<'a>(&self, request: &'a PutObjectRequest) -> Result<Call<'a>, Error> {
+        let call = Call::new(Method::POST, Some(&request.bucket), Some(&request.key))
+            .query("uploads", "")
+            .attributes(&request.attributes)?;
+        if !self.settings().checksum_uploads {
+            return Ok(call);
+        }
+        call.header(
+            s3_header::X_AMZ_CHECKSUM_ALGORITHM,
+            UPLOAD_CHECKSUM.as_str(),
+        )?
+        .header(s3_header::X_AMZ_CHECKSUM_TYPE, "FULL_OBJECT")
+    }
+
+    /// A digest of all that CreateMultipartUpload fixes for this request. Of a key of the client's it
+    /// has the MD5 alone, so that it may be kept.
+    pub(crate) fn attributes_digest(&self, request: &PutObjectRequest) -> Result<String, Error> {
+        let call = self.create_call(request)?;
+        let secret = s3_header::X_AMZ_SERVER_SIDE_ENCRYPTION_CUSTOMER_KEY;
+        let mut lines: Vec<Vec<u8>> = call
+            .headers
+            .iter()
+            .filter(|(name, _)| name.as_str() != secret.as_str())
+            .map(|(name, value)| [name.as_str().as_bytes(), b":", value.as_bytes()].concat())
+            .collect();
+        lines.sort();
+        // No header has a line end in it.
+        Ok(hex::encode(&Sha256::digest(&lines.join(&b'\n'))))
     }
 
     /// Uploads one part of the upload that the request began. Doing it again replaces it.

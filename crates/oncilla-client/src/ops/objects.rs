@@ -212,6 +212,7 @@ impl Call<'_> {
             (header::CONTENT_DISPOSITION, &attributes.content_disposition),
             (header::CONTENT_ENCODING, &attributes.content_encoding),
             (header::CONTENT_LANGUAGE, &attributes.content_language),
+            (header::EXPIRES, &attributes.expires),
         ];
         for (name, value) in named {
             self = self.optional_header(name, value.as_deref())?;

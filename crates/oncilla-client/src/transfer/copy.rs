@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use oncilla_wire::header::X_AMZ_TAGGING_COUNT;
+use oncilla_wire::header::{X_AMZ_MISSING_META, X_AMZ_TAGGING_COUNT};
 
 use super::Options;
 use super::plan::PartPlan;
@@ -21,8 +21,13 @@ pub const COPY_OBJECT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
 /// Parts of a copy cross no network on our side, so they may be large.
 const COPY_PART_BYTES: u64 = 512 * 1024 * 1024;
 
-/// Copies an object of any size on the server's side, its headers included: in one request up to
-/// [`COPY_OBJECT_BYTES_MAX`], beyond that in parallel parts. The source is pinned by its ETag.
+/// Storage classes that come with the kind of bucket, and are none to ask for elsewhere. Source: S3 API
+/// reference, `StorageClass` of HeadObject and of CopyObject.
+const CLASSES_OF_BUCKETS: [&str; 4] = ["EXPRESS_ONEZONE", "FSX_OPENZFS", "OUTPOSTS", "SNOW"];
+
+/// Copies an object of any size on the server's side: in one request up to [`COPY_OBJECT_BYTES_MAX`],
+/// beyond that in parallel parts. The source is pinned by its ETag. Headers, metadata, tags and storage
+/// class that the request does not name stay those of the source.
 pub async fn copy_object(
     client: &Client,
     request: &CopyObjectRequest,
@@ -49,8 +54,12 @@ async fn copy(
     let (info, pinned) = {
         let _slot = options.slot().await?;
         let info = client.head_object(&head).await?;
+        if request.replace_metadata {
+            require_all_metadata(&info)?;
+        }
         let pinned = CopyObjectRequest {
             source_if_match: info.etag.clone(),
+            attributes: attributes_of_copy(request, &info),
             ..request.clone()
         };
         if info.content_length <= single_bytes_max {
@@ -75,7 +84,8 @@ async fn copy_in_parts(
             request.source_bucket, request.source_key
         ))
     })?;
-    let mut attributes = attributes_in_parts(request, info);
+    require_all_metadata(info)?;
+    let mut attributes = request.attributes.clone();
     if attributes.tags.is_empty() {
         attributes.tags = tags_of_source(client, request, info).await?;
     }
@@ -115,29 +125,46 @@ async fn copy_in_parts(
         complete(client, &put, &upload_id, &parts).await
     };
     let outcome = options.unless_cancelled(parts).await;
-    let options = Options {
-        resume: false,
-        ..options.clone()
-    };
-    abandon_if_failed(client, &put, &upload_id, &options, outcome).await
+    abandon_if_failed(client, &put, &upload_id, outcome).await
 }
 
-/// The attributes of a multipart copy, which takes nothing over from its source by itself.
-fn attributes_in_parts(request: &CopyObjectRequest, info: &ObjectInfo) -> ObjectAttributes {
+/// What the copy is to have: what was asked for, and else what the source has. S3 takes nothing over into
+/// a multipart copy, into another one no storage class, and with the directive REPLACE no header and no
+/// metadata.
+fn attributes_of_copy(request: &CopyObjectRequest, info: &ObjectInfo) -> ObjectAttributes {
     let asked = request.attributes.clone();
+    let mut kept = attributes_of(info);
     if request.replace_metadata {
-        return asked;
+        kept.content_type = asked.content_type.or(kept.content_type);
+        kept.cache_control = asked.cache_control.or(kept.cache_control);
+        kept.content_disposition = asked.content_disposition.or(kept.content_disposition);
+        kept.content_encoding = asked.content_encoding.or(kept.content_encoding);
+        kept.content_language = asked.content_language.or(kept.content_language);
+        kept.expires = asked.expires.or(kept.expires);
+        kept.metadata.extend(asked.metadata);
     }
-    let source = attributes_of(info);
     ObjectAttributes {
-        storage_class: asked.storage_class.or(source.storage_class),
+        storage_class: asked.storage_class.or(kept.storage_class),
         acl: asked.acl,
         server_side_encryption: asked.server_side_encryption,
         sse_kms_key_id: asked.sse_kms_key_id,
         customer_key: asked.customer_key,
         tags: asked.tags,
-        ..source
+        ..kept
     }
+}
+
+/// Refuses to repeat metadata of which some is not shown, and would be lost. Source: S3 API reference,
+/// HeadObject, `x-amz-missing-meta`.
+fn require_all_metadata(info: &ObjectInfo) -> Result<(), Error> {
+    let is_missing =
+        |(name, count): &(String, String)| name == X_AMZ_MISSING_META.as_str() && count != "0";
+    if !info.headers.iter().any(is_missing) {
+        return Ok(());
+    }
+    Err(Error::Config(
+        "the source has metadata that cannot be sent in a header, and would be lost".to_owned(),
+    ))
 }
 
 /// The tags that CopyObject would take over by itself.
@@ -161,7 +188,7 @@ async fn tags_of_source(
     client.tags(&source).await
 }
 
-/// The stored headers of an object, as a multipart copy has to repeat them.
+/// The stored headers of an object, as a copy has to repeat them.
 fn attributes_of(info: &ObjectInfo) -> ObjectAttributes {
     let headers: BTreeMap<&str, &str> = info
         .headers
@@ -175,7 +202,9 @@ fn attributes_of(info: &ObjectInfo) -> ObjectAttributes {
         content_disposition: stored("content-disposition"),
         content_encoding: stored("content-encoding"),
         content_language: stored("content-language"),
-        storage_class: stored("x-amz-storage-class"),
+        expires: stored("expires"),
+        storage_class: stored("x-amz-storage-class")
+            .filter(|class| !CLASSES_OF_BUCKETS.contains(&class.as_str())),
         metadata: info.metadata.clone(),
         ..ObjectAttributes::default()
     }

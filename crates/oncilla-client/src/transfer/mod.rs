@@ -7,9 +7,11 @@
 mod copy;
 mod download;
 mod plan;
+mod resume;
 mod upload;
 mod verify;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -27,6 +29,9 @@ pub use verify::{StreamVerifier, Verified};
 /// Requests at once unless set otherwise: enough to fill a fast line with 16 MiB parts.
 pub const DEFAULT_CONCURRENCY: usize = 10;
 
+/// Takes a message for the user.
+pub type Notice = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// How to transfer.
 #[derive(Clone)]
 pub struct Options {
@@ -38,8 +43,12 @@ pub struct Options {
     pub slots: Arc<Semaphore>,
     /// How many of one file's parts may wait for a slot at once.
     pub concurrency: usize,
-    /// Continue an upload that was interrupted, and leave one behind that can be continued.
-    pub resume: bool,
+    /// Continue an upload that was interrupted, and leave one behind that can be continued. What of each
+    /// is to be known is kept in this folder: an endpoint does not tell with which ACL, encryption, tags
+    /// and metadata an upload was begun, and they cannot be changed any more.
+    pub resume: Option<PathBuf>,
+    /// Told of what the user should know although nothing failed.
+    pub notice: Option<Notice>,
     /// Told of every byte.
     pub progress: Option<Progress>,
     /// Ends transfers early, tidily.
@@ -55,7 +64,8 @@ impl Options {
             part_bytes: DEFAULT_PART_BYTES,
             slots: Arc::new(Semaphore::new(concurrency)),
             concurrency,
-            resume: false,
+            resume: None,
+            notice: None,
             progress: None,
             cancel: CancellationToken::new(),
         }
@@ -79,6 +89,12 @@ impl Options {
         match self.cancel.run_until_cancelled(transfer).await {
             Some(outcome) => outcome,
             None => Err(Error::Interrupted),
+        }
+    }
+
+    fn notify(&self, message: &str) {
+        if let Some(notice) = &self.notice {
+            notice(message);
         }
     }
 

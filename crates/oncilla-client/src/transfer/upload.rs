@@ -11,6 +11,7 @@ use oncilla_hash::{Checksum, combine};
 
 use super::Options;
 use super::plan::{PARTS_MAX, PartPlan};
+use super::resume::{self, Record};
 use super::verify::{DigestKind, range_text};
 use crate::body::{Body, ByteStream, FileRange, UPLOAD_CHECKSUM};
 use crate::client::Client;
@@ -21,7 +22,7 @@ use crate::types::{PutObjectOutput, PutObjectRequest, UploadedPart};
 /// every byte against checksums computed while the file was read.
 ///
 /// On failure or cancellation an unfinished multipart upload is removed, unless
-/// [`Options::resume`] asks to leave it to be continued.
+/// [`Options::resume`] asks to leave it to be continued, which the same request does.
 ///
 /// # Errors
 /// [`Error::Changed`] if the file changed meanwhile; nothing is stored then, or what was stored is
@@ -66,20 +67,11 @@ async fn upload_file_in_parts(
 ) -> Result<PutObjectOutput, Error> {
     let plan = PartPlan::new(whole.length_bytes, options.part_bytes)
         .map_err(|error| Error::Config(format!("{}: {error}", whole.path.display())))?;
-    let resumed = if options.resume {
-        options
-            .unless_cancelled(find_resumable(client, &whole, &plan, request))
-            .await?
-    } else {
-        None
-    };
-    let (upload_id, done) = match resumed {
-        Some(found) => found,
-        None => (
-            client.create_multipart_upload(request).await?,
-            BTreeMap::new(),
-        ),
-    };
+    let Begun {
+        upload_id,
+        done,
+        record,
+    } = begin(client, &whole, &plan, request, options).await?;
     options.advance(done.values().map(|part| part.size).sum());
 
     let parts = async {
@@ -111,7 +103,64 @@ async fn upload_file_in_parts(
         complete(client, request, &upload_id, &parts).await
     };
     let outcome = options.unless_cancelled(parts).await;
-    abandon_if_failed(client, request, &upload_id, options, outcome).await
+    let Some(record) = record else {
+        return abandon_if_failed(client, request, &upload_id, outcome).await;
+    };
+    match &outcome {
+        Err(error) if !matches!(error, Error::Changed { .. }) => {
+            tracing::info!(upload_id, key = request.key, "upload kept, to be resumed");
+            outcome
+        }
+        _ => {
+            record.remove();
+            abandon_if_failed(client, request, &upload_id, outcome).await
+        }
+    }
+}
+
+/// An upload to send parts to.
+struct Begun {
+    upload_id: String,
+    /// Parts that need not be sent any more.
+    done: BTreeMap<u32, UploadedPart>,
+    /// What allows to resume it.
+    record: Option<Record>,
+}
+
+/// Begins an upload, or resumes one if that is asked for and there is one.
+async fn begin(
+    client: &Client,
+    whole: &FileRange,
+    plan: &PartPlan,
+    request: &PutObjectRequest,
+    options: &Options,
+) -> Result<Begun, Error> {
+    if let Some(folder) = &options.resume {
+        let resuming = async {
+            let Some(record) = resume::find(client, folder, request, options).await? else {
+                return Ok(None);
+            };
+            let done = parts_done(client, whole, plan, request, &record.upload_id).await?;
+            Ok::<_, Error>(Some((record, done)))
+        };
+        if let Some((record, done)) = options.unless_cancelled(resuming).await? {
+            return Ok(Begun {
+                upload_id: record.upload_id.clone(),
+                done,
+                record: Some(record),
+            });
+        }
+    }
+    let upload_id = client.create_multipart_upload(request).await?;
+    let record = match &options.resume {
+        Some(folder) => resume::remember(client, folder, request, &upload_id, options).await,
+        None => None,
+    };
+    Ok(Begun {
+        upload_id,
+        done: BTreeMap::new(),
+        record,
+    })
 }
 
 /// Uploads a stream of unknown length, such as standard input. It is cut into parts held in
@@ -175,11 +224,7 @@ pub async fn upload_stream(
     };
     let outcome = options.unless_cancelled(upload).await;
     // A stream cannot be read again, so there is nothing to resume.
-    let options = Options {
-        resume: false,
-        ..options.clone()
-    };
-    abandon_if_failed(client, request, &upload_id, &options, outcome).await
+    abandon_if_failed(client, request, &upload_id, outcome).await
 }
 
 /// Cuts a stream into parts of one size.
@@ -234,18 +279,14 @@ pub(super) async fn abandon_if_failed<T>(
     client: &Client,
     request: &PutObjectRequest,
     upload_id: &str,
-    options: &Options,
     outcome: Result<T, Error>,
 ) -> Result<T, Error> {
-    if let Err(error) = &outcome {
-        if options.resume && !matches!(error, Error::Changed { .. }) {
-            tracing::info!(upload_id, key = request.key, "upload kept, to be resumed");
-        } else if let Err(abort_error) = client
+    if outcome.is_err()
+        && let Err(abort_error) = client
             .abort_multipart_upload(&request.bucket, &request.key, upload_id)
             .await
-        {
-            tracing::warn!(upload_id, key = request.key, error = %abort_error, "multipart upload could not be removed");
-        }
+    {
+        tracing::warn!(upload_id, key = request.key, error = %abort_error, "multipart upload could not be removed");
     }
     outcome
 }
@@ -261,25 +302,15 @@ async fn check_unchanged(whole: &FileRange, before: &Metadata) -> Result<(), Err
     })
 }
 
-/// The newest unfinished upload of the key with those of its parts that are still equal to the
-/// file's. A part that is not goes through the net again.
-async fn find_resumable(
+/// Those parts of an upload that are equal to the file's. A part that is not goes through the net again.
+async fn parts_done(
     client: &Client,
     whole: &FileRange,
     plan: &PartPlan,
     request: &PutObjectRequest,
-) -> Result<Option<(String, BTreeMap<u32, UploadedPart>)>, Error> {
-    let uploads = client
-        .list_multipart_uploads(&request.bucket, &request.key)
-        .await?;
-    let newest = uploads
-        .into_iter()
-        .filter(|upload| upload.key == request.key)
-        .max_by_key(|upload| upload.initiated_ms);
-    let Some(upload) = newest else {
-        return Ok(None);
-    };
-    let listed = client.list_parts(request, &upload.upload_id).await?;
+    upload_id: &str,
+) -> Result<BTreeMap<u32, UploadedPart>, Error> {
+    let listed = client.list_parts(request, upload_id).await?;
     let mut done = BTreeMap::new();
     for part in listed {
         if !plan.numbers().contains(&part.part_number) {
@@ -299,12 +330,8 @@ async fn find_resumable(
             done.insert(part.part_number, part);
         }
     }
-    tracing::info!(
-        upload_id = upload.upload_id,
-        parts = done.len(),
-        "resuming an upload"
-    );
-    Ok(Some((upload.upload_id, done)))
+    tracing::info!(upload_id, parts = done.len(), "resuming an upload");
+    Ok(done)
 }
 
 /// Runs file work off the runtime's threads.

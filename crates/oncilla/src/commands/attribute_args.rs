@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::location::Location;
 use crate::mime;
 
-/// Headers of uploaded objects. On a copy from S3 to S3 the source's are kept unless one is given.
+/// Headers of uploaded objects. What is not given on a copy from S3 to S3 stays as the source has it.
 #[derive(Args, Clone, Debug, Default)]
 pub struct AttributeArgs {
     /// MIME type instead of a guess from the file's name
@@ -37,7 +37,7 @@ pub struct AttributeArgs {
     #[arg(long, value_name = "TEXT", help_heading = "Object headers")]
     pub content_language: Option<String>,
 
-    /// Storage class
+    /// Storage class; on a copy within S3 the source's unless given
     #[arg(long, value_name = "CLASS", help_heading = "Object headers")]
     pub storage_class: Option<String>,
 
@@ -54,11 +54,13 @@ pub struct AttributeArgs {
     #[arg(long, value_name = "KEY", help_heading = "Object headers")]
     pub sse_kms_key_id: Option<String>,
 
-    /// Canned ACL: private or public-read
+    /// Canned ACL: private, public-read, public-read-write, authenticated-read, aws-exec-read,
+    /// bucket-owner-read, or bucket-owner-full-control, which gives another account's bucket its owner's
+    /// rights on what is written
     #[arg(long, value_name = "ACL", help_heading = "Object headers")]
     pub acl: Option<String>,
 
-    /// User metadata; repeatable
+    /// User metadata, added to the source's on a copy within S3; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_metadata, value_delimiter = ',', help_heading = "Object headers")]
     pub metadata: Vec<(String, String)>,
 
@@ -107,12 +109,20 @@ impl AttributeArgs {
         } else {
             mime::guess(name)
         };
+        let mut attributes = self.named();
+        attributes.content_type = attributes.content_type.or(guessed.map(str::to_owned));
+        attributes
+    }
+
+    /// What the flags name, as a copy within S3 takes it; the source tells the rest.
+    pub fn named(&self) -> ObjectAttributes {
         ObjectAttributes {
-            content_type: self.content_type.clone().or(guessed.map(str::to_owned)),
+            content_type: self.content_type.clone(),
             cache_control: self.cache_control.clone(),
             content_disposition: self.content_disposition.clone(),
             content_encoding: self.content_encoding.clone(),
             content_language: self.content_language.clone(),
+            expires: None,
             storage_class: self.storage_class.clone(),
             acl: self.acl.clone(),
             server_side_encryption: self.sse().map(|sse| sse.as_str().to_owned()),
@@ -128,7 +138,7 @@ impl AttributeArgs {
             .or(self.sse_kms_key_id.as_ref().map(|_| SseAlgorithm::AwsKms))
     }
 
-    /// Whether a copy gets these headers and metadata instead of the source's.
+    /// Whether a copy gets headers or metadata that its source does not have.
     pub fn replaces_metadata(&self) -> bool {
         self.content_type.is_some()
             || self.cache_control.is_some()

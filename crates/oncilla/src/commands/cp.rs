@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::filter::Filter;
 use crate::jobs::{Job, Runner};
 use crate::listing::{files_below, objects_below};
-use crate::local_files::path_below;
+use crate::local_files::{path_below, upload_records_folder};
 use crate::location::{Location, S3Url};
 use crate::sync_plan::Listing;
 
@@ -63,7 +63,9 @@ pub struct CopyArgs {
     #[arg(long)]
     pub no_follow_symlinks: bool,
 
-    /// Continue a multipart upload that was interrupted, and leave one behind that can be continued
+    /// Continue a multipart upload that was interrupted, and leave one behind that can be continued: by
+    /// the same user of this machine, with flags that give the object the same headers, ACL, encryption,
+    /// tags and metadata. What is known of it is kept in ~/.local/state/oncilla (XDG_STATE_HOME)
     #[arg(long, help_heading = "Transfer")]
     pub resume: bool,
 
@@ -116,7 +118,13 @@ async fn run(
     runner.dry_run = args.dry_run;
     runner.expected_bytes = expected_bytes;
     runner.source_version = version_id;
-    runner.options.resume = args.resume;
+    if args.resume {
+        let folder = upload_records_folder().ok_or_else(|| {
+            Failure::usage("--resume has no place to remember uploads")
+                .advise("set HOME or XDG_STATE_HOME")
+        })?;
+        runner.options.resume = Some(folder);
+    }
     if !args.recursive {
         let job = single_job(&runner, &args).await?;
         if let (Location::S3(source), Location::S3(destination)) = (&job.source, &job.destination)

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::filter::Filter;
 use crate::jobs::{Job, Runner};
 use crate::listing::{files_below, objects_below};
+use crate::local_files::upload_records_folder;
 use crate::location::Location;
 use crate::sync_plan::{Action, Compare, Listing, plan};
 
@@ -76,7 +77,7 @@ pub async fn run(args: SyncArgs) -> Result<(), Failure> {
     runner.keys = keys;
     runner.dry_run = args.dry_run;
     // The next sync goes on where this one was interrupted, within large files too.
-    runner.options.resume = true;
+    runner.options.resume = upload_records_folder();
 
     let source = Side::read(&runner, &args.source, &args, true).await?;
     let destination = Side::read(&runner, &args.destination, &args, false).await?;

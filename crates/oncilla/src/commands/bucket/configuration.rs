@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use http::HeaderValue;
-use oncilla_client::{BucketConfiguration, BucketDocument, exit_code};
+use oncilla_client::{BucketConfiguration, BucketDocument, Client, Error, exit_code};
 use serde_json::{Value, json};
 
 use crate::common_args::CommonArgs;
@@ -83,7 +83,11 @@ pub async fn run(
         None => made,
     };
     let client = args.common.client()?;
-    if let Some(configuration) = given {
+    if let Some(mut configuration) = given {
+        if kind.document == BucketDocument::Lifecycle && configuration.transition_minimum.is_none()
+        {
+            configuration.transition_minimum = present_minimum(&client, &bucket).await?;
+        }
         client
             .put_bucket_document(&bucket, kind.document, configuration)
             .await?;
@@ -99,6 +103,25 @@ pub async fn run(
         Some(present) => show(kind, &present.content, args.common.json),
         None => Err(absent(kind, &bucket)),
     }
+}
+
+/// What the bucket has beside its lifecycle document: a request without it would set S3's default. Source:
+/// S3 API reference, PutBucketLifecycleConfiguration, x-amz-transition-default-minimum-object-size.
+async fn present_minimum(client: &Client, bucket: &str) -> Result<Option<HeaderValue>, Failure> {
+    let present = client
+        .bucket_document(bucket, BucketDocument::Lifecycle)
+        .await
+        .map_err(|error| {
+            let is_refused = matches!(error, Error::Auth(_));
+            let failure = Failure::from(error);
+            match is_refused {
+                true => failure.advise(format!(
+                    "{TRANSITION_MINIMUM} is to stay as it is, and has to be read for that; JSON that says it can be put without"
+                )),
+                false => failure,
+            }
+        })?;
+    Ok(present.and_then(|present| present.transition_minimum))
 }
 
 fn absent(kind: Kind, bucket: &str) -> Failure {
@@ -171,16 +194,23 @@ fn read_to_end(source: impl Read, path: &Path) -> Result<Vec<u8>, Failure> {
 /// say that it is malformed.
 fn document_of(kind: Kind, path: &Path, content: Vec<u8>) -> Result<BucketConfiguration, Failure> {
     let file = path.display();
+    // Editors of Windows put it before JSON and XML alike, and S3 takes neither then.
+    let content = match content.strip_prefix(BYTE_ORDER_MARK) {
+        Some(rest) => rest.to_vec(),
+        None => content,
+    };
     if content.trim_ascii().is_empty() {
-        return Err(
-            Failure::usage(format!("{file} is empty")).advise("--delete takes away what is set")
-        );
+        let message = match path == Path::new("-") {
+            true => "standard input is empty".to_owned(),
+            false => format!("{file} is empty"),
+        };
+        return Err(Failure::usage(message)
+            .advise("check the command that made it; --delete takes away what is set"));
     }
     let Some(root) = kind.document.root() else {
-        return match serde_json::from_slice::<Value>(&content) {
-            Ok(_) => Ok(content.into()),
-            Err(error) => Err(Failure::usage(format!("{file}: a policy is JSON: {error}"))),
-        };
+        return policy(content)
+            .map(BucketConfiguration::from)
+            .map_err(|problem| Failure::usage(format!("{file}: a policy is JSON: {problem}")));
     };
     if content.trim_ascii_start().starts_with(b"{") {
         return from_json(kind.document, root, &content)
@@ -194,6 +224,31 @@ fn document_of(kind: Kind, path: &Path, content: Vec<u8>) -> Result<BucketConfig
         .advise("begin with what the command prints"));
     }
     Ok(content.into())
+}
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The member in which the AWS CLI has a policy, as text.
+const POLICY_MEMBER: &str = "Policy";
+
+/// The policy itself, of itself or of the forms that the AWS CLI prints it in: `{"Policy": "…"}`, and with
+/// `--query Policy` the text of that.
+fn policy(content: Vec<u8>) -> Result<Vec<u8>, String> {
+    let parse =
+        |text: &[u8]| serde_json::from_slice::<Value>(text).map_err(|error| error.to_string());
+    let text = match parse(&content)? {
+        Value::String(text) => text,
+        Value::Object(mut members) => match document::member_alone(&mut members, POLICY_MEMBER) {
+            Some(Value::String(text)) => text,
+            _ => return Ok(content),
+        },
+        _ => return Err("an object is needed: {…}".to_owned()),
+    };
+    match parse(text.as_bytes())? {
+        Value::Object(_) => Ok(text.into_bytes()),
+        _ => Err("an object is needed: {…}".to_owned()),
+    }
 }
 
 /// The member by which the AWS CLI tells what the S3 API has in a header.
@@ -266,9 +321,29 @@ mod tests {
         };
         check(BucketDocument::Policy, "{\"Statement\": []}").unwrap();
         check(BucketDocument::Cors, "<CORSConfiguration/>").unwrap();
+        for form in [
+            "{\"a\": 1}",
+            "\u{feff}{\"a\": 1}",
+            "{\"Policy\": \"{\\\"a\\\": 1}\"}",
+            "{\"Bucket\": \"b\", \"Policy\": \"{\\\"a\\\": 1}\"}",
+            "\"{\\\"a\\\": 1}\"",
+        ] {
+            let read = check(BucketDocument::Policy, form).unwrap();
+            assert_eq!(read.content, "{\"a\": 1}", "{form}");
+        }
+        let marked = check(BucketDocument::Cors, "\u{feff}<CORSConfiguration/>").unwrap();
+        assert_eq!(marked.content, "<CORSConfiguration/>");
         check(BucketDocument::Cors, " {\"CORSRules\": []}").unwrap();
         for (document, content, problem) in [
             (BucketDocument::Policy, "<Policy/>", "a policy is JSON"),
+            (BucketDocument::Policy, "\"text\"", "a policy is JSON"),
+            (BucketDocument::Policy, "[]", "an object is needed"),
+            (
+                BucketDocument::Policy,
+                "{\"Policy\": \"1\"}",
+                "an object is needed",
+            ),
+            (BucketDocument::Policy, "\u{feff}", "is empty"),
             (BucketDocument::Cors, "{", "no JSON"),
             (BucketDocument::Cors, "{\"a b\": 1}", "cannot be the name"),
             (BucketDocument::Cors, "[]", "is XML"),
