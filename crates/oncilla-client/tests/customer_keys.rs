@@ -15,9 +15,7 @@ use oncilla_client::transfer::{Options, copy_object, download_file, upload_file,
 use oncilla_client::{
     CopyObjectRequest, CustomerKey, Error, GetObjectRequest, ObjectAttributes, PutObjectRequest,
 };
-use support::{Received, Reply, TestServer};
-
-const MIB: usize = 1024 * 1024;
+use support::{MIB, Received, Reply, TestServer, small_parts};
 
 const KEY: &str = "x-amz-server-side-encryption-customer-key";
 const SOURCE_KEY: &str = "x-amz-copy-source-server-side-encryption-customer-key";
@@ -40,14 +38,6 @@ fn put_request(key: &CustomerKey) -> PutObjectRequest {
             ..ObjectAttributes::default()
         },
         ..PutObjectRequest::default()
-    }
-}
-
-fn small_parts() -> Options {
-    Options {
-        multipart_threshold_bytes: 6 * MIB as u64,
-        part_bytes: 5 * MIB as u64,
-        ..Options::new(2)
     }
 }
 

@@ -19,9 +19,7 @@ use oncilla_client::{
     CopyObjectRequest, CustomerKey, Error, GetObjectRequest, ObjectAttributes, PutObjectRequest,
 };
 use oncilla_hash::{Checksum, ChecksumAlgorithm, Md5, hex};
-use support::{Received, Reply, TestServer};
-
-const MIB: usize = 1024 * 1024;
+use support::{MIB, Received, Reply, TestServer, small_parts};
 
 fn content(length: usize) -> Vec<u8> {
     (0..length).map(|index| (index * 31 % 251) as u8).collect()
@@ -44,14 +42,6 @@ fn put_request() -> PutObjectRequest {
         bucket: "b".into(),
         key: "k".into(),
         ..Default::default()
-    }
-}
-
-fn small_parts() -> Options {
-    Options {
-        multipart_threshold_bytes: 6 * MIB as u64,
-        part_bytes: 5 * MIB as u64,
-        ..Options::new(3)
     }
 }
 

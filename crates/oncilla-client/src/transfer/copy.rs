@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use http::HeaderName;
 use oncilla_wire::header::{X_AMZ_MISSING_META, X_AMZ_TAGGING_COUNT};
 
 use super::Options;
@@ -54,7 +55,8 @@ async fn copy(
     let (info, pinned) = {
         let _slot = options.slot().await?;
         let info = client.head_object(&head).await?;
-        if request.replace_metadata {
+        let in_one = info.content_length <= single_bytes_max;
+        if request.replace_metadata || !in_one {
             require_all_metadata(&info)?;
         }
         let pinned = CopyObjectRequest {
@@ -62,7 +64,7 @@ async fn copy(
             attributes: attributes_of_copy(request, &info),
             ..request.clone()
         };
-        if info.content_length <= single_bytes_max {
+        if in_one {
             let output = client.copy_object(&pinned).await?;
             options.advance(info.content_length);
             return Ok(output);
@@ -84,7 +86,6 @@ async fn copy_in_parts(
             request.source_bucket, request.source_key
         ))
     })?;
-    require_all_metadata(info)?;
     let mut attributes = request.attributes.clone();
     if attributes.tags.is_empty() {
         attributes.tags = tags_of_source(client, request, info).await?;
@@ -157,14 +158,18 @@ fn attributes_of_copy(request: &CopyObjectRequest, info: &ObjectInfo) -> ObjectA
 /// Refuses to repeat metadata of which some is not shown, and would be lost. Source: S3 API reference,
 /// HeadObject, `x-amz-missing-meta`.
 fn require_all_metadata(info: &ObjectInfo) -> Result<(), Error> {
-    let is_missing =
-        |(name, count): &(String, String)| name == X_AMZ_MISSING_META.as_str() && count != "0";
-    if !info.headers.iter().any(is_missing) {
-        return Ok(());
+    match counts_any(info, &X_AMZ_MISSING_META) {
+        false => Ok(()),
+        true => Err(Error::Config(
+            "the source has metadata that cannot be sent in a header, and would be lost".to_owned(),
+        )),
     }
-    Err(Error::Config(
-        "the source has metadata that cannot be sent in a header, and would be lost".to_owned(),
-    ))
+}
+
+/// Whether a header that counts something does not say zero.
+fn counts_any(info: &ObjectInfo, counter: &HeaderName) -> bool {
+    let mut headers = info.headers.iter();
+    headers.any(|(name, count)| name == counter.as_str() && count != "0")
 }
 
 /// The tags that CopyObject would take over by itself.
@@ -173,11 +178,7 @@ async fn tags_of_source(
     request: &CopyObjectRequest,
     info: &ObjectInfo,
 ) -> Result<Vec<(String, String)>, Error> {
-    let has_tags = info
-        .headers
-        .iter()
-        .any(|(name, count)| name == X_AMZ_TAGGING_COUNT.as_str() && count != "0");
-    if !has_tags {
+    if !counts_any(info, &X_AMZ_TAGGING_COUNT) {
         return Ok(Vec::new());
     }
     let source = TagsOf {

@@ -5,9 +5,21 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use oncilla_client::transfer::Options;
 use oncilla_client::{Addressing, Client, Credentials, Endpoint, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+pub const MIB: usize = 1024 * 1024;
+
+/// Transfers by which files of a few MiB have parts.
+pub fn small_parts() -> Options {
+    Options {
+        multipart_threshold_bytes: 6 * MIB as u64,
+        part_bytes: 5 * MIB as u64,
+        ..Options::new(3)
+    }
+}
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
