@@ -23,13 +23,19 @@ use crate::s3::bucket::put_document;
 use crate::s3::request::S3Request;
 
 /// The headers that grant, and what.
-pub const GRANT_HEADERS: [(HeaderName, Permission); 5] = [
+const GRANT_HEADERS: [(HeaderName, Permission); 5] = [
     (X_AMZ_GRANT_READ, Permission::Read),
     (X_AMZ_GRANT_WRITE, Permission::Write),
     (X_AMZ_GRANT_READ_ACP, Permission::ReadAcp),
     (X_AMZ_GRANT_WRITE_ACP, Permission::WriteAcp),
     (X_AMZ_GRANT_FULL_CONTROL, Permission::FullControl),
 ];
+
+/// The headers that say which ACL something is to have.
+pub fn acl_headers() -> impl Iterator<Item = HeaderName> {
+    let grants = GRANT_HEADERS.into_iter().map(|(name, _)| name);
+    std::iter::once(X_AMZ_ACL).chain(grants)
+}
 
 /// The ACL that the headers ask for, if any.
 ///

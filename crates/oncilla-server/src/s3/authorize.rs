@@ -16,16 +16,15 @@ use oncilla_store::{Bucket, ObjectRecord, UniqueId, VersionId};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::event::EventKind;
 use oncilla_wire::header::{
-    X_AMZ_ACL, X_AMZ_IF_MATCH_LAST_MODIFIED_TIME, X_AMZ_IF_MATCH_SIZE,
-    X_AMZ_OBJECT_LOCK_LEGAL_HOLD, X_AMZ_OBJECT_LOCK_MODE, X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE,
-    X_AMZ_TAGGING,
+    X_AMZ_IF_MATCH_LAST_MODIFIED_TIME, X_AMZ_IF_MATCH_SIZE, X_AMZ_OBJECT_LOCK_LEGAL_HOLD,
+    X_AMZ_OBJECT_LOCK_MODE, X_AMZ_OBJECT_LOCK_RETAIN_UNTIL_DATE, X_AMZ_TAGGING,
 };
 use oncilla_wire::object_lock::bypasses_governance;
 use oncilla_wire::operation::{Level, Operation};
 use oncilla_wire::xml::acl::Permission;
 
 use crate::s3::access::{BucketAccess, acl_of_bucket};
-use crate::s3::acl::{GRANT_HEADERS, opens_to_nobody_else};
+use crate::s3::acl::{acl_headers, opens_to_nobody_else};
 use crate::s3::condition_keys::ConditionKeys;
 use crate::s3::judged::{JudgedObject, Looked};
 use crate::s3::request::S3Request;
@@ -715,7 +714,7 @@ fn facts_of(request: &S3Request, access: &BucketAccess<'_>, version: bool) -> Re
         | Operation::PostObject
         | Operation::CopyObject
         | Operation::CreateMultipartUpload => {
-            let sets_acl = has(&X_AMZ_ACL) || GRANT_HEADERS.iter().any(|(name, _)| has(name));
+            let sets_acl = acl_headers().any(|name| has(&name));
             facts.acl = sets_acl && !access.is_owner_enforced();
             facts.tags = headers
                 .get(X_AMZ_TAGGING)

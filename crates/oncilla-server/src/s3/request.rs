@@ -6,12 +6,12 @@ use http::header::HOST;
 use oncilla_iam::Principal;
 use oncilla_store::{Bucket, Encryption, ObjectRecord, VersionId};
 use oncilla_wire::error::S3Error;
-use oncilla_wire::header::{X_AMZ_ACL, X_AMZ_TAGGING, X_AMZ_WRITE_OFFSET_BYTES, X_TIGRIS_RENAME};
+use oncilla_wire::header::{X_AMZ_TAGGING, X_AMZ_WRITE_OFFSET_BYTES, X_TIGRIS_RENAME};
 use oncilla_wire::operation::Operation;
 use oncilla_wire::query::Query;
 use oncilla_wire::tagging::TagSet;
 
-use crate::s3::acl::GRANT_HEADERS;
+use crate::s3::acl::acl_headers;
 use crate::s3::authenticate::Authentication;
 use crate::s3::body::PayloadForm;
 use crate::s3::judged::JudgedObjects;
@@ -142,8 +142,7 @@ impl S3Request {
 /// # Errors
 /// `InvalidArgument`.
 pub fn refuse_tags_and_acl(request: &S3Request) -> Result<(), S3Error> {
-    let grants = GRANT_HEADERS.into_iter().map(|(name, _)| name);
-    for name in [X_AMZ_TAGGING, X_AMZ_ACL].into_iter().chain(grants) {
+    for name in std::iter::once(X_AMZ_TAGGING).chain(acl_headers()) {
         let value = request.headers.get(&name);
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             return Err(S3Error::invalid_argument(
