@@ -75,9 +75,9 @@ Plan = collections.namedtuple("Plan", "command longest_seconds sizes")
 def make_plan(number: int, chance: random.Random) -> Plan:
     """When a round's power is cut, and over which bodies."""
     if number % 8 == 2:
-        # Rows until their tables are written, and the cut amid that.
+        # Rows until their tables are written, and the cut amid that, however long a slow disk takes.
         part = chance.choice(["/keyspaces/", "/tables/", "/tables"])
-        return Plan(f"cut-sync {chance.randint(1, 6)} {part}", 15, [INLINE_BYTES])
+        return Plan(f"cut-sync {chance.randint(1, 6)} {part}", 300, [INLINE_BYTES])
     if number % 8 == 5:
         # Long enough for the space of what was replaced to be given back.
         return Plan("cut", chance.uniform(6, 8), workload.SIZES)
