@@ -30,6 +30,7 @@ use crate::rows::reference::{
 use crate::rows::rename_token::rename_tokens_of_bucket;
 use crate::rows::upload::{split_upload_key, uploads_of_bucket};
 use crate::store::{Store, is_empty, scan};
+use crate::walk::Rows;
 
 /// Notes remembered at a time; bounds the collector's memory to a few MiB. With the grace period
 /// it also bounds its pace: this many per grace period.
@@ -266,35 +267,22 @@ impl Store {
             let outcome = self.inner.engine.commit(mutation).await?;
             Ok::<_, Fault>(matches!(outcome, CommitOutcome::Committed { .. }))
         };
-        let (mut start, end) = parts_after(upload, 0);
-        loop {
-            let page = self
-                .inner
-                .engine
-                .scan(scan(start, end.clone(), ROWS_PER_STEP))
-                .await?;
-            let mut mutation = Mutation::new();
-            for row in &page.rows {
-                let (_, number) = split_part_key(&row.key)?;
-                if keep.part(number).is_some() {
-                    continue;
-                }
-                let part = PartRecord::decode(row.value.clone())?;
-                mutation.delete(Space::Records, row.key.clone());
-                self.drop_placement(&mut mutation, &part.placement, upload)?;
-                let is_full = mutation.puts.len() + mutation.deletes.len() >= OPERATIONS_PER_STEP;
-                if is_full && !commit(std::mem::take(&mut mutation)).await? {
-                    return Ok(false);
-                }
+        let mut mutation = Mutation::new();
+        let mut rows = Rows::new(&*self.inner.engine, parts_after(upload, 0));
+        while let Some(row) = rows.next().await? {
+            let (_, number) = split_part_key(&row.key)?;
+            if keep.part(number).is_some() {
+                continue;
             }
-            if !mutation.is_empty() && !commit(mutation).await? {
+            let part = PartRecord::decode(row.value)?;
+            mutation.delete(Space::Records, row.key);
+            self.drop_placement(&mut mutation, &part.placement, upload)?;
+            let is_full = mutation.puts.len() + mutation.deletes.len() >= OPERATIONS_PER_STEP;
+            if is_full && !commit(std::mem::take(&mut mutation)).await? {
                 return Ok(false);
             }
-            let Some(last) = page.rows.last().filter(|_| page.more) else {
-                return Ok(true);
-            };
-            start = next_key(&last.key);
         }
+        Ok(mutation.is_empty() || commit(mutation).await?)
     }
 
     /// Aborts the uploads that were open when their bucket was deleted.
@@ -354,23 +342,12 @@ impl Store {
     async fn sweep_volume(&self, volume: VolumeId) -> Result<(), Fault> {
         // No reference into a volume of an earlier run can appear but to what is referred to now.
         let mut live: Vec<Extent> = Vec::new();
-        let (mut start, end) = references_into_volume(volume);
-        loop {
-            let page = self
-                .inner
-                .engine
-                .scan(scan(start, end.clone(), ROWS_PER_STEP))
-                .await?;
-            for row in &page.rows {
-                let (extent, _) = decode_extent_reference(&row.key, &row.value)?;
-                if live.last() != Some(&extent) {
-                    live.push(extent);
-                }
+        let mut rows = Rows::new(&*self.inner.engine, references_into_volume(volume));
+        while let Some(row) = rows.next().await? {
+            let (extent, _) = decode_extent_reference(&row.key, &row.value)?;
+            if live.last() != Some(&extent) {
+                live.push(extent);
             }
-            let Some(last) = page.rows.last().filter(|_| page.more) else {
-                break;
-            };
-            start = next_key(&last.key);
         }
         let freed = self.inner.volumes.collect(volume, live).await?;
         self.inner

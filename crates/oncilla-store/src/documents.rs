@@ -17,14 +17,12 @@ use crate::rows::document::{
     split_document_key,
 };
 use crate::rows::key::BucketId;
-use crate::store::{CONFLICT_RETRIES_MAX, Store, scan};
+use crate::store::{CONFLICT_RETRIES_MAX, Store};
+use crate::walk::Rows;
 
 /// Most documents of one kind that a bucket can have. Source: S3 API reference,
 /// PutBucketInventoryConfiguration and its like.
 pub const NAMED_DOCUMENTS_MAX: usize = 1_000;
-
-/// Rows read at a time.
-const PAGE_ROWS: usize = 256;
 
 /// A document of a bucket.
 pub struct Document {
@@ -135,24 +133,17 @@ impl Documents {
 
     /// Reads the documents of a bucket.
     pub(crate) async fn read(reader: &dyn Reader, bucket: BucketId) -> Result<Self, Fault> {
-        let (mut start, end) = documents_of_bucket(bucket);
         let mut documents = BTreeMap::new();
-        loop {
-            let page = reader.scan(scan(start, end.clone(), PAGE_ROWS)).await?;
-            let last = page.rows.last().map(|row| row.key.clone());
-            for row in page.rows {
-                let (_, kind, name) = split_document_key(&row.key)?;
-                // What only a newer version knows stays where it is.
-                if let Some(kind) = kind {
-                    let record = DocumentRecord::decode(row.value)?;
-                    documents.insert((kind, name), Document::new(record));
-                }
-            }
-            match last.filter(|_| page.more) {
-                Some(last) => start = next_key(&last),
-                None => return Ok(Self(Arc::new(documents))),
+        let mut rows = Rows::new(reader, documents_of_bucket(bucket));
+        while let Some(row) = rows.next().await? {
+            let (_, kind, name) = split_document_key(&row.key)?;
+            // What only a newer version knows stays where it is.
+            if let Some(kind) = kind {
+                let record = DocumentRecord::decode(row.value)?;
+                documents.insert((kind, name), Document::new(record));
             }
         }
+        Ok(Self(Arc::new(documents)))
     }
 }
 
@@ -231,24 +222,16 @@ impl Store {
             start = next_key(&document_key(after.bucket, kind, &after.name));
         }
         let mut places = Vec::new();
-        loop {
-            let page = scan(start, end.clone(), PAGE_ROWS);
-            let page = self.inner.engine.scan(page).await?;
-            let last = page.rows.last().map(|row| row.key.clone());
-            for row in page.rows {
-                let (bucket, found, name) = split_document_key(&row.key)?;
-                if found == Some(kind) {
-                    places.push(DocumentPlace { bucket, name });
-                }
-                if places.len() == limit {
-                    return Ok(places);
-                }
-            }
-            match last.filter(|_| page.more) {
-                Some(last) => start = next_key(&last),
-                None => return Ok(places),
+        let mut rows = Rows::new(&*self.inner.engine, (start, end));
+        while places.len() < limit
+            && let Some(row) = rows.next().await?
+        {
+            let (bucket, found, name) = split_document_key(&row.key)?;
+            if found == Some(kind) {
+                places.push(DocumentPlace { bucket, name });
             }
         }
+        Ok(places)
     }
 
     /// Sets what the server keeps with a document, if that still says `text`. Says whether it did.

@@ -21,6 +21,7 @@ use crate::rows::event::{EventRecord, all_events, event_key, events_of_target, s
 use crate::rows::object::ObjectRecord;
 use crate::rows::version_id::VersionId;
 use crate::store::{Store, scan};
+use crate::walk::Rows;
 
 /// Events removed in one mutation.
 const ROWS_PER_STEP: usize = 1_000;
@@ -330,20 +331,10 @@ impl Store {
             start = next_key(last);
         }
         let mut count = EventCount::default();
-        loop {
-            let page = scan(start, end.clone(), ROWS_PER_STEP);
-            let page = self.inner.engine.scan(page).await?;
-            let Some(last) = page.rows.last() else { break };
-            start = next_key(&last.key);
-            count.last = Some(last.key.clone());
-            for row in page.rows {
-                count.add(row.value);
-            }
-            if !page.more {
-                break;
-            }
-            // An engine in memory is ready at once, and whoever else runs in this task waits.
-            tokio::task::yield_now().await;
+        let mut rows = Rows::new(&*self.inner.engine, (start, end));
+        while let Some(row) = rows.next().await? {
+            count.add(row.value);
+            count.last = Some(row.key);
         }
         Ok(count)
     }

@@ -31,6 +31,7 @@ pub mod object_lock;
 mod pins;
 pub mod rows;
 mod store;
+mod walk;
 
 pub use bucket::Bucket;
 pub use clock::{Clock, SystemClock, WallClock};

@@ -8,7 +8,7 @@
 //! Locks end by [`Clock::certain_ms`](crate::Clock::certain_ms): a clock that is set forward while
 //! the server runs ends none.
 
-use oncilla_meta::{CommitOutcome, Mutation, Precondition, Space, next_key};
+use oncilla_meta::{CommitOutcome, Mutation, Precondition, Space};
 use oncilla_wire::event::EventKind;
 use oncilla_wire::object_lock::{LegalHold, Retention, RetentionMode};
 
@@ -24,10 +24,8 @@ use crate::object::{
 use crate::rows::history::{Past, history_of_bucket};
 use crate::rows::object::{ObjectRecord, objects_of_bucket};
 use crate::rows::version_id::VersionId;
-use crate::store::{CONFLICT_RETRIES_MAX, Store, scan};
-
-/// Rows read at a time.
-const ROWS_PER_STEP: usize = 1_000;
+use crate::store::{CONFLICT_RETRIES_MAX, Store};
+use crate::walk::Rows;
 
 /// Which locks a request may override. Nothing overrides a legal hold or a COMPLIANCE retention.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -169,30 +167,20 @@ impl Store {
         }
         let snapshot = self.inner.engine.snapshot();
         let certain_ms = self.inner.clock.certain_ms();
-        for (mut start, end) in [
+        for range in [
             objects_of_bucket(bucket.id()),
             history_of_bucket(bucket.id()),
         ] {
-            loop {
-                let range = scan(start, end.clone(), ROWS_PER_STEP);
-                let page = snapshot.scan(range).await.map_err(Fault::from)?;
-                let Some(last) = page.rows.last() else {
-                    break;
+            let mut rows = Rows::new(&*snapshot, range);
+            while let Some(row) = rows.next().await? {
+                let Past::Object(record) = Past::decode(row.value)? else {
+                    continue;
                 };
-                start = next_key(&last.key);
-                for row in page.rows {
-                    let Past::Object(record) = Past::decode(row.value)? else {
-                        continue;
-                    };
-                    if record
-                        .check_lock(certain_ms, LockOverride::Nothing)
-                        .is_err()
-                    {
-                        return Ok(true);
-                    }
-                }
-                if !page.more {
-                    break;
+                if record
+                    .check_lock(certain_ms, LockOverride::Nothing)
+                    .is_err()
+                {
+                    return Ok(true);
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use oncilla_blob::{Extent, VolumeId};
 use oncilla_meta::{Reader, Space};
 
-use super::{Finding, Rows};
+use super::Finding;
 use crate::bucket::counts;
 use crate::fault::Fault;
 use crate::rows::body;
@@ -27,6 +27,7 @@ use crate::rows::reference::{
 use crate::rows::upload::{all_uploads, split_upload_key};
 use crate::rows::usage::Counts;
 use crate::store::Store;
+use crate::walk::Rows;
 use oncilla_wire::xml::versioning::VersioningStatus;
 
 /// What fsck looked at.

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use oncilla_meta::Space;
 
+use super::Finding;
 use super::fsck::Fsck;
-use super::{Finding, Rows};
 use crate::fault::Fault;
 use crate::rows::history::{
     Past, all_history, all_null_versions, history_key, null_version_key, split_history_key,
@@ -14,6 +14,7 @@ use crate::rows::history::{
 use crate::rows::key::BucketId;
 use crate::rows::object::object_key;
 use crate::rows::version_id::{VersionId, decode_null_time};
+use crate::walk::Rows;
 
 impl Fsck<'_> {
     /// Every row of the history.

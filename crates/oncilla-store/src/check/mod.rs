@@ -9,10 +9,6 @@ pub use fsck::FsckSummary;
 pub use scrub::ScrubSummary;
 
 use bytes::Bytes;
-use oncilla_meta::{Reader, Row, next_key};
-
-use crate::fault::Fault;
-use crate::store::scan;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,49 +65,5 @@ impl Finding {
         self.bucket = Some(bucket.to_owned());
         self.key = Some(key.clone());
         self
-    }
-}
-
-/// Rows read at a time.
-const ROWS_PER_STEP: usize = 1_000;
-
-/// Reads a range row by row, a step at a time.
-struct Rows<'a> {
-    reader: &'a dyn Reader,
-    start: Bytes,
-    end: Bytes,
-    fetched: std::vec::IntoIter<Row>,
-    more: bool,
-}
-
-impl<'a> Rows<'a> {
-    fn new(reader: &'a dyn Reader, (start, end): (Bytes, Bytes)) -> Self {
-        Self {
-            reader,
-            start,
-            end,
-            fetched: Vec::new().into_iter(),
-            more: true,
-        }
-    }
-
-    async fn next(&mut self) -> Result<Option<Row>, Fault> {
-        loop {
-            if let Some(row) = self.fetched.next() {
-                return Ok(Some(row));
-            }
-            if !self.more {
-                return Ok(None);
-            }
-            let page = self
-                .reader
-                .scan(scan(self.start.clone(), self.end.clone(), ROWS_PER_STEP))
-                .await?;
-            if let Some(last) = page.rows.last() {
-                self.start = next_key(&last.key);
-            }
-            self.more = page.more;
-            self.fetched = page.rows.into_iter();
-        }
     }
 }

@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use oncilla_hash::{ChecksumHasher, Md5};
 use oncilla_keys::KeysError;
-use oncilla_meta::Reader;
 
-use super::{Finding, Rows};
+use super::Finding;
 use crate::bucket::{Bucket, ListBuckets};
 use crate::content::{BodySource, ByteRange, PinnedExtents};
 use crate::encryption::UnlockError;
@@ -20,6 +19,7 @@ use crate::rows::part::{PartRecord, all_parts, split_part_key};
 use crate::rows::placement::Placement;
 use crate::rows::version_id::VersionId;
 use crate::store::Store;
+use crate::walk::Rows;
 
 /// What scrub read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,10 +87,7 @@ impl Store {
         report: &mut (dyn FnMut(Finding) + Send),
         progress: &mut (dyn FnMut(&ScrubSummary) + Send),
     ) -> Result<(), Fault> {
-        let mut rows = Rows::new(
-            &*self.inner.engine as &dyn Reader,
-            objects_of_bucket(bucket.id()),
-        );
+        let mut rows = Rows::new(&*self.inner.engine, objects_of_bucket(bucket.id()));
         while let Some(row) = rows.next().await? {
             let (_, key) = split_object_key(&row.key)?;
             let opened = self.hold_object_version(bucket, &key, None).await;
@@ -102,7 +99,7 @@ impl Store {
             progress(summary);
         }
         let history = history_of_bucket(bucket.id());
-        let mut rows = Rows::new(&*self.inner.engine as &dyn Reader, history);
+        let mut rows = Rows::new(&*self.inner.engine, history);
         while let Some(row) = rows.next().await? {
             let (_, key, _) = split_history_key(&row.key)?;
             let opened = match VersionId::of_row(row.value) {
@@ -198,7 +195,7 @@ impl Store {
         report: &mut (dyn FnMut(Finding) + Send),
         progress: &mut (dyn FnMut(&ScrubSummary) + Send),
     ) -> Result<(), Fault> {
-        let mut rows = Rows::new(&*self.inner.engine as &dyn Reader, all_parts());
+        let mut rows = Rows::new(&*self.inner.engine, all_parts());
         while let Some(row) = rows.next().await? {
             let (upload, number) = split_part_key(&row.key)?;
             let pin = self.inner.upload_pins.pin(upload);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use oncilla_meta::{Mutation, Space, next_key};
+use oncilla_meta::{Mutation, Space};
 use oncilla_wire::conditions::Conditions;
 
 use crate::bucket::{Bucket, BucketError};
@@ -35,13 +35,11 @@ use crate::rows::history::Past;
 use crate::rows::key::{BucketId, UniqueId};
 use crate::rows::lifecycle::{LifecycleProgress, lifecycle_key};
 use crate::rows::version_id::VersionId;
-use crate::store::{Store, scan};
+use crate::store::Store;
+use crate::walk::Rows;
 
 /// Rows looked at in a step: a few hundred KiB at a time.
 const STEP_ROWS: usize = 512;
-
-/// Documents looked at at a time when looking for buckets with rules.
-const DOCUMENT_ROWS: usize = 256;
 
 /// Candidates handled side by side, so that they share commits.
 const ACTIONS_AT_ONCE: usize = 32;
@@ -185,29 +183,21 @@ impl Store {
     /// Passes over every bucket whose rules have something to do since its last pass.
     pub async fn lifecycle_round(&self, calendar: Calendar) -> Result<(), Fault> {
         let store = self.acting_for(Origin::lifecycle());
-        let (mut start, end) = all_documents();
         let mut lag_ms = 0;
-        loop {
-            let page = scan(start, end.clone(), DOCUMENT_ROWS);
-            let page = self.inner.engine.scan(page).await?;
-            let last = page.rows.last().map(|row| row.key.clone());
-            for row in page.rows {
-                let (bucket, kind, _) = split_document_key(&row.key)?;
-                if kind == Some(DocumentKind::Lifecycle) {
-                    // One bucket whose data is damaged must not keep the others from their turn.
-                    match store.lifecycle_turn(bucket, calendar).await {
-                        Ok(waited_ms) => lag_ms = waited_ms.max(lag_ms),
-                        Err(error) => {
-                            count(&self.inner.lifecycle.failures, 1);
-                            tracing::error!(bucket = bucket.0, %error, "lifecycle pass failed");
-                        }
-                    }
+        let mut rows = Rows::new(&*self.inner.engine, all_documents());
+        while let Some(row) = rows.next().await? {
+            let (bucket, kind, _) = split_document_key(&row.key)?;
+            if kind != Some(DocumentKind::Lifecycle) {
+                continue;
+            }
+            // One bucket whose data is damaged must not keep the others from their turn.
+            match store.lifecycle_turn(bucket, calendar).await {
+                Ok(waited_ms) => lag_ms = waited_ms.max(lag_ms),
+                Err(error) => {
+                    count(&self.inner.lifecycle.failures, 1);
+                    tracing::error!(bucket = bucket.0, %error, "lifecycle pass failed");
                 }
             }
-            let Some(last) = last.filter(|_| page.more) else {
-                break;
-            };
-            start = next_key(&last);
         }
         self.inner.lifecycle.lag_ms.store(lag_ms, Ordering::Relaxed);
         Ok(())
