@@ -1,7 +1,7 @@
 //! Answers: headers into [`ObjectInfo`], and bodies that notice when they are cut short.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use oncilla_hash::ChecksumAlgorithm;
@@ -95,6 +95,16 @@ pub(crate) fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
+/// A value that its writer chose freely. S3 stores what was sent, which is UTF-8 as a rule; HTTP knows no
+/// encoding but ASCII.
+fn stored_text(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
+}
+
+fn is_utf8(value: &HeaderValue) -> bool {
+    std::str::from_utf8(value.as_bytes()).is_ok()
+}
+
 /// An entity tag without its quotes.
 pub(crate) fn etag(headers: &HeaderMap) -> Option<String> {
     text(headers, header::ETAG).map(|etag| unquoted(&etag).to_owned())
@@ -129,10 +139,7 @@ impl ObjectInfo {
                 let name = name
                     .as_str()
                     .strip_prefix(s3_header::USER_METADATA_PREFIX)?;
-                Some((
-                    name.to_owned(),
-                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                ))
+                Some((name.to_owned(), stored_text(value)))
             })
             .collect();
         Self {
@@ -142,7 +149,7 @@ impl ObjectInfo {
             last_modified_ms: headers
                 .get(header::LAST_MODIFIED)
                 .and_then(|value| parse_http_date(value.as_bytes())),
-            content_type: text(headers, header::CONTENT_TYPE),
+            content_type: headers.get(header::CONTENT_TYPE).map(stored_text),
             checksums,
             checksum_type: text(headers, s3_header::X_AMZ_CHECKSUM_TYPE),
             parts_count: number(s3_header::X_AMZ_MP_PARTS_COUNT)
@@ -150,12 +157,12 @@ impl ObjectInfo {
             metadata,
             headers: headers
                 .iter()
-                .map(|(name, value)| {
-                    (
-                        name.to_string(),
-                        String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                    )
-                })
+                .map(|(name, value)| (name.to_string(), stored_text(value)))
+                .collect(),
+            not_utf8: headers
+                .iter()
+                .filter(|(_, value)| !is_utf8(value))
+                .map(|(name, _)| name.to_string())
                 .collect(),
         }
     }

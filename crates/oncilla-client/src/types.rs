@@ -105,8 +105,11 @@ pub struct ObjectInfo {
     pub parts_count: Option<u32>,
     /// User metadata without `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
-    /// Every response header in the order of arrival; values that are no text are escaped.
+    /// Every response header in the order of arrival. What of a value is no UTF-8 is U+FFFD here, as in
+    /// `content_type` and `metadata`.
     pub headers: Vec<(String, String)>,
+    /// The names of those headers whose values are not as they arrived, for they are no UTF-8.
+    pub not_utf8: Vec<String>,
 }
 
 /// An object with its bytes.
@@ -196,7 +199,9 @@ pub struct CopyObjectRequest {
     /// source ([`crate::transfer::copy_object`] does with the storage class), and tags only if there are
     /// none here; the rest counts only with `replace_metadata`.
     pub attributes: ObjectAttributes,
-    /// Whether the copy gets the headers and metadata in `attributes` instead of the source's.
+    /// Whether the headers and metadata in `attributes` count. [`crate::Client::copy_object`] gives them
+    /// to the copy instead of all that the source has; [`crate::transfer::copy_object`] adds them to the
+    /// source's, and replaces those of the same name alone.
     pub replace_metadata: bool,
 }
 

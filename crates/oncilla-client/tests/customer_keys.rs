@@ -231,9 +231,8 @@ async fn a_copy_in_parts_has_the_keys_of_both_sides_and_the_tags_of_the_source()
     let server = TestServer::start(|request, _| match request.method.as_str() {
         "HEAD" => Reply {
             head_bytes: Some(6 << 30),
-            ..Reply::new(200)
-                .header("etag", "\"e\"")
-                .header("x-amz-tagging-count", "1")
+            // No `x-amz-tagging-count`, which is told only to those who may read tags.
+            ..Reply::new(200).header("etag", "\"e\"")
         },
         _ => multipart_reply(request),
     })
@@ -259,6 +258,32 @@ async fn a_copy_in_parts_has_the_keys_of_both_sides_and_the_tags_of_the_source()
     }
     for request in &received[3..15] {
         assert_eq!(request.header(SOURCE_KEY), Some(first.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_copy_in_parts_does_not_do_without_tags_that_it_may_not_read() {
+    for (status, code, is_copied) in [(403, "AccessDenied", false), (501, "NotImplemented", true)] {
+        let server = TestServer::start(move |request, _| match request.method.as_str() {
+            "HEAD" => Reply {
+                head_bytes: Some(6 << 30),
+                ..Reply::new(200).header("etag", "\"e\"")
+            },
+            "GET" => Reply::error(status, code),
+            _ => multipart_reply(request),
+        })
+        .await;
+        let mut copy = copy_request();
+        let outcome = copy_object(&server.client(1), &copy, &small_parts()).await;
+        assert_eq!(outcome.is_ok(), is_copied, "{outcome:?}");
+        let received = server.received();
+        let is_begun = received.iter().any(|request| request.method == "POST");
+        assert_eq!(is_begun, is_copied);
+        // Nobody asks for the source's where others are named.
+        copy.attributes.tags = vec![("a".into(), "b".into())];
+        copy_object(&server.client(1), &copy, &small_parts())
+            .await
+            .unwrap();
     }
 }
 

@@ -16,7 +16,8 @@ use oncilla_client::transfer::{
     Options, Verified, copy_object, download_file, upload_file, upload_stream, verify_file,
 };
 use oncilla_client::{
-    CopyObjectRequest, CustomerKey, Error, GetObjectRequest, ObjectAttributes, PutObjectRequest,
+    CopyObjectRequest, CustomerKey, Error, GetObjectRequest, ObjectAttributes, PutObjectOutput,
+    PutObjectRequest,
 };
 use oncilla_hash::{Checksum, ChecksumAlgorithm, Md5, hex};
 use support::{MIB, Received, Reply, TestServer, small_parts};
@@ -253,6 +254,9 @@ impl Multipart {
             ("GET", _) if request.target.contains("uploads=") => Reply::new(200).body(
                 "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated><Upload><Key>k2</Key><UploadId>other</UploadId><Initiated>2026-01-03T00:00:00.000Z</Initiated></Upload><Upload><Key>k</Key><UploadId>U1</UploadId><Initiated>2026-01-02T00:00:00.000Z</Initiated></Upload></ListMultipartUploadsResult>",
             ),
+            ("GET", _) if request.target.contains("tagging=") => {
+                Reply::new(200).body("<Tagging><TagSet></TagSet></Tagging>")
+            }
             ("GET", _) => {
                 let parts = self.parts.lock().unwrap();
                 let listed: String = parts
@@ -551,48 +555,69 @@ async fn an_upload_that_cannot_be_remembered_is_not_left_behind() {
     assert!(received.iter().any(|request| request.method == "DELETE"));
 }
 
-/// Copies an object with headers, metadata and a class of `bytes` bytes, and returns the request that
-/// says what the copy is to have.
-async fn copied(bytes: u64, copy: &CopyObjectRequest) -> Received {
-    let endpoint = Multipart::default();
-    let server = TestServer::start(move |request, _| match request.method.as_str() {
-        "HEAD" => Reply {
-            head_bytes: Some(bytes),
-            ..Reply::new(200)
-                .header("etag", "\"e\"")
-                .header("content-type", "text/plain")
-                .header("cache-control", "max-age=1")
-                .header("content-language", "fr")
-                .header("expires", "Thu, 01 Dec 2033 16:00:00 GMT")
-                .header("x-amz-storage-class", "STANDARD_IA")
-                .header("x-amz-meta-kept", "yes")
-                .header("x-amz-meta-changed", "old")
-        },
-        "PUT" => Reply::new(200).body("<CopyPartResult><ETag>\"e\"</ETag></CopyPartResult>"),
-        _ => endpoint.reply(request),
-    })
-    .await;
-    copy_object(&server.client(1), copy, &small_parts())
-        .await
-        .unwrap();
-    server.received().swap_remove(1)
-}
-
-#[tokio::test]
-async fn a_copy_keeps_what_is_not_named() {
-    let mut copy = CopyObjectRequest {
+/// Gives an object another Cache-Control by a copy onto itself.
+fn copy_request() -> CopyObjectRequest {
+    CopyObjectRequest {
         source_bucket: "b".into(),
         source_key: "k".into(),
         bucket: "b".into(),
         key: "k".into(),
         attributes: ObjectAttributes {
             cache_control: Some("max-age=9".into()),
-            metadata: [("changed".into(), "new".into())].into(),
             ..ObjectAttributes::default()
         },
         replace_metadata: true,
         ..CopyObjectRequest::default()
+    }
+}
+
+/// Copies an object of which HEAD tells this, and returns the outcome and what was asked for.
+async fn copy_of(
+    head: Reply,
+    copy: &CopyObjectRequest,
+) -> (Result<PutObjectOutput, Error>, Vec<Received>) {
+    let endpoint = Multipart::default();
+    let server = TestServer::start(move |request, _| match request.method.as_str() {
+        "HEAD" => head.clone(),
+        "PUT" => Reply::new(200).body("<CopyPartResult><ETag>\"e\"</ETag></CopyPartResult>"),
+        _ => endpoint.reply(request),
+    })
+    .await;
+    let outcome = copy_object(&server.client(1), copy, &small_parts()).await;
+    (outcome, server.received())
+}
+
+/// The request that says what a copy is to have: the first one that writes.
+fn first_write(received: Vec<Received>) -> Received {
+    let is_write = |request: &Received| matches!(request.method.as_str(), "PUT" | "POST");
+    received.into_iter().find(is_write).unwrap()
+}
+
+/// Copies an object with headers, metadata and a class of `bytes` bytes, and returns the request that
+/// says what the copy is to have.
+async fn copied(bytes: u64, copy: &CopyObjectRequest) -> Received {
+    let head = Reply {
+        head_bytes: Some(bytes),
+        ..Reply::new(200)
+            .header("etag", "\"e\"")
+            .header("content-type", "text/plain")
+            .header("cache-control", "max-age=1")
+            .header("content-language", "fr")
+            .header("expires", "Thu, 01 Dec 2033 16:00:00 GMT")
+            .header("x-amz-storage-class", "STANDARD_IA")
+            .header("x-amz-website-redirect-location", "/other")
+            .header("x-amz-meta-kept", "yes")
+            .header("x-amz-meta-changed", "old")
     };
+    let (outcome, received) = copy_of(head, copy).await;
+    outcome.unwrap();
+    first_write(received)
+}
+
+#[tokio::test]
+async fn a_copy_keeps_what_is_not_named() {
+    let mut copy = copy_request();
+    copy.attributes.metadata = [("changed".into(), "new".into())].into();
     for bytes in [10, 6 << 30] {
         let request = copied(bytes, &copy).await;
         for (name, value) in [
@@ -606,6 +631,8 @@ async fn a_copy_keeps_what_is_not_named() {
         ] {
             assert_eq!(request.header(name), Some(value), "{name} of {bytes} bytes");
         }
+        // To S3 that is one object's own.
+        assert_eq!(request.header("x-amz-website-redirect-location"), None);
     }
     copy.attributes.storage_class = Some("GLACIER".into());
     let request = copied(10, &copy).await;
@@ -625,23 +652,68 @@ async fn a_copy_keeps_what_is_not_named() {
 
 #[tokio::test]
 async fn metadata_that_would_be_lost_is_no_copy() {
-    let server = TestServer::start(|_, _| {
-        Reply::new(200)
-            .header("etag", "\"e\"")
-            .header("x-amz-missing-meta", "1")
-    })
-    .await;
-    let copy = CopyObjectRequest {
-        source_bucket: "b".into(),
-        source_key: "k".into(),
-        bucket: "b".into(),
-        key: "l".into(),
-        replace_metadata: true,
-        ..CopyObjectRequest::default()
-    };
-    let outcome = copy_object(&server.client(1), &copy, &small_parts()).await;
+    let head = Reply::new(200)
+        .header("etag", "\"e\"")
+        .header("x-amz-missing-meta", "1");
+    let (outcome, received) = copy_of(head, &copy_request()).await;
     assert!(matches!(outcome, Err(Error::Config(_))), "{outcome:?}");
-    assert_eq!(server.received().len(), 1);
+    assert_eq!(received.len(), 1);
+}
+
+/// Headers that a copy repeats, and whose values their writers choose freely.
+const REPEATED: [&str; 3] = ["content-type", "content-disposition", "x-amz-meta-name"];
+
+#[tokio::test]
+async fn a_copy_repeats_utf8_as_it_is() {
+    // The second one is what bytes that are no UTF-8 are shown as, and is UTF-8.
+    for value in ["J\u{e9}r\u{f4}me", "\u{fffd}"] {
+        let mut head = Reply::new(200).header("etag", "\"e\"");
+        for name in REPEATED {
+            head = head.header(name, value);
+        }
+        let (outcome, received) = copy_of(head, &copy_request()).await;
+        outcome.unwrap();
+        let request = first_write(received);
+        for name in REPEATED {
+            assert_eq!(request.header(name), Some(value), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_copy_repeats_nothing_that_is_no_utf8() {
+    for name in REPEATED {
+        let head = |bytes| Reply {
+            head_bytes: Some(bytes),
+            ..Reply::new(200)
+                .header("etag", "\"e\"")
+                .raw_header(name, b"caf\xe9")
+        };
+        let mut copy = copy_request();
+        let (outcome, received) = copy_of(head(10), &copy).await;
+        assert!(
+            matches!(&outcome, Err(Error::Config(message)) if message.contains(name)),
+            "{outcome:?}"
+        );
+        assert_eq!(received.len(), 1);
+        // What is given anew is not repeated.
+        copy.attributes.content_type = Some("text/plain".into());
+        copy.attributes.content_disposition = Some("inline".into());
+        copy.attributes.metadata = [("name".into(), "new".into())].into();
+        for bytes in [10, 6 << 30] {
+            copy_of(head(bytes), &copy).await.0.unwrap();
+        }
+        // Without the directive the endpoint keeps it, but not in a copy in parts.
+        copy.replace_metadata = false;
+        copy_of(head(10), &copy).await.0.unwrap();
+        let (outcome, _) = copy_of(head(6 << 30), &copy).await;
+        assert!(matches!(outcome, Err(Error::Config(_))), "{outcome:?}");
+    }
+    // A header that is not the object's is not repeated.
+    let head = Reply::new(200)
+        .header("etag", "\"e\"")
+        .raw_header("server", b"caf\xe9");
+    copy_of(head, &copy_request()).await.0.unwrap();
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ impl Runner {
         let bar = TransferBar::new(common.shows_progress());
         let mut options = common.transfer_options();
         options.progress = Some(bar.sink());
-        options.notice = Some(bar.notices());
+        options.notice = (!common.quiet).then(|| bar.notices());
         Self {
             client,
             options,
@@ -373,5 +373,26 @@ async fn create_parent(path: &Path) -> Result<(), Failure> {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(Failure::io(parent, &error)),
         Err(error) => Err(Failure::general(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oncilla_client::{Addressing, Endpoint, Settings};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn quiet_transfers_have_no_notices() {
+        for quiet in [false, true] {
+            let common = CommonArgs {
+                quiet,
+                ..CommonArgs::default()
+            };
+            let endpoint = Endpoint::parse("http://127.0.0.1:9", Addressing::Auto, "auto").unwrap();
+            let client = Client::new(Settings::new(endpoint, None)).unwrap();
+            let runner = Runner::new(client, &common, AttributeArgs::default());
+            assert_eq!(runner.options.notice.is_some(), !quiet);
+        }
     }
 }

@@ -204,18 +204,27 @@ fn read_call<'a>(method: Method, request: &'a GetObjectRequest) -> Result<Call<'
         .customer_key(request.customer_key.as_ref())
 }
 
+impl ObjectAttributes {
+    /// What of these stands in headers of HTTP's own, by their names.
+    pub(crate) fn standard_headers(&self) -> [(HeaderName, Option<&str>); 6] {
+        [
+            (header::CONTENT_TYPE, self.content_type.as_deref()),
+            (header::CACHE_CONTROL, self.cache_control.as_deref()),
+            (
+                header::CONTENT_DISPOSITION,
+                self.content_disposition.as_deref(),
+            ),
+            (header::CONTENT_ENCODING, self.content_encoding.as_deref()),
+            (header::CONTENT_LANGUAGE, self.content_language.as_deref()),
+            (header::EXPIRES, self.expires.as_deref()),
+        ]
+    }
+}
+
 impl Call<'_> {
     pub(crate) fn attributes(mut self, attributes: &ObjectAttributes) -> Result<Self, Error> {
-        let named = [
-            (header::CONTENT_TYPE, &attributes.content_type),
-            (header::CACHE_CONTROL, &attributes.cache_control),
-            (header::CONTENT_DISPOSITION, &attributes.content_disposition),
-            (header::CONTENT_ENCODING, &attributes.content_encoding),
-            (header::CONTENT_LANGUAGE, &attributes.content_language),
-            (header::EXPIRES, &attributes.expires),
-        ];
-        for (name, value) in named {
-            self = self.optional_header(name, value.as_deref())?;
+        for (name, value) in attributes.standard_headers() {
+            self = self.optional_header(name, value)?;
         }
         for (name, value) in &attributes.metadata {
             let full = format!("{}{name}", s3_header::USER_METADATA_PREFIX);

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use http::HeaderName;
-use oncilla_wire::header::{X_AMZ_MISSING_META, X_AMZ_TAGGING_COUNT};
+use oncilla_wire::header::{USER_METADATA_PREFIX, X_AMZ_MISSING_META};
 
 use super::Options;
 use super::plan::PartPlan;
@@ -28,7 +27,14 @@ const CLASSES_OF_BUCKETS: [&str; 4] = ["EXPRESS_ONEZONE", "FSX_OPENZFS", "OUTPOS
 
 /// Copies an object of any size on the server's side: in one request up to [`COPY_OBJECT_BYTES_MAX`],
 /// beyond that in parallel parts. The source is pinned by its ETag. Headers, metadata, tags and storage
-/// class that the request does not name stay those of the source.
+/// class that the request does not name stay those of the source, except for
+/// `x-amz-website-redirect-location`: S3 takes it for one object's own, and gives it to no copy. Source:
+/// S3 API reference, CopyObject, `x-amz-metadata-directive`.
+///
+/// # Errors
+/// [`Error::Config`] if headers or metadata that the request does not name would be changed or lost.
+/// [`Error::Auth`], among others, if a copy in parts may not read the source's tags and the request names
+/// none.
 pub async fn copy_object(
     client: &Client,
     request: &CopyObjectRequest,
@@ -57,7 +63,7 @@ async fn copy(
         let info = client.head_object(&head).await?;
         let in_one = info.content_length <= single_bytes_max;
         if request.replace_metadata || !in_one {
-            require_all_metadata(&info)?;
+            require_all_metadata(request, &info)?;
         }
         let pinned = CopyObjectRequest {
             source_if_match: info.etag.clone(),
@@ -88,7 +94,7 @@ async fn copy_in_parts(
     })?;
     let mut attributes = request.attributes.clone();
     if attributes.tags.is_empty() {
-        attributes.tags = tags_of_source(client, request, info).await?;
+        attributes.tags = tags_of_source(client, request).await?;
     }
     let put = PutObjectRequest {
         bucket: request.bucket.clone(),
@@ -155,38 +161,59 @@ fn attributes_of_copy(request: &CopyObjectRequest, info: &ObjectInfo) -> ObjectA
     }
 }
 
-/// Refuses to repeat metadata of which some is not shown, and would be lost. Source: S3 API reference,
-/// HeadObject, `x-amz-missing-meta`.
-fn require_all_metadata(info: &ObjectInfo) -> Result<(), Error> {
-    match counts_any(info, &X_AMZ_MISSING_META) {
-        false => Ok(()),
-        true => Err(Error::Config(
+/// Refuses to repeat headers and metadata of which some is not shown as it is: it would be lost or
+/// changed. Source: S3 API reference, HeadObject, `x-amz-missing-meta`.
+fn require_all_metadata(request: &CopyObjectRequest, info: &ObjectInfo) -> Result<(), Error> {
+    let is_missing =
+        |(name, count): &(String, String)| name == X_AMZ_MISSING_META.as_str() && count != "0";
+    if info.headers.iter().any(is_missing) {
+        return Err(Error::Config(
             "the source has metadata that cannot be sent in a header, and would be lost".to_owned(),
-        )),
+        ));
+    }
+    let mut not_utf8 = info.not_utf8.iter();
+    match not_utf8.find(|name| is_repeated(request, name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::Config(format!(
+            "the source's {name} is no UTF-8, and would be changed unless it is given anew"
+        ))),
     }
 }
 
-/// Whether a header that counts something does not say zero.
-fn counts_any(info: &ObjectInfo, counter: &HeaderName) -> bool {
-    let mut headers = info.headers.iter();
-    headers.any(|(name, count)| name == counter.as_str() && count != "0")
+/// Whether a header of the source has to be repeated: it is one of the object's, and the request gives no
+/// other one.
+fn is_repeated(request: &CopyObjectRequest, name: &str) -> bool {
+    let asked = &request.attributes;
+    let is_named = match name.strip_prefix(USER_METADATA_PREFIX) {
+        Some(name) => asked.metadata.contains_key(name),
+        None => {
+            let mut standard = asked.standard_headers().into_iter();
+            let Some((_, value)) = standard.find(|(known, _)| known.as_str() == name) else {
+                return false;
+            };
+            value.is_some()
+        }
+    };
+    !(request.replace_metadata && is_named)
 }
 
-/// The tags that CopyObject would take over by itself.
+/// The tags that CopyObject would take over by itself. They are asked for whatever the source's headers
+/// say: `x-amz-tagging-count` is left out for whoever may not read tags. Source: S3 API reference,
+/// GetObject.
 async fn tags_of_source(
     client: &Client,
     request: &CopyObjectRequest,
-    info: &ObjectInfo,
 ) -> Result<Vec<(String, String)>, Error> {
-    if !counts_any(info, &X_AMZ_TAGGING_COUNT) {
-        return Ok(Vec::new());
-    }
     let source = TagsOf {
         bucket: request.source_bucket.clone(),
         key: Some(request.source_key.clone()),
         version_id: request.source_version_id.clone(),
     };
-    client.tags(&source).await
+    match client.tags(&source).await {
+        // Where there are no tags none can be lost.
+        Err(error) if error.has_code("NotImplemented") => Ok(Vec::new()),
+        outcome => outcome,
+    }
 }
 
 /// The stored headers of an object, as a copy has to repeat them.

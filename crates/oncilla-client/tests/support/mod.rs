@@ -59,7 +59,7 @@ impl Received {
 #[derive(Clone, Debug, Default)]
 pub struct Reply {
     pub status: u16,
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(String, Vec<u8>)>,
     pub body: Vec<u8>,
     /// Send only so much of the body, then close.
     pub cut_at: Option<usize>,
@@ -77,7 +77,12 @@ impl Reply {
         }
     }
 
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub fn header(self, name: &str, value: &str) -> Self {
+        self.raw_header(name, value.as_bytes())
+    }
+
+    /// A header whose value need not be text.
+    pub fn raw_header(mut self, name: &str, value: &[u8]) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -154,16 +159,18 @@ async fn serve(
     if reply.hang_up {
         return;
     }
-    let mut head = format!(
+    let head = format!(
         "HTTP/1.1 {} X\r\nconnection: close\r\ncontent-length: {}\r\n",
         reply.status,
         reply.head_bytes.unwrap_or(reply.body.len() as u64)
     );
-    for (name, value) in &reply.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head.push_str("\r\n");
     let mut bytes = head.into_bytes();
+    for (name, value) in &reply.headers {
+        bytes.extend_from_slice(format!("{name}: ").as_bytes());
+        bytes.extend_from_slice(value);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
     if request.method != "HEAD" {
         bytes.extend_from_slice(&reply.body[..reply.cut_at.unwrap_or(reply.body.len())]);
     }

@@ -10,7 +10,8 @@ use crate::failure::Failure;
 use crate::location::Location;
 use crate::mime;
 
-/// Headers of uploaded objects. What is not given on a copy from S3 to S3 stays as the source has it.
+/// Headers of uploaded objects. On a copy from S3 to S3 what is not given stays as the source has it, as far
+/// as [`oncilla_client::transfer::copy_object`] says.
 #[derive(Args, Clone, Debug, Default)]
 pub struct AttributeArgs {
     /// MIME type instead of a guess from the file's name
