@@ -166,6 +166,21 @@ def tool(name: str) -> str:
     return found
 
 
+def command_line(connection):
+    """The product's command line against the server of a connection, as a function."""
+
+    def call(*arguments, environment=None, **options):
+        environment = environment or connection.environment()
+        return run([harness.binary(), *arguments], env=environment, **options)
+
+    return call
+
+
+@pytest.fixture
+def oncilla(path_connection):
+    return command_line(path_connection)
+
+
 @pytest.fixture
 def tree(tmp_path):
     """A directory to upload: nesting, odd names, an empty file and one that needs multipart."""

@@ -22,6 +22,9 @@ ROOT_ACCESS_KEY_ID = "tid_ClientTestsRootKey000000"
 ROOT_SECRET_ACCESS_KEY = "tsec_ClientTestsRootSecret00000000000000000000000000"
 REGION = "auto"
 
+# What the command line exits with: docs/commands.md. A wrong key and a wrong flag are told alike.
+GENERAL, USAGE, AUTHENTICATION, NOT_FOUND, NETWORK, INTERRUPTED = 1, 2, 2, 3, 5, 130
+
 # A debug build on a loaded two-core machine starts well within this.
 START_TIMEOUT_SECONDS = 30
 # Longer than the server's own time for draining connections.

@@ -12,8 +12,7 @@ import pytest
 
 import harness
 from conftest import new_bucket_name, run
-
-GENERAL, USAGE, NETWORK, INTERRUPTED = 1, 2, 5, 130
+from harness import GENERAL, INTERRUPTED, NETWORK, USAGE
 
 # Small enough for a debug build on a loaded machine; every operation still happens many times.
 SMALL = ["--objects", "60", "--concurrency", "4", "--duration", "1s", "--warmup", "100ms"]

@@ -10,22 +10,7 @@ import requests
 
 import harness
 from conftest import MIB, make_s3_client, new_bucket_name, random_bytes, run
-
-# reference: exit codes of the command line.
-GENERAL, USAGE, NOT_FOUND = 1, 2, 3
-
-
-@pytest.fixture
-def oncilla(path_connection):
-    def call(*arguments, check=True, environment=None, **options):
-        return run(
-            [harness.binary(), *arguments],
-            env=environment or path_connection.environment(),
-            check=check,
-            **options,
-        )
-
-    return call
+from harness import NOT_FOUND, USAGE
 
 
 @pytest.fixture

@@ -1,20 +1,9 @@
 """Removing versions by the command line where Object Lock keeps some."""
 
-import harness
 import pytest
 
-from conftest import new_bucket_name, run
-
-# reference: exit codes of the command line.
-GENERAL = 1
-
-
-@pytest.fixture
-def oncilla(path_connection):
-    def call(*arguments, check=True):
-        return run([harness.binary(), *arguments], env=path_connection.environment(), check=check)
-
-    return call
+from conftest import new_bucket_name
+from harness import GENERAL
 
 
 @pytest.mark.parametrize("command", [("rb", "--force"), ("rm", "-r", "--versions", "--yes")])

@@ -13,20 +13,9 @@ import pytest
 
 import harness
 from conftest import MIB, random_bytes, run
-
-# reference: exit codes of the command line.
-GENERAL, USAGE, NOT_FOUND, INTERRUPTED = 1, 2, 3, 130
+from harness import GENERAL, INTERRUPTED, NOT_FOUND, USAGE
 
 ALGORITHM = "x-amz-server-side-encryption-customer-algorithm"
-
-
-@pytest.fixture
-def oncilla(path_connection):
-    def call(*arguments, check=True, **options):
-        command = [harness.binary(), *arguments]
-        return run(command, env=path_connection.environment(), check=check, **options)
-
-    return call
 
 
 @pytest.fixture

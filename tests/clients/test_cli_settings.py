@@ -5,22 +5,10 @@ import json
 import pytest
 import requests
 
-import harness
-from conftest import new_bucket_name, run
-
-# reference: exit codes of the command line.
-GENERAL, USAGE, NOT_FOUND = 1, 2, 3
+from conftest import new_bucket_name
+from harness import GENERAL, NOT_FOUND, USAGE
 
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
-
-
-@pytest.fixture
-def oncilla(path_connection):
-    def call(*arguments, check=True, **options):
-        command = [harness.binary(), *arguments]
-        return run(command, env=path_connection.environment(), check=check, **options)
-
-    return call
 
 
 @pytest.fixture

@@ -8,23 +8,14 @@ import pytest
 import requests
 
 import harness
-from conftest import MIB, make_s3_client, new_bucket_name, random_bytes, run
-
-# reference: exit codes of the command line.
-GENERAL, AUTHENTICATION, NOT_FOUND, NETWORK = 1, 2, 3, 5
+from conftest import MIB, command_line, make_s3_client, new_bucket_name, random_bytes, run
+from harness import AUTHENTICATION, GENERAL, NETWORK, NOT_FOUND
 
 
 @pytest.fixture
 def oncilla(connection):
-    def call(*arguments, check=True, environment=None, **options):
-        return run(
-            [harness.binary(), *arguments],
-            env=environment or connection.environment(),
-            check=check,
-            **options,
-        )
-
-    return call
+    """By both ways in, where one does for the other tests."""
+    return command_line(connection)
 
 
 @pytest.fixture

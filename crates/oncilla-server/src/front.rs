@@ -122,11 +122,12 @@ impl<S: Service> Front<S> {
 
     pub(crate) async fn serve(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         connection: ConnectionContext,
     ) -> Result<Response<RecordedBody>, Infallible> {
         let arrived = Instant::now();
         let request_id = RequestId::next();
+        let malformed = settle_host(&mut request).err();
         let facts = Arc::new(RequestFacts::default());
         let own = self.own.as_ref().filter(|_| self.is_own(&request));
         // Health and administration must answer above all when the server is busy.
@@ -138,7 +139,6 @@ impl<S: Service> Front<S> {
             Ok(slot) => (slot, false),
             Err(_overloaded) => (None, true),
         };
-        let malformed = check_host(&request).err();
         let mut record = RequestRecord::begin(
             RequestStart {
                 request_id,
@@ -203,40 +203,42 @@ impl<S: Service> Front<S> {
     }
 
     fn is_own<B>(&self, request: &Request<B>) -> bool {
-        if !request.uri().path().starts_with(OWN_PATH) {
-            return false;
-        }
-        let host_header = request
-            .headers()
-            .get(HOST)
-            .and_then(|value| value.to_str().ok());
-        let host = request.uri().host().or(host_header).unwrap_or_default();
-        !is_bucket_host(host, &self.options.domains)
+        let host = request.headers().get(HOST);
+        let host = host.and_then(|value| value.to_str().ok());
+        request.uri().path().starts_with(OWN_PATH)
+            && !is_bucket_host(host.unwrap_or_default(), &self.options.domains)
     }
 }
 
-/// Refuses a request that does not say which host it is for, says something that is none, or says it
-/// twice: something before this server may have gone by the other one, or have joined the two. HTTP/1.0
-/// did not know hosts.
-/// Source: RFC 9112 §3.2, RFC 9113 §8.3.1; RFC 3986 §3.2.2, of which names in DNS use a part.
-fn check_host<B>(request: &Request<B>) -> Result<(), S3Error> {
-    let hosts = request.headers().get_all(HOST).iter().count();
-    let needs_header = match request.version() {
-        Version::HTTP_09 | Version::HTTP_10 => false,
-        Version::HTTP_11 => true,
-        // Later versions have it in the target.
-        _ => request.uri().authority().is_none(),
+/// Leaves a request with one host, which then both names the bucket and is what was signed: with two of
+/// them, a URL presigned for one bucket would open another. The host of a target in absolute form takes
+/// the place of the header.
+///
+/// Refuses a request that does not say which host it is for, says something that is none, or has two
+/// headers: something before this server may have gone by the other one, or have joined the two.
+/// HTTP/1.0 did not know hosts.
+/// Source: RFC 9112 §3.2; RFC 3986 §3.2.2, of which names in DNS use a part.
+fn settle_host<B>(request: &mut Request<B>) -> Result<(), S3Error> {
+    let mut sent = request.headers().get_all(HOST).iter();
+    let is_well_formed = match (sent.next(), sent.next()) {
+        (None, _) => request.version() != Version::HTTP_11,
+        (Some(host), None) => is_host(host),
+        (Some(_), Some(_)) => false,
     };
-    let is_host = |value: &HeaderValue| {
-        let mut bytes = value.as_bytes().iter();
-        bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(byte))
-    };
-    let is_malformed = !request.headers().get(HOST).is_none_or(is_host);
-    if hosts > 1 || is_malformed || (hosts == 0 && needs_header) {
-        let message = "An error occurred when parsing the HTTP request.";
-        return Err(S3Error::with_message(S3ErrorCode::BadRequest, message));
+    if !is_well_formed {
+        return Err(refusal::malformed());
+    }
+    if let Some(authority) = request.uri().authority() {
+        let host = HeaderValue::try_from(authority.as_str()).ok();
+        let host = host.filter(is_host).ok_or_else(refusal::malformed)?;
+        request.headers_mut().insert(HOST, host);
     }
     Ok(())
+}
+
+fn is_host(value: &HeaderValue) -> bool {
+    let mut bytes = value.as_bytes().iter();
+    bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(byte))
 }
 
 /// Whether a host is a bucket's (`bucket.domain`), so that its whole path is a key.
@@ -296,29 +298,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_says_once_which_host_it_is_for() {
-        let (path, url) = ("/k", "http://a.localhost/k");
-        for (version, target, hosts, is_taken) in [
-            (Version::HTTP_10, path, 0, true),
-            (Version::HTTP_10, path, 2, false),
-            (Version::HTTP_11, path, 0, false),
-            (Version::HTTP_11, path, 1, true),
-            (Version::HTTP_11, path, 2, false),
-            (Version::HTTP_11, url, 0, false),
-            (Version::HTTP_11, url, 1, true),
-            (Version::HTTP_11, url, 2, false),
-            (Version::HTTP_2, path, 0, false),
-            (Version::HTTP_2, path, 1, true),
-            (Version::HTTP_2, url, 0, true),
-            (Version::HTTP_2, url, 1, true),
-            (Version::HTTP_2, url, 2, false),
+    fn a_request_has_one_host() {
+        let (path, url) = ("/k", "http://b.localhost:1/k");
+        for (version, target, hosts, expected) in [
+            (Version::HTTP_10, path, 0, Some("")),
+            (Version::HTTP_10, path, 1, Some("a.localhost")),
+            (Version::HTTP_10, path, 2, None),
+            (Version::HTTP_10, url, 0, Some("b.localhost:1")),
+            (Version::HTTP_11, path, 0, None),
+            (Version::HTTP_11, path, 1, Some("a.localhost")),
+            (Version::HTTP_11, path, 2, None),
+            (Version::HTTP_11, url, 0, None),
+            (Version::HTTP_11, url, 1, Some("b.localhost:1")),
+            (Version::HTTP_11, url, 2, None),
         ] {
             let mut request = Request::builder().version(version).uri(target);
             for _ in 0..hosts {
                 request = request.header(HOST, "a.localhost");
             }
-            let checked = check_host(&request.body(()).unwrap());
-            assert_eq!(checked.is_ok(), is_taken, "{version:?} {target} {hosts}");
+            let mut request = request.body(()).unwrap();
+            let settled = settle_host(&mut request).ok().map(|()| {
+                let host = request.headers().get(HOST);
+                host.map_or("", |host| host.to_str().unwrap())
+            });
+            assert_eq!(settled, expected, "{version:?} {target} {hosts}");
         }
     }
 
@@ -339,8 +342,13 @@ mod tests {
             ("a%2fb", false),
         ] {
             let request = Request::builder().uri("/k").header(HOST, host);
-            let checked = check_host(&request.body(()).unwrap());
-            assert_eq!(checked.is_ok(), is_taken, "{host}");
+            let settled = settle_host(&mut request.body(()).unwrap());
+            assert_eq!(settled.is_ok(), is_taken, "{host}");
+        }
+        for (target, host) in [("http://user@a/k", "a"), ("http://a/k", "user@a")] {
+            let request = Request::builder().uri(target).header(HOST, host);
+            let settled = settle_host(&mut request.body(()).unwrap());
+            assert!(settled.is_err(), "{target} {host}");
         }
     }
 

@@ -191,10 +191,7 @@ fn refusal_in_place_of(bytes: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let error = match head.get(..3)? {
-        b"400" => S3Error::with_message(
-            S3ErrorCode::BadRequest,
-            "An error occurred when parsing the HTTP request.",
-        ),
+        b"400" => refusal::malformed(),
         b"431" => S3Error::new(S3ErrorCode::RequestHeaderSectionTooLarge),
         _ => return None,
     };

@@ -11,6 +11,14 @@ use crate::{RequestId, ResponseBody};
 /// The name in the `Server` header.
 pub const SERVER_NAME: &str = "Oncilla";
 
+/// What to say to a request that HTTP does not allow.
+pub fn malformed() -> S3Error {
+    S3Error::with_message(
+        S3ErrorCode::BadRequest,
+        "An error occurred when parsing the HTTP request.",
+    )
+}
+
 /// An S3 error answer. `SlowDown` and `ServiceUnavailable` carry `Retry-After`.
 pub fn response(error: &S3Error, request_id: RequestId) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::from(error_document(error, request_id)));

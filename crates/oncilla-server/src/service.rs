@@ -13,6 +13,8 @@ use crate::{RequestBody, RequestContext, ResponseBody};
 pub trait Service: Send + Sync + 'static {
     /// Answers one request. It is dropped when the client goes away, at any await point.
     ///
+    /// `Host` is what the request is for, also if that stood in its target. It is there once at most.
+    ///
     /// The body is read only as far as the handler polls it: `100 Continue` is sent at the first
     /// poll, so a request can be refused before its body travels.
     fn handle(

@@ -36,6 +36,9 @@ const DEPARTURES: &str = "
 - `x-amz-rename-source` takes `key`, `/key`, `bucket/key` and `/bucket/key`. What begins with the bucket's name and a slash is
   taken for the latter two: write such a key with its bucket.
 - RenameObject and appending (`x-amz-write-offset-bytes`), which S3 has in directory buckets alone, are there in every bucket.
+- A conditional deletion where there is no object answers 204 and changes nothing, as ceph/s3-tests want it, where S3 answers
+  `If-Match: *` with 412. If there is a delete marker, it is judged as an object of no bytes without an ETag: `If-Match` with an
+  ETag is 412 then.
 - Log objects are delivered into buckets of the same account alone. Notifications go to web hooks, which stand for topics,
   queues and functions.
 - GetBucketPolicyStatus answers without a policy too. Configurations that are not here (GetBucketReplication) are 501

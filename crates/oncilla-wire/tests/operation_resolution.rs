@@ -363,43 +363,6 @@ fn what_is_refused_and_how() {
     }
 }
 
-/// The operations of the S3 API reference that are not here, and some sub-resources that are addressed to
-/// what does not have them.
-#[test]
-fn what_is_not_here_is_told_as_such() {
-    let cases = [
-        (Method::GET, Level::Service, "x-id=ListDirectoryBuckets"),
-        (Method::GET, Level::Bucket, "session"),
-        (Method::GET, Level::Bucket, "abac"),
-        (Method::PUT, Level::Bucket, "abac"),
-        (Method::GET, Level::Bucket, "metadataTable"),
-        (Method::POST, Level::Bucket, "metadataTable"),
-        (Method::DELETE, Level::Bucket, "metadataTable"),
-        (Method::GET, Level::Bucket, "metadataConfiguration"),
-        (Method::POST, Level::Bucket, "metadataConfiguration"),
-        (Method::DELETE, Level::Bucket, "metadataConfiguration"),
-        (Method::PUT, Level::Bucket, "metadataInventoryTable"),
-        (Method::PUT, Level::Bucket, "metadataJournalTable"),
-        (Method::PUT, Level::Bucket, "metadataAnnotationTable"),
-        (Method::GET, Level::Bucket, "replication"),
-        (Method::PUT, Level::Bucket, "replication"),
-        (Method::DELETE, Level::Bucket, "replication"),
-        (Method::GET, Level::Object, "torrent"),
-        (Method::GET, Level::Object, "annotation"),
-        (Method::PUT, Level::Object, "annotation"),
-        (Method::DELETE, Level::Object, "annotation"),
-        (Method::POST, Level::Bucket, "select&select-type=2"),
-        (Method::PUT, Level::Object, "publicAccessBlock"),
-        (Method::DELETE, Level::Object, "lifecycle"),
-    ];
-    for (method, level, query) in cases {
-        match ask(&method, level, query) {
-            Ok(operation) => assert!(!operation.implemented(), "{method} {query}: {operation}"),
-            Err(code) => assert_eq!(code, S3ErrorCode::NotImplemented, "{method} {query}"),
-        }
-    }
-}
-
 #[test]
 fn a_response_of_object_lambda_is_told_by_its_path() {
     let ask = |method: &str, target: &str, level| {

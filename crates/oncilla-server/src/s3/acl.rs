@@ -1,7 +1,7 @@
 //! ACLs as requests set them: by name in `x-amz-acl`, as grants in `x-amz-grant-…`, or as a document;
 //! and whose a new object is.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use oncilla_iam::IamError;
 use oncilla_store::{Bucket, DocumentKind, NewDocument};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
@@ -37,14 +37,14 @@ pub fn acl_headers() -> impl Iterator<Item = HeaderName> {
     std::iter::once(X_AMZ_ACL).chain(grants)
 }
 
-/// The ACL that the headers ask for, if any.
-///
-/// # Errors
-/// `InvalidArgument` for a name that is not a canned ACL's, a grantee that is none and a
-/// header that cannot be read; `UnresolvableGrantByEmailAddress`; `InvalidRequest` for a canned ACL
-/// and grants at once; `MalformedACLError` for more grants than an ACL can have.
-pub async fn header_acl(service: &S3Service, request: &S3Request) -> Result<Option<Acl>, S3Error> {
-    let headers = &request.headers;
+/// An ACL as headers name it, before it is looked up who that is.
+enum NamedAcl {
+    Canned(CannedAcl),
+    Grants(Vec<NamedGrant>),
+}
+
+/// The ACL that headers name, if any. Errors are those of [`header_acl`] that the headers alone show.
+fn named_acl(headers: &HeaderMap) -> Result<Option<NamedAcl>, S3Error> {
     let mut named = Vec::new();
     for (name, permission) in &GRANT_HEADERS {
         for value in headers.get_all(name) {
@@ -57,18 +57,32 @@ pub async fn header_acl(service: &S3Service, request: &S3Request) -> Result<Opti
             }
         }
     }
-    if let Some(value) = headers.get(X_AMZ_ACL) {
-        if !named.is_empty() {
+    match headers.get(X_AMZ_ACL) {
+        Some(_) if !named.is_empty() => {
             let message = "Specifying both Canned ACLs and Header Grants is not allowed";
-            return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
+            Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message))
         }
-        let canned = CannedAcl::parse(&String::from_utf8_lossy(value.as_bytes()))?;
-        return Ok(Some(canned.into()));
+        Some(value) => {
+            let canned = CannedAcl::parse(&String::from_utf8_lossy(value.as_bytes()))?;
+            Ok(Some(NamedAcl::Canned(canned)))
+        }
+        None if named.is_empty() => Ok(None),
+        None => Ok(Some(NamedAcl::Grants(named))),
     }
-    if named.is_empty() {
-        return Ok(None);
+}
+
+/// The ACL that the headers ask for, if any.
+///
+/// # Errors
+/// `InvalidArgument` for a name that is not a canned ACL's, a grantee that is none and a
+/// header that cannot be read; `UnresolvableGrantByEmailAddress`; `InvalidRequest` for a canned ACL
+/// and grants at once; `MalformedACLError` for more grants than an ACL can have.
+pub async fn header_acl(service: &S3Service, request: &S3Request) -> Result<Option<Acl>, S3Error> {
+    match named_acl(&request.headers)? {
+        None => Ok(None),
+        Some(NamedAcl::Canned(canned)) => Ok(Some(canned.into())),
+        Some(NamedAcl::Grants(named)) => resolve(service, named).await.map(Some),
     }
-    resolve(service, named).await.map(Some)
 }
 
 /// Whether the headers of an upload open its object to nobody but its writer, if that has an account,
@@ -76,30 +90,22 @@ pub async fn header_acl(service: &S3Service, request: &S3Request) -> Result<Opti
 /// what cannot be read.
 pub fn opens_to_nobody_else(headers: &HeaderMap, writer: Option<&str>, bucket_owner: &str) -> bool {
     let is_one_of_them = |id: &str| id == bucket_owner || Some(id) == writer;
-    let is_closed = |value: &HeaderValue| {
-        let canned = CannedAcl::parse(&String::from_utf8_lossy(value.as_bytes()));
-        canned.is_ok_and(|canned| {
+    match named_acl(headers) {
+        Ok(None) => true,
+        Ok(Some(NamedAcl::Canned(canned))) => {
             let acl = Acl::from(canned);
             let grants = acl.grants(writer.unwrap_or(bucket_owner), bucket_owner);
             grants.iter().all(|grant| match &grant.grantee {
                 Grantee::Account(id) => is_one_of_them(id),
                 Grantee::Group(_) => false,
             })
-        })
-    };
-    let names_them_alone = |name: &HeaderName| {
-        headers.get_all(name).iter().all(|value| {
-            let value = String::from_utf8_lossy(value.as_bytes());
-            parse_grantees(name.as_str(), &value).is_ok_and(|grantees| {
-                grantees.iter().all(|grantee| match grantee {
-                    NamedGrantee::Id(id) => is_one_of_them(id),
-                    NamedGrantee::Email(_) | NamedGrantee::Uri(_) => false,
-                })
-            })
-        })
-    };
-    headers.get_all(X_AMZ_ACL).iter().all(is_closed)
-        && GRANT_HEADERS.iter().all(|(name, _)| names_them_alone(name))
+        }
+        Ok(Some(NamedAcl::Grants(named))) => named.iter().all(|grant| match &grant.grantee {
+            NamedGrantee::Id(id) => is_one_of_them(id),
+            NamedGrantee::Email(_) | NamedGrantee::Uri(_) => false,
+        }),
+        Err(_) => false,
+    }
 }
 
 /// What a PutBucketAcl or PutObjectAcl asks for.

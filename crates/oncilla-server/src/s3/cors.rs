@@ -43,8 +43,7 @@ impl S3Service {
     }
 
     fn bucket_asked(&self, uri: &Uri, headers: &HeaderMap) -> Option<String> {
-        let header = headers.get(HOST).and_then(|host| host.to_str().ok());
-        let host = uri.authority().map(|host| host.as_str()).or(header);
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         if let Some(bucket) = host.and_then(|host| self.websites.bucket_of(host)) {
             return Some(bucket);
         }

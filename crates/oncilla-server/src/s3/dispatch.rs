@@ -75,7 +75,6 @@ impl Service for S3Service {
 impl S3Service {
     async fn answer(&self, request: Request<RequestBody>, context: RequestContext) -> Answer {
         let (mut head, body) = request.into_parts();
-        settle_host(&mut head)?;
         let host = head.headers.get(HOST).and_then(|value| value.to_str().ok());
         if let Some(bucket) = host.and_then(|host| self.websites.bucket_of(host)) {
             return Box::pin(self.serve_website(head, bucket, context)).await;
@@ -403,22 +402,6 @@ impl S3Service {
     }
 }
 
-/// Leaves a request with one host, which then both names the bucket and is what was signed: with
-/// two of them, a URL presigned for one bucket would open another. The host of a target in absolute
-/// form takes the place of the header (RFC 9112 §3.2.2); several headers are refused (§3.2).
-fn settle_host(head: &mut http::request::Parts) -> Result<(), S3Error> {
-    if let Some(authority) = head.uri.authority() {
-        let host = HeaderValue::try_from(authority.as_str());
-        let host = host.map_err(|_| S3Error::new(S3ErrorCode::InvalidURI))?;
-        head.headers.insert(HOST, host);
-    }
-    if head.headers.get_all(HOST).iter().count() > 1 {
-        let message = "The request must have one Host header.";
-        return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
-    }
-    Ok(())
-}
-
 /// Refuses a request whose sender expects the bucket to belong to somebody else.
 /// Source: S3 User Guide, "Verifying bucket ownership with bucket owner condition".
 pub fn check_expected_owner(
@@ -501,35 +484,4 @@ fn error_answer(
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     answer.map(|_| ResponseBody::Full(document.into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settled(target: &str, hosts: &[&str]) -> Result<String, S3Error> {
-        let mut request = Request::builder().uri(target);
-        for host in hosts {
-            request = request.header(HOST, *host);
-        }
-        let (mut head, ()) = request.body(()).unwrap().into_parts();
-        settle_host(&mut head)?;
-        let hosts: Vec<_> = head.headers.get_all(HOST).iter().collect();
-        assert!(hosts.len() <= 1);
-        Ok(hosts
-            .first()
-            .map_or(String::new(), |host| host.to_str().unwrap().to_owned()))
-    }
-
-    #[test]
-    fn a_request_has_one_host() {
-        assert_eq!(settled("/k", &["a.localhost:1"]).unwrap(), "a.localhost:1");
-        assert_eq!(settled("/k", &[]).unwrap(), "");
-        for hosts in [&[][..], &["a.localhost"], &["a.localhost", "c.localhost"]] {
-            let target = "http://b.localhost:1/k";
-            assert_eq!(settled(target, hosts).unwrap(), "b.localhost:1");
-        }
-        let two = settled("/k", &["a.localhost", "b.localhost"]).unwrap_err();
-        assert_eq!(two.code, S3ErrorCode::InvalidRequest);
-    }
 }

@@ -204,7 +204,7 @@ pub async fn new_encryption(
 
 /// Whether a new object is encrypted, as asked or because the server encrypts what nobody chose for.
 pub fn encrypts(service: &S3Service, asked: &Asked) -> bool {
-    asked.choice.is_some() || service.store.encrypts_at_rest()
+    choice_of(&service.store, asked.choice.as_ref()).is_some()
 }
 
 /// Tells before anything is read or written whether [`new_encryption`] could be had for what was
@@ -233,15 +233,22 @@ pub async fn by_bucket_default(
     data_key(store, choice.as_ref()).await
 }
 
+/// What was chosen, or how the server encrypts what nobody chose for.
+fn choice_of<'a>(
+    store: &Store,
+    asked: Option<&'a EncryptionChoice>,
+) -> Option<&'a EncryptionChoice> {
+    let at_rest = || store.encrypts_at_rest().then_some(&EncryptionChoice::S3);
+    asked.or_else(at_rest)
+}
+
 /// A data key by `choice`, or as the server encrypts what nobody chose for.
 async fn data_key(
     store: &Store,
     choice: Option<&EncryptionChoice>,
 ) -> Result<Option<NewEncryption>, S3Error> {
-    let choice = match choice {
-        Some(choice) => choice,
-        None if store.encrypts_at_rest() => &EncryptionChoice::S3,
-        None => return Ok(None),
+    let Some(choice) = choice_of(store, choice) else {
+        return Ok(None);
     };
     let made = store.new_encryption(choice).await;
     made.map(Some).map_err(errors::keys)

@@ -7,7 +7,7 @@ use crate::support::*;
 use http::StatusCode;
 use oncilla_iam::Role;
 use oncilla_server::iam::IAM_ACTIONS;
-use oncilla_wire::sigv4::{Credentials, PayloadDeclaration};
+use oncilla_wire::sigv4::PayloadDeclaration;
 use tokio::time::Instant;
 
 const READ_ONLY: &str = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess";
@@ -38,19 +38,6 @@ fn plausible<'a>(account: &str) -> Vec<(&'a str, String)> {
     parameters
 }
 
-async fn users_key(world: &World, name: &str) -> User {
-    let created = iam(&[("Action", "CreateAccessKey"), ("UserName", name)]);
-    let created = world.send(created).await.is(200);
-    User {
-        account_id: world.owner.account_id.clone(),
-        key: Credentials {
-            access_key_id: created.element("AccessKeyId").unwrap(),
-            secret_access_key: created.element("SecretAccessKey").unwrap(),
-            session_token: None,
-        },
-    }
-}
-
 #[tokio::test]
 async fn a_user_gets_what_its_policies_say_and_no_more() {
     let world = World::new().await;
@@ -68,25 +55,18 @@ async fn a_user_gets_what_its_policies_say_and_no_more() {
     assert!(created.element("UserId").unwrap().starts_with("AIDA"));
     assert_eq!(created.header("content-type"), Some("text/xml"));
 
-    let ada = users_key(&world, "ada").await;
+    let ada = world.users_key(&world.owner, "ada").await;
     let lists = || world.send_by(Some(&ada), get("/photos"));
     lists().await.refused(403, "AccessDenied");
-    let put = |document| {
-        iam(&[
-            ("Action", "PutUserPolicy"),
-            ("UserName", "ada"),
-            ("PolicyName", "list"),
-            ("PolicyDocument", document),
-        ])
-    };
-    world.send(put(LIST_PHOTOS)).await.is(200);
+    let set = |document| world.send(put_user_policy("ada", document));
+    set(LIST_PHOTOS).await.is(200);
     lists().await.is(200);
-    world.send(put(DENY_PHOTOS)).await.is(200);
+    set(DENY_PHOTOS).await.is(200);
     lists().await.refused(403, "AccessDenied");
     let removed = [
         ("Action", "DeleteUserPolicy"),
         ("UserName", "ada"),
-        ("PolicyName", "list"),
+        ("PolicyName", "p"),
     ];
     world.send(iam(&removed)).await.is(200);
 
@@ -102,7 +82,7 @@ async fn a_user_gets_what_its_policies_say_and_no_more() {
     world.send(iam(&attach)).await.is(200);
     lists().await.is(200);
     world
-        .send_by(Some(&ada), call("PUT", "/photos/a", "x"))
+        .send_by(Some(&ada), put("/photos/a", "x"))
         .await
         .refused(403, "AccessDenied");
     let all = world.send_by(Some(&ada), get("/")).await.is(200);
@@ -131,23 +111,12 @@ async fn a_user_gets_what_its_policies_say_and_no_more() {
 async fn a_user_manages_its_own_keys_only_as_far_as_it_may() {
     let world = World::new().await;
     let account = world.owner.account_id.clone();
-    for name in ["ada", "bob"] {
-        world
-            .send(iam(&[("Action", "CreateUser"), ("UserName", name)]))
-            .await
-            .is(200);
-    }
-    let ada = users_key(&world, "ada").await;
+    let ada = world.user_of(&world.owner, "ada").await;
+    world.user_of(&world.owner, "bob").await;
     let own = format!(
         r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":"iam:*AccessKey*","Resource":"arn:aws:iam::{account}:user/${{aws:username}}"}}}}"#
     );
-    let put = [
-        ("Action", "PutUserPolicy"),
-        ("UserName", "ada"),
-        ("PolicyName", "own"),
-        ("PolicyDocument", own.as_str()),
-    ];
-    world.send(iam(&put)).await.is(200);
+    world.send(put_user_policy("ada", &own)).await.is(200);
     let by_ada = |parameters: &[(&str, &str)]| world.send_by(Some(&ada), iam(parameters));
     let second = by_ada(&[("Action", "CreateAccessKey")]).await.is(200);
     let second = second.element("AccessKeyId").unwrap();
@@ -189,11 +158,7 @@ async fn a_user_manages_its_own_keys_only_as_far_as_it_may() {
 #[tokio::test]
 async fn every_action_is_denied_to_whoever_has_no_policy_for_it() {
     let world = World::new().await;
-    world
-        .send(iam(&[("Action", "CreateUser"), ("UserName", "eve")]))
-        .await
-        .is(200);
-    let eve = users_key(&world, "eve").await;
+    let eve = world.user_of(&world.owner, "eve").await;
     let editor = world.key("*", Role::Editor).await;
     let bucket_admin = world.key("photos", Role::Admin).await;
     let account = world.owner.account_id.clone();
@@ -232,17 +197,13 @@ async fn accounts_do_not_see_each_other() {
     let world = World::new().await;
     let other = world.stranger().await;
     let account = world.owner.account_id.clone();
-    world
-        .send(iam(&[("Action", "CreateUser"), ("UserName", "ada")]))
-        .await
-        .is(200);
+    let ada = world.user_of(&world.owner, "ada").await;
     let created = [
         ("Action", "CreatePolicy"),
         ("PolicyName", "p"),
         ("PolicyDocument", LIST_PHOTOS),
     ];
     world.send(iam(&created)).await.is(200);
-    let ada = users_key(&world, "ada").await;
     let by_other = |parameters: &[(&str, &str)]| world.send_by(Some(&other), iam(parameters));
     let users = by_other(&[("Action", "ListUsers")]).await.is(200);
     assert!(users.elements("UserName").is_empty());
@@ -518,7 +479,7 @@ async fn a_refusal_names_no_more_than_the_request() {
         let create = iam(&[("Action", "CreateUser"), ("UserName", name), ("Path", path)]);
         world.send(create).await.is(200);
     }
-    let eve = users_key(&world, "eve").await;
+    let eve = world.users_key(&world.owner, "eve").await;
     let refusal = async |name: &str| {
         let call = iam(&[("Action", "GetUser"), ("UserName", name)]);
         let reply = world.send_by(Some(&eve), call).await;

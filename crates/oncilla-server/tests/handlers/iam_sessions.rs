@@ -1,7 +1,6 @@
 //! Temporary credentials over HTTP: who may assume which role, and what the credentials open then.
 
 use crate::support::*;
-use oncilla_wire::sigv4::Credentials;
 
 const EVERYTHING: &str =
     r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
@@ -11,18 +10,6 @@ fn trust(principal: &str, condition: &str) -> String {
     format!(
         r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{{"AWS":"{principal}"}}{condition}}}}}"#
     )
-}
-
-/// The credentials of an answer.
-fn session(reply: &Reply, account_id: &str) -> User {
-    User {
-        account_id: account_id.to_owned(),
-        key: Credentials {
-            access_key_id: reply.element("AccessKeyId").unwrap(),
-            secret_access_key: reply.element("SecretAccessKey").unwrap(),
-            session_token: reply.element("SessionToken"),
-        },
-    }
 }
 
 struct Scene {
@@ -40,12 +27,7 @@ impl Scene {
         world.succeed(put("/photos/a", "otter")).await;
         world.succeed(put("/photos/b", "otter")).await;
         let account = world.owner.account_id.clone();
-        world
-            .send(iam(&[("Action", "CreateUser"), ("UserName", "ada")]))
-            .await
-            .is(200);
-        let key = iam(&[("Action", "CreateAccessKey"), ("UserName", "ada")]);
-        let user = session(&world.send(key).await.is(200), &account);
+        let user = world.user_of(&world.owner, "ada").await;
         let trust = trust(&principal.replace("{account}", &account), condition);
         let create = [
             ("Action", "CreateRole"),
@@ -85,13 +67,8 @@ impl Scene {
 
     async fn allow_assuming(&self) {
         let policy = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}}"#;
-        let put = [
-            ("Action", "PutUserPolicy"),
-            ("UserName", "ada"),
-            ("PolicyName", "assume"),
-            ("PolicyDocument", policy),
-        ];
-        self.world.send(iam(&put)).await.is(200);
+        let put = put_user_policy("ada", policy);
+        self.world.send(put).await.is(200);
     }
 }
 
@@ -121,33 +98,20 @@ async fn a_role_is_assumed_by_whom_it_trusts_and_whom_the_account_lets() {
 async fn across_accounts_both_sides_have_to_allow_it() {
     let scene = Scene::new("*", "").await;
     let other = scene.world.stranger().await;
-    let account = other.account_id.clone();
     let by_other = |call| scene.world.send_by(Some(&other), call);
     // The root of the other account has all that its account can give.
     by_other(scene.assume(&[])).await.is(200);
-    by_other(iam(&[("Action", "CreateUser"), ("UserName", "eve")]))
-        .await
-        .is(200);
-    let key = by_other(iam(&[("Action", "CreateAccessKey"), ("UserName", "eve")]))
-        .await
-        .is(200);
-    let eve = session(&key, &account);
+    let eve = scene.world.user_of(&other, "eve").await;
     let refused = scene.world.send_by(Some(&eve), scene.assume(&[])).await;
     iam_refused(&refused, 403, "AccessDenied");
     let policy = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:*","Resource":"*"}}"#;
-    let put = [
-        ("Action", "PutUserPolicy"),
-        ("UserName", "eve"),
-        ("PolicyName", "p"),
-        ("PolicyDocument", policy),
-    ];
-    by_other(iam(&put)).await.is(200);
+    by_other(put_user_policy("eve", policy)).await.is(200);
     let assumed = scene
         .world
         .send_by(Some(&eve), scene.assume(&[]))
         .await
         .is(200);
-    let session = session(&assumed, &scene.world.owner.account_id);
+    let session = User::of(&assumed, &scene.world.owner.account_id);
     scene
         .world
         .send_by(Some(&session), get("/photos/a"))
@@ -166,7 +130,7 @@ async fn credentials_open_what_role_and_session_policy_both_allow() {
     let account = world.owner.account_id.clone();
     let arn = format!("arn:aws:sts::{account}:assumed-role/reader/s1");
     assert_eq!(assumed.element("Arn"), Some(arn.clone()));
-    let whole = session(&assumed, &account);
+    let whole = User::of(&assumed, &account);
     for object in ["/photos/a", "/photos/b"] {
         world
             .send_by(Some(&whole), get(object))
@@ -186,7 +150,7 @@ async fn credentials_open_what_role_and_session_policy_both_allow() {
     let limited = scene.assume(&[("Policy", READ_A)]);
     let assumed = world.send_by(Some(&scene.user), limited).await.is(200);
     assert!(assumed.element("PackedPolicySize").is_some());
-    let limited = session(&assumed, &account);
+    let limited = User::of(&assumed, &account);
     world
         .send_by(Some(&limited), get("/photos/a"))
         .await
@@ -201,7 +165,7 @@ async fn credentials_open_what_role_and_session_policy_both_allow() {
         .refused(403, "AccessDenied");
     let read_only = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess";
     let by_arn = scene.assume(&[("PolicyArns.member.1.arn", read_only)]);
-    let by_arn = session(
+    let by_arn = User::of(
         &world.send_by(Some(&scene.user), by_arn).await.is(200),
         &account,
     );
@@ -245,7 +209,7 @@ async fn credentials_end_in_time_and_with_what_they_are_made_of() {
     let account = world.owner.account_id.clone();
     let assume = || async {
         let call = scene.assume(&[("DurationSeconds", "900")]);
-        session(
+        User::of(
             &world.send_by(Some(&scene.user), call).await.is(200),
             &account,
         )
@@ -284,7 +248,7 @@ async fn a_session_token_has_the_power_of_its_key_but_administers_nothing() {
     let world = &scene.world;
     let asked = sts(&[("Action", "GetSessionToken"), ("DurationSeconds", "900")]);
     let got = world.send(asked).await.is(200);
-    let owner = session(&got, &world.owner.account_id);
+    let owner = User::of(&got, &world.owner.account_id);
     world
         .send_by(Some(&owner), put("/photos/c", "x"))
         .await
@@ -390,7 +354,7 @@ async fn sessions_that_began_before_are_revoked() {
     let world = &scene.world;
     let assume = || async {
         let assumed = world.send_by(Some(&scene.user), scene.assume(&[])).await;
-        session(&assumed.is(200), &world.owner.account_id)
+        User::of(&assumed.is(200), &world.owner.account_id)
     };
     let older = assume().await;
     world.send_by(Some(&older), get("/photos/a")).await.is(200);

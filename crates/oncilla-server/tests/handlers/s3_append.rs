@@ -55,19 +55,56 @@ async fn bodies_are_appended() {
     assert_eq!(attributes.elements("Size"), ["5", "6"]);
 }
 
-/// What an append cannot set, it does not take: its sender would believe that it is set.
+/// How tags and an ACL are refused, which an append could not set.
+const SETS_NEITHER: &str = "Tags and an ACL cannot be set while data is appended to an object.";
+
+/// An object keeps its tags and its ACL, and an append that has some is not taken: its sender would
+/// believe that they are set.
 #[tokio::test]
 async fn an_append_sets_neither_tags_nor_an_acl() {
     let world = bucket().await;
-    world.succeed(append("/bkt/k", 0, "hello")).await;
-    for (name, value) in [
-        ("x-amz-tagging", "a=b"),
-        ("x-amz-acl", "private"),
-        ("x-amz-grant-read", "id=someone"),
+    let grant = format!("id={}", world.owner.account_id);
+    // An empty object is appended to at offset 0, where a new one would be made.
+    for (target, body) in [("/bkt/k", "hello"), ("/bkt/empty", "")] {
+        world.succeed(put(target, body)).await;
+        for (name, value) in [
+            ("x-amz-tagging", "a=b"),
+            ("x-amz-acl", "private"),
+            ("x-amz-grant-read", grant.as_str()),
+        ] {
+            let more = append(target, body.len() as u64, " world").header(name, value);
+            let refused = world.send(more).await.refused(400, "InvalidArgument");
+            assert_eq!(refused.element("Message").as_deref(), Some(SETS_NEITHER));
+            assert_eq!(refused.element("ArgumentName").as_deref(), Some(name));
+            let kept = world.succeed(get(target)).await;
+            kept.body_is(body.as_bytes());
+        }
+    }
+}
+
+/// Nor does one that was to make an object, if by the time its body is there another one has.
+#[tokio::test(start_paused = true)]
+async fn an_object_that_came_meanwhile_keeps_its_tags_and_acl() {
+    let world = bucket().await;
+    let served = Served::new(&world);
+    for (target, name, value) in [
+        ("/bkt/tags", "x-amz-tagging", "a=b"),
+        ("/bkt/acl", "x-amz-acl", "public-read"),
     ] {
-        let more = append("/bkt/k", 5, " world").header(name, value);
-        world.send(more).await.refused(400, "InvalidArgument");
-        world.succeed(get("/bkt/k")).await.body_is(b"hello");
+        let begin = append(target, 0, "more").header(name, value);
+        let request = world.request(Some(&world.owner), begin);
+        let meanwhile = async {
+            let empty = put(target, "").header("x-amz-tagging", "c=d");
+            world.succeed(empty).await;
+        };
+        let answer = served.halve(&request, meanwhile).await;
+        assert!(answer.contains("<Code>InvalidArgument</Code>"), "{answer}");
+        assert!(answer.contains(SETS_NEITHER), "{answer}");
+        world.succeed(get(target)).await.body_is(b"");
+        let tags = world.succeed(get(&format!("{target}?tagging"))).await;
+        assert_eq!(tags.elements("Key"), ["c"]);
+        let acl = world.succeed(get(&format!("{target}?acl"))).await;
+        assert_eq!(acl.elements("Permission"), ["FULL_CONTROL"]);
     }
 }
 

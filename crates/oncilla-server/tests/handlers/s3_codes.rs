@@ -108,6 +108,12 @@ async fn a_conditional_deletion_adds_no_delete_marker() {
     nothing.lacks(DELETE_MARKER).lacks(VERSION_ID);
     let other = delete("/bucket/key").header("if-match", "\"0\"");
     world.send(other).await.refused(412, "PreconditionFailed");
+    // Of a key that never had an object, any condition holds.
+    for etag in ["*", "\"0\""] {
+        let absent = delete("/bucket/absent").header("if-match", etag);
+        let nothing = world.succeed(absent).await.is(204);
+        nothing.lacks(DELETE_MARKER).lacks(VERSION_ID);
+    }
     let list = "<Delete><Object><Key>key</Key><Size>0</Size></Object></Delete>";
     let many = world.succeed(post("/bucket?delete", list)).await;
     assert_eq!(many.elements("Deleted").len(), 1);
@@ -145,7 +151,8 @@ async fn tags_in_a_header_and_in_a_document() {
     }
 }
 
-/// Whatever of S3 is not here says so, and is not taken for something else.
+/// The operations of the S3 API reference that are not here, and some sub-resources of what does not
+/// have them: they are not taken for something else.
 #[tokio::test]
 async fn what_is_not_here_answers_501_and_changes_nothing() {
     let world = locked_bucket().await;

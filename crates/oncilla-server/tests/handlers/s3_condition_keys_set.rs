@@ -2,7 +2,6 @@
 //! nothing are refused.
 
 use crate::support::*;
-use oncilla_wire::sigv4::Credentials;
 
 fn policy(statements: &str) -> String {
     format!(r#"{{"Version": "2012-10-17", "Statement": [{statements}]}}"#)
@@ -28,18 +27,6 @@ async fn set_policy(world: &World, statements: &str) {
     world.send(call).await.is(204);
 }
 
-/// The credentials of an answer of the owner's account.
-fn credentials(world: &World, reply: &Reply) -> User {
-    User {
-        account_id: world.owner.account_id.clone(),
-        key: Credentials {
-            access_key_id: reply.element("AccessKeyId").unwrap(),
-            secret_access_key: reply.element("SecretAccessKey").unwrap(),
-            session_token: reply.element("SessionToken"),
-        },
-    }
-}
-
 async fn by_owner(world: &World, parameters: &[(&str, &str)]) -> Reply {
     world.send(iam(parameters)).await.is(200)
 }
@@ -51,19 +38,13 @@ async fn user(world: &World, name: &str, team: Option<&str>) -> User {
         create.extend([("Tags.member.1.Key", "team"), ("Tags.member.1.Value", team)]);
     }
     by_owner(world, &create).await;
-    let key = [("Action", "CreateAccessKey"), ("UserName", name)];
-    credentials(world, &by_owner(world, &key).await)
+    world.users_key(&world.owner, name).await
 }
 
-async fn put_user_policy(world: &World, name: &str, statements: &str) -> Reply {
-    let document = policy(statements);
-    let put = [
-        ("Action", "PutUserPolicy"),
-        ("UserName", name),
-        ("PolicyName", "p"),
-        ("PolicyDocument", document.as_str()),
-    ];
-    world.send(iam(&put)).await
+/// Lets a policy of these statements be the one of `ada`.
+async fn set_policy_of_ada(world: &World, statements: &str) -> Reply {
+    let set = put_user_policy("ada", &policy(statements));
+    world.send(set).await
 }
 
 /// S3 user guide, "Enforce conditional writes on Amazon S3 buckets".
@@ -215,7 +196,7 @@ async fn tags_of_roles_are_seen_of_their_sessions() {
         ];
         world.send_by(Some(&ada), sts(&call))
     };
-    let session = credentials(&world, &assume().await.is(200));
+    let session = User::of(&assume().await.is(200), &world.owner.account_id);
     let read = |target| world.send_by(Some(&session), get(target));
     read("/bucket/red/a").await.is(200);
     read("/bucket/blue/a").await.refused(403, "AccessDenied");
@@ -247,9 +228,7 @@ async fn calls_of_iam_are_judged_by_tags_of_caller_and_of_what_they_change() {
     };
     for key in ["iam:ResourceTag/team", "aws:ResourceTag/TEAM"] {
         for value in ["red", "${aws:PrincipalTag/team}"] {
-            put_user_policy(&world, "ada", &list(key, value))
-                .await
-                .is(200);
+            set_policy_of_ada(&world, &list(key, value)).await.is(200);
             for (name, expected) in [("bob", 200), ("eve", 403), ("ned", 403), ("nobody", 403)] {
                 assert_eq!(tags_of(name).await, expected, "{key} {value} {name}");
             }
@@ -270,7 +249,7 @@ async fn calls_of_iam_are_judged_by_tags_of_caller_and_of_what_they_change() {
     };
     let condition = r#""StringEquals": {"aws:ResourceTag/team": "red"}"#;
     let allowed = statement("Allow", "iam:GetPolicy", condition);
-    put_user_policy(&world, "ada", &allowed).await.is(200);
+    set_policy_of_ada(&world, &allowed).await.is(200);
     for (name, team, expected) in [("p1", "red", 200), ("p2", "blue", 403)] {
         let created = world.send(create(name, team)).await.is(200);
         let arn = created.element("Arn").unwrap();
@@ -302,7 +281,7 @@ async fn calls_of_iam_are_judged_by_the_tags_they_give() {
         r#""Null": {"aws:RequestTag/team": "true", "aws:TagKeys": "true"}"#,
     );
     let statements = [everything, untagged, other_keys, fixed].join(", ");
-    put_user_policy(&world, "ada", &statements).await.is(200);
+    set_policy_of_ada(&world, &statements).await.is(200);
     for (action, name, tag, expected) in [
         ("CreateUser", "u1", None, 403),
         ("CreateUser", "u1", Some("place"), 403),
@@ -376,7 +355,7 @@ async fn buckets_are_created_where_policies_allow() {
     let create = |name: &str, body: String| world.send_by(Some(&ada), put(name, body));
     let there = r#""StringLike": {"s3:LocationConstraint": "eu-west-1"}"#;
     let allowed = statement("Allow", "s3:CreateBucket", there);
-    put_user_policy(&world, "ada", &allowed).await.is(200);
+    set_policy_of_ada(&world, &allowed).await.is(200);
     create("/one", body("eu-west-1")).await.is(200);
     let elsewhere = create("/two", body("eu-west-2")).await;
     elsewhere.refused(403, "AccessDenied");
@@ -386,7 +365,7 @@ async fn buckets_are_created_where_policies_allow() {
 
     let denied = statement("Deny", "s3:CreateBucket", there);
     let statements = format!("{}, {denied}", statement("Allow", "s3:*", ""));
-    put_user_policy(&world, "ada", &statements).await.is(200);
+    set_policy_of_ada(&world, &statements).await.is(200);
     let denied = create("/three", body("eu-west-1")).await;
     denied.refused(403, "AccessDenied");
     create("/three", String::new()).await.is(200);
@@ -460,12 +439,12 @@ async fn only_sessions_say_that_there_was_no_second_factor() {
             r#""Bool": {"aws:MultiFactorAuthPresent": "false"}"#,
         ),
     ];
-    let put = put_user_policy(&world, "ada", &statements.join(", ")).await;
+    let put = set_policy_of_ada(&world, &statements.join(", ")).await;
     put.is(200);
     world.send_by(Some(&ada), get("/bucket")).await.is(200);
     let begin = sts(&[("Action", "GetSessionToken")]);
     let begun = world.send_by(Some(&ada), begin).await.is(200);
-    let session = credentials(&world, &begun);
+    let session = User::of(&begun, &world.owner.account_id);
     let refused = world.send_by(Some(&session), get("/bucket")).await;
     refused.refused(403, "AccessDenied");
 }
@@ -502,7 +481,7 @@ async fn what_is_never_set_is_refused_by_name() {
         ("*", "aws:SourceVpce", true),
     ] {
         let statements = statement("Deny", action, &is(key));
-        let reply = put_user_policy(&world, "ada", &statements).await;
+        let reply = set_policy_of_ada(&world, &statements).await;
         if is_taken {
             reply.is(200);
             continue;

@@ -1,7 +1,6 @@
 //! Error documents as every reader of XML sees them: legal, and no longer than they have to be.
 
-use crate::support::{Call, Reply, User, World, delete, get, iam, post, put};
-use oncilla_wire::sigv4::Credentials;
+use crate::support::{Call, Reply, World, delete, get, post, put};
 
 /// Source: XML 1.0 §2.2, Char.
 fn is_legal(character: char) -> bool {
@@ -51,29 +50,13 @@ async fn what_is_quoted_of_a_request_is_legal() {
     refused(source, 404, "NoSuchKey").await;
 }
 
-/// A user of the owner's account, without any policy.
-async fn ada(world: &World) -> User {
-    let create = iam(&[("Action", "CreateUser"), ("UserName", "ada")]);
-    world.send(create).await.is(200);
-    let key = iam(&[("Action", "CreateAccessKey"), ("UserName", "ada")]);
-    let key = world.send(key).await.is(200);
-    User {
-        account_id: world.owner.account_id.clone(),
-        key: Credentials {
-            access_key_id: key.element("AccessKeyId").unwrap(),
-            secret_access_key: key.element("SecretAccessKey").unwrap(),
-            session_token: None,
-        },
-    }
-}
-
 /// S3 user guide, "Deleting objects": of each key, what became of it.
 #[tokio::test]
 async fn a_thousand_refusals_are_little_more_than_a_thousand_keys() {
     const KEYS: usize = 1_000;
     let world = World::new().await;
     world.succeed(put("/bucket", "")).await;
-    let ada = ada(&world).await;
+    let ada = world.user_of(&world.owner, "ada").await;
     let object = |number: usize| {
         let key = format!("{number:04}{}", "k".repeat(1_000));
         format!("<Object><Key>{key}</Key></Object>")

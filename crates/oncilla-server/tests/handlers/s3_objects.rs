@@ -568,6 +568,7 @@ async fn copies_keep_or_replace_what_they_are_told() {
     let source = put("/bucket/a%20b%2B%C3%A4", "body")
         .header("content-type", "text/plain")
         .header("x-amz-meta-mine", "yes")
+        .header("x-amz-website-redirect-location", "/source")
         .header("x-amz-tagging", "a=1");
     world.succeed(source).await;
     let copy = |target: &str| put(target, "").header("x-amz-copy-source", "/bucket/a%20b%2B%C3%A4");
@@ -577,8 +578,16 @@ async fn copies_keep_or_replace_what_they_are_told() {
     let kept = world.succeed(get("/bucket/copy")).await.body_is(b"body");
     let kept = kept
         .has("content-type", "text/plain")
-        .has("x-amz-meta-mine", "yes");
+        .has("x-amz-meta-mine", "yes")
+        .lacks("x-amz-website-redirect-location");
     kept.has("x-amz-tagging-count", "1");
+
+    // A redirect is each object's own.
+    let redirected = copy("/bucket/copy").header("x-amz-website-redirect-location", "/own");
+    world.succeed(redirected).await;
+    let kept = world.succeed(get("/bucket/copy")).await;
+    kept.has("x-amz-website-redirect-location", "/own")
+        .has("x-amz-meta-mine", "yes");
 
     let replaced = copy("/bucket/copy")
         .header("x-amz-metadata-directive", "REPLACE")
@@ -601,6 +610,8 @@ async fn copies_keep_or_replace_what_they_are_told() {
 
     let itself = copy("/bucket/a%20b%2B%C3%A4");
     world.send(itself).await.refused(400, "InvalidRequest");
+    let itself = copy("/bucket/a%20b%2B%C3%A4").header("x-amz-website-redirect-location", "/own");
+    world.succeed(itself).await;
     let unknown = copy("/bucket/copy").header("x-amz-metadata-directive", "MERGE");
     world.send(unknown).await.refused(400, "InvalidArgument");
     for (source, code) in [

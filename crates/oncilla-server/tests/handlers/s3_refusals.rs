@@ -10,7 +10,6 @@ use oncilla_iam::Role;
 use oncilla_keys::NewKmsKey;
 use oncilla_meta::memory::MemoryEngine;
 use oncilla_store::StoreOptions;
-use oncilla_wire::sigv4::Credentials;
 
 const EVERYTHING: &str =
     r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
@@ -28,34 +27,13 @@ async fn scene() -> World {
     world
 }
 
-fn credentials(reply: &Reply, account_id: &str) -> User {
-    User {
-        account_id: account_id.to_owned(),
-        key: Credentials {
-            access_key_id: reply.element("AccessKeyId").unwrap(),
-            secret_access_key: reply.element("SecretAccessKey").unwrap(),
-            session_token: reply.element("SessionToken"),
-        },
-    }
-}
-
 /// A user of the owner's account, without any policy.
 async fn ada(world: &World) -> User {
-    let create = iam(&[("Action", "CreateUser"), ("UserName", "ada")]);
-    world.send(create).await.is(200);
-    let key = iam(&[("Action", "CreateAccessKey"), ("UserName", "ada")]);
-    let key = world.send(key).await.is(200);
-    credentials(&key, &world.owner.account_id)
+    world.user_of(&world.owner, "ada").await
 }
 
-async fn set_user_policy(world: &World, document: &str) {
-    let set = [
-        ("Action", "PutUserPolicy"),
-        ("UserName", "ada"),
-        ("PolicyName", "p"),
-        ("PolicyDocument", document),
-    ];
-    world.send(iam(&set)).await.is(200);
+async fn set_policy_of_ada(world: &World, document: &str) {
+    world.send(put_user_policy("ada", document)).await.is(200);
 }
 
 async fn denied(world: &World, sender: &User, call: Call) -> String {
@@ -101,7 +79,7 @@ async fn a_refusal_says_which_action_is_missing() {
     assert!(odd.contains("arn:aws:s3:::bucket/a&lt;&amp;&gt;b"), "{odd}");
     // Whoever may read what is there, is told what it takes to know what is not.
     let read = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}}"#;
-    set_user_policy(&world, read).await;
+    set_policy_of_ada(&world, read).await;
     let absent = denied(&world, &ada, get("/bucket/absent")).await;
     assert_eq!(absent, missing("s3:ListBucket", bucket));
     // The keys of a list are refused one by one, and without so many words.
@@ -120,7 +98,7 @@ async fn a_refusal_says_what_kind_of_policy_denies() {
     let ada = ada(&world).await;
     let account = world.owner.account_id.clone();
     let ends = |message: String, end: &str| assert!(message.ends_with(end), "{message}");
-    set_user_policy(&world, EVERYTHING).await;
+    set_policy_of_ada(&world, EVERYTHING).await;
     world.send_by(Some(&ada), get("/bucket/key")).await.is(200);
 
     let deny = bucket_policy(
@@ -137,7 +115,7 @@ async fn a_refusal_says_what_kind_of_policy_denies() {
     assert_eq!(root, expected);
     world.succeed(delete("/bucket?policy")).await;
 
-    set_user_policy(&world, &EVERYTHING.replace("Allow", "Deny")).await;
+    set_policy_of_ada(&world, &EVERYTHING.replace("Allow", "Deny")).await;
     let by_user = "with an explicit deny in an identity-based policy";
     ends(denied(&world, &ada, get("/bucket/key")).await, by_user);
 
@@ -174,7 +152,7 @@ async fn a_refusal_says_what_kind_of_policy_denies() {
             ("RoleSessionName", "today"),
             ("Policy", document.as_str()),
         ]);
-        let session = credentials(&world.send(assume).await.is(200), &account);
+        let session = User::of(&world.send(assume).await.is(200), &account);
         let message = denied(&world, &session, get("/bucket/key")).await;
         let begin = format!("User: arn:aws:sts::{account}:assumed-role/reader/today is not");
         assert!(message.starts_with(&begin), "{message}");
@@ -223,9 +201,9 @@ async fn a_refusal_does_not_tell_what_is_there() {
         message.replace(key, "…")
     };
     let read = EVERYTHING.replace("s3:*", "s3:GetObject");
-    set_user_policy(&world, &read).await;
+    set_policy_of_ada(&world, &read).await;
     assert_eq!(refused("theirs").await, refused("absent").await);
-    set_user_policy(&world, &read.replace("GetObject", "GetObjectAcl")).await;
+    set_policy_of_ada(&world, &read.replace("GetObject", "GetObjectAcl")).await;
     assert_eq!(refused("theirs").await, refused("absent").await);
     assert_eq!(refused("own").await, refused("absent").await);
     // A tag that a policy asks for is not told either.

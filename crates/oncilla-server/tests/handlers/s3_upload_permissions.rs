@@ -3,8 +3,7 @@
 
 use std::cell::Cell;
 
-use crate::support::{Call, User, World, iam, post, put};
-use oncilla_wire::sigv4::Credentials;
+use crate::support::{Call, User, World, post, put, put_user_policy};
 
 const TAGS: (&str, &str) = ("x-amz-tagging", "team=red");
 const FULL_CONTROL: (&str, &str) = ("x-amz-acl", "bucket-owner-full-control");
@@ -48,31 +47,14 @@ impl Scene {
 
     /// A user of an account who may do this with everything.
     async fn user_of(&self, account: &User, name: &str, actions: &[&str]) -> User {
-        let send = async |parameters: &[(&str, &str)]| {
-            let sent = self.world.send_by(Some(account), iam(parameters));
-            sent.await.is(200)
-        };
-        send(&[("Action", "CreateUser"), ("UserName", name)]).await;
+        let user = self.world.user_of(account, name).await;
         let policy = format!(
             r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": {actions:?},
                 "Resource": "*"}}}}"#
         );
-        send(&[
-            ("Action", "PutUserPolicy"),
-            ("UserName", name),
-            ("PolicyName", "p"),
-            ("PolicyDocument", policy.as_str()),
-        ])
-        .await;
-        let key = send(&[("Action", "CreateAccessKey"), ("UserName", name)]).await;
-        User {
-            account_id: account.account_id.clone(),
-            key: Credentials {
-                access_key_id: key.element("AccessKeyId").unwrap(),
-                secret_access_key: key.element("SecretAccessKey").unwrap(),
-                session_token: None,
-            },
-        }
+        let allow = put_user_policy(name, &policy);
+        self.world.send_by(Some(account), allow).await.is(200);
+        user
     }
 
     fn new_key(&self) -> String {

@@ -117,6 +117,20 @@ pub struct User {
     pub key: Credentials,
 }
 
+impl User {
+    /// Whose credentials IAM or STS answers with.
+    pub fn of(reply: &Reply, account_id: &str) -> Self {
+        Self {
+            account_id: account_id.to_owned(),
+            key: Credentials {
+                access_key_id: reply.element("AccessKeyId").unwrap(),
+                secret_access_key: reply.element("SecretAccessKey").unwrap(),
+                session_token: reply.element("SessionToken"),
+            },
+        }
+    }
+}
+
 pub struct World {
     pub service: S3Service,
     pub store: Store,
@@ -187,6 +201,20 @@ impl World {
     /// Another key of a user's account.
     pub async fn key_of(&self, user: &User, bucket: &str, role: Role) -> User {
         key(&self.iam, &user.account_id, bucket, role).await
+    }
+
+    /// A user of an account, with a key and without any policy.
+    pub async fn user_of(&self, account: &User, name: &str) -> User {
+        let create = iam(&[("Action", "CreateUser"), ("UserName", name)]);
+        self.send_by(Some(account), create).await.is(200);
+        self.users_key(account, name).await
+    }
+
+    /// A new key of a user that is there.
+    pub async fn users_key(&self, account: &User, name: &str) -> User {
+        let create = iam(&[("Action", "CreateAccessKey"), ("UserName", name)]);
+        let created = self.send_by(Some(account), create).await.is(200);
+        User::of(&created, &account.account_id)
     }
 
     /// A bucket of the owner's whose objects everybody may read.
@@ -402,6 +430,16 @@ pub fn iam(parameters: &[(&str, &str)]) -> Call {
         "content-type",
         "application/x-www-form-urlencoded; charset=utf-8",
     )
+}
+
+/// Sets what is the only policy of a user, of the account that sends it.
+pub fn put_user_policy(user: &str, document: &str) -> Call {
+    iam(&[
+        ("Action", "PutUserPolicy"),
+        ("UserName", user),
+        ("PolicyName", "p"),
+        ("PolicyDocument", document),
+    ])
 }
 
 /// A request to STS.

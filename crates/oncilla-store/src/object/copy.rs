@@ -11,6 +11,9 @@ use oncilla_keys::{CustomerKey, KeysError};
 use oncilla_meta::{Mutation, Space};
 use oncilla_wire::conditions::{ConditionFailure, Conditions};
 use oncilla_wire::event::EventKind;
+use oncilla_wire::header::X_AMZ_WEBSITE_REDIRECT_LOCATION;
+use oncilla_wire::object_lock::NewLock;
+use oncilla_wire::xml::acl::Acl;
 
 use crate::bucket::Bucket;
 use crate::content::{Declared, Relocated, WriteContentError, WrittenContent};
@@ -26,8 +29,6 @@ use crate::rows::placement::Placement;
 use crate::rows::version_id::VersionId;
 use crate::rows::{body, reference};
 use crate::store::{CONFLICT_RETRIES_MAX, Store, unchanged};
-use oncilla_wire::object_lock::NewLock;
-use oncilla_wire::xml::acl::Acl;
 
 /// Whether the copy keeps what the source has or gets its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +63,10 @@ pub struct CopyObject<'a> {
     pub storage_class: Option<String>,
     /// Headers and user metadata; tags, owner, access and class of the value are not used.
     pub metadata: Directive<NewObject>,
+    /// Where a website sends those who ask for the copy. The source's is not copied; with
+    /// [`Directive::Replace`] it is among the new headers. Source: S3 API reference, CopyObject,
+    /// `x-amz-website-redirect-location`.
+    pub website_redirect: Option<Bytes>,
     /// Tags.
     pub tags: Directive<Vec<(String, String)>>,
     /// The checksum the copy should have; `None` keeps the source's.
@@ -488,7 +493,8 @@ fn changes_nothing(copy: &CopyObject<'_>, from: &ObjectRecord) -> bool {
         .storage_class
         .as_deref()
         .is_none_or(|class| class == from.storage_class);
-    copy.metadata == Directive::Copy && same_class && copy.algorithm.is_none()
+    let keeps_headers = copy.metadata == Directive::Copy && copy.website_redirect.is_none();
+    keeps_headers && same_class && copy.algorithm.is_none()
 }
 
 fn has_checksum(record: &ObjectRecord, algorithm: ChecksumAlgorithm) -> bool {
@@ -505,9 +511,18 @@ fn copied_record(copy: &CopyObject<'_>, from: &ObjectRecord) -> ObjectRecord {
     record.legal_hold = copy.lock.legal_hold;
     record.storage_class = copy.storage_class.clone().unwrap_or_default();
     record.restoration = None;
-    if let Directive::Replace(new) = &copy.metadata {
-        record.headers = new.headers.clone();
-        record.metadata = new.metadata.clone();
+    match &copy.metadata {
+        Directive::Replace(new) => {
+            record.headers = new.headers.clone();
+            record.metadata = new.metadata.clone();
+        }
+        Directive::Copy => {
+            let name = X_AMZ_WEBSITE_REDIRECT_LOCATION;
+            let name = Bytes::copy_from_slice(name.as_str().as_bytes());
+            record.headers.retain(|(stored, _)| *stored != name);
+            let own = copy.website_redirect.clone();
+            record.headers.extend(own.map(|value| (name, value)));
+        }
     }
     if let Directive::Replace(tags) = &copy.tags {
         record.tags = tags.clone();

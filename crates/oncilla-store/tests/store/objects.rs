@@ -140,6 +140,7 @@ async fn copy(
         acl: Acl::default(),
         storage_class: None,
         metadata,
+        website_redirect: None,
         tags: Directive::Copy,
         algorithm: None,
         lock: NewLock::default(),

@@ -54,9 +54,6 @@ pub async fn append(
     new.lock = new_lock_of_body(service, request, bucket)?;
     let conditions = Conditions::from_headers(&request.headers);
     let existing = readable(service, request, bucket).await?;
-    if existing.is_some() {
-        refuse_tags_and_acl(request)?;
-    }
     // Told before the body is sent. The store judges it again, when it writes.
     let size = existing.as_ref().map_or(0, |record| record.size);
     if size != offset {
@@ -109,7 +106,7 @@ pub async fn append(
 
 /// The object that is appended to, if there is one: the sender must be allowed to read it, because
 /// the answer tells its size, or an entity tag and a checksum that follow from its bytes. Whoever
-/// makes a new object does not need that.
+/// makes a new object does not need that, and may give it tags and an ACL, which one that is there keeps.
 async fn readable(
     service: &S3Service,
     request: &S3Request,
@@ -127,6 +124,7 @@ async fn readable(
     let judged = service.authorize_action(request, bucket, "s3:GetObject", target);
     judged.await?;
     request.check_judged(bucket, &record)?;
+    refuse_tags_and_acl(request)?;
     Ok(Some(record))
 }
 

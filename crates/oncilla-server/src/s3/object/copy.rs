@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderName, Response};
 use oncilla_hash::ChecksumAlgorithm;
 use oncilla_store::object::{Copied, CopyEncryption, CopyError, CopyObject, Directive};
@@ -12,7 +13,7 @@ use oncilla_wire::copy_source::CopySource;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{
     X_AMZ_COPY_SOURCE, X_AMZ_COPY_SOURCE_VERSION_ID, X_AMZ_METADATA_DIRECTIVE,
-    X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER, X_AMZ_TAGGING_DIRECTIVE,
+    X_AMZ_SOURCE_EXPECTED_BUCKET_OWNER, X_AMZ_TAGGING_DIRECTIVE, X_AMZ_WEBSITE_REDIRECT_LOCATION,
 };
 use oncilla_wire::xml::copy::CopyResult;
 
@@ -114,6 +115,7 @@ pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
         acl,
         storage_class: given_class,
         metadata,
+        website_redirect: website_redirect(request),
         tags,
         algorithm: copy_algorithm(request)?,
         lock: new_lock(service, request, bucket)?,
@@ -243,6 +245,12 @@ pub fn set_source_version(
         return Ok(());
     }
     set(response, X_AMZ_COPY_SOURCE_VERSION_ID, version.to_string())
+}
+
+fn website_redirect(request: &S3Request) -> Option<Bytes> {
+    let value = request.headers.get(X_AMZ_WEBSITE_REDIRECT_LOCATION)?;
+    let value = Bytes::copy_from_slice(value.as_bytes());
+    Some(value).filter(|value| !value.is_empty())
 }
 
 fn copy_algorithm(request: &S3Request) -> Result<Option<ChecksumAlgorithm>, S3Error> {

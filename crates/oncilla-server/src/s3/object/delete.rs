@@ -6,7 +6,7 @@ use oncilla_iam::policy::{RequestFacts, requirements};
 use oncilla_store::object::Deleted;
 use oncilla_store::{Bucket, LockOverride, VersionId};
 use oncilla_wire::conditions::Conditions;
-use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::error::S3Error;
 use oncilla_wire::header::X_AMZ_DELETE_MARKER;
 use oncilla_wire::names::check_key;
 use oncilla_wire::operation::Operation;
@@ -120,24 +120,13 @@ async fn delete_one(
             version,
         };
         let judged = service.authorize_action(request, bucket, requirement.action, target);
-        judged.await.map_err(without_reason)?;
+        judged.await?;
     }
     let conditions = object.conditions();
     let key = &object.key;
     // Who asks to bypass governance is judged for it here.
-    let lock_override = lock_override(service, request, bucket, key, version).await;
-    let lock_override = lock_override.map_err(without_reason)?;
+    let lock_override = lock_override(service, request, bucket, key, version).await?;
     delete_from_store(service, bucket, key, version, &conditions, lock_override).await
-}
-
-/// The refusal of one of many keys. What it takes to delete it is told to whoever deletes it alone: a
-/// thousand reasons, each with sender, action and key, would make an answer several times as long as
-/// the request.
-fn without_reason(error: S3Error) -> S3Error {
-    match error.code {
-        S3ErrorCode::AccessDenied => S3ErrorCode::AccessDenied.into(),
-        _ => error,
-    }
 }
 
 /// How the answer names what was deleted. Source: S3 API reference, DeleteObjects, `DeletedObject`.

@@ -661,6 +661,7 @@ pub fn copy_request<'a>(
         acl: Acl::default(),
         storage_class: None,
         metadata: Directive::Replace(new_object()),
+        website_redirect: None,
         tags: Directive::Copy,
         algorithm: None,
         lock: NewLock::default(),
