@@ -10,7 +10,7 @@ import requests
 
 import harness
 from conftest import MIB, make_s3_client, new_bucket_name, random_bytes, run
-from harness import NOT_FOUND, USAGE
+from harness import GENERAL, NOT_FOUND, USAGE
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_versioning_and_versions(oncilla, documents, admin_s3, bucket, tmp_path)
     assert oncilla("ls", "--versions", "-r", url).stdout == ""
 
     assert oncilla("bucket", "versioning", url, "suspend").stdout == "suspended\n"
-    assert documents("bucket", "versioning", url) == {"bucket": bucket, "versioning": "suspended"}
+    assert documents("bucket", "versioning", url) == {"Status": "Suspended"}
 
 
 def test_a_versioned_bucket_is_removed_by_force(oncilla, admin_s3, bucket):
@@ -119,7 +119,7 @@ def test_lifecycle_rules_are_added(oncilla, documents, admin_s3, bucket):
     assert found["oncilla:tmp/"]["Filter"] == {"Prefix": "tmp/"}
     assert found["oncilla:"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 9}
     assert found["oncilla:"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
-    listed = documents("bucket", "lifecycle", url)["LifecycleConfiguration"]["Rule"]
+    listed = documents("bucket", "lifecycle", url)["Rules"]
     assert {rule["ID"] for rule in listed} == set(found)
     refused = oncilla("bucket", "lifecycle", url, "--expire-days", "5", "--delete", check=False)
     assert refused.returncode == USAGE
@@ -182,8 +182,8 @@ def test_logging_is_set_and_taken_away(oncilla, documents, admin_s3, bucket):
     oncilla("bucket", "logging", f"s3://{bucket}", "--target", f"s3://{target}/{bucket}/")
     told = admin_s3.get_bucket_logging(Bucket=bucket)["LoggingEnabled"]
     assert (told["TargetBucket"], told["TargetPrefix"]) == (target, f"{bucket}/")
-    shown = documents("bucket", "logging", f"s3://{bucket}")["BucketLoggingStatus"]
-    assert shown["LoggingEnabled"]["TargetBucket"] == target
+    shown = documents("bucket", "logging", f"s3://{bucket}")["LoggingEnabled"]
+    assert shown["TargetBucket"] == target
     oncilla("bucket", "logging", f"s3://{bucket}", "--delete")
     assert "LoggingEnabled" not in admin_s3.get_bucket_logging(Bucket=bucket)
     assert oncilla("bucket", "logging", f"s3://{bucket}", check=False).returncode == NOT_FOUND
@@ -338,23 +338,32 @@ def test_keys_of_users_name_them_and_their_policies(local, path_connection):
 
 
 def test_environment_formats_are_for_the_shell(local, server, tmp_path):
-    def variables(text):
+    def variables(text, before=""):
         file = tmp_path / "env"
         file.write_text(text)
-        script = f"set -a; . {file}; env"
+        # What a program has that is run by the shell.
+        script = f"{before} . {file}; env"
         lines = run(["env", "-i", "sh", "-c", script]).stdout.splitlines()
         return dict(line.split("=", 1) for line in lines)
 
     bucket = new_bucket_name("env")
     found = variables(local("storage", "create", bucket, "--format", "env"))
-    assert found["BUCKET_NAME"] == bucket and found["AWS_REGION"] == "auto"
+    assert found["BUCKET_NAME"] == bucket and found["AWS_REGION"] == found["AWS_DEFAULT_REGION"] == "auto"
     environment = harness.clean_environment(**{k: v for k, v in found.items() if k.startswith("AWS_")})
     environment["AWS_ENDPOINT_URL_S3"] = server.endpoint_url
     run([harness.binary(), "ls", f"s3://{bucket}"], env=environment)
     text = local("key", "create", "--grant", "*=ReadOnly", "--format", "env")
-    assert [line.split("=")[0] for line in text.splitlines()] == ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+    names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+    assert [line.split("=")[0] for line in text.splitlines()] == [f"export {name}" for name in names]
     key = variables(text)["AWS_ACCESS_KEY_ID"]
-    assert local("key", "rotate", key, "--format", "env").startswith(f"AWS_ACCESS_KEY_ID={key}\n")
+    assert local("key", "rotate", key, "--format", "env").startswith(f"export AWS_ACCESS_KEY_ID={key}\n")
+    # An environment file is for docker and systemd, which know no `export`.
+    text = local("key", "rotate", key, "--format", "env-no-export")
+    assert text.startswith(f"AWS_ACCESS_KEY_ID={key}\n") and "export" not in text
+    assert variables(text, before="set -a;")["AWS_ACCESS_KEY_ID"] == key
+    other = new_bucket_name("env")
+    text = local("storage", "create", other, "--format", "env-no-export")
+    assert "export" not in text and f"\nBUCKET_NAME={other}\n" in text and "\nAWS_DEFAULT_REGION=auto\n" in text
     # Without a format the block is for people, as ever.
     assert local("key", "rotate", key).startswith(f"AWS_ACCESS_KEY_ID: {key}\n")
 
@@ -378,3 +387,77 @@ def test_readiness_tells_of_a_wrong_master_key(tmp_path):
         check = next(check for check in report["checks"] if check["name"] == "master_key")
         assert check["ok"] is False and check["advisory"] is True
         assert "the master key is missing" in check["detail"] and "1 KMS key" in check["detail"]
+
+
+def test_unfinished_uploads_are_listed_and_given_up(oncilla, documents, admin_s3, bucket):
+    url = f"s3://{bucket}"
+
+    def begin(key):
+        return admin_s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+
+    def left():
+        uploads = admin_s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+        return {upload["UploadId"] for upload in uploads}
+
+    assert oncilla("ls", "--uploads", url).stdout == ""
+    assert oncilla("ls", "--uploads", f"{url}/none", check=False).returncode == GENERAL
+    ids = {key: begin(key) for key in ("dir/a b", "dir/sub/c", "directory", "top")}
+    listed = documents("ls", "--uploads", url)
+    assert [entry["key"] for entry in listed] == sorted(ids)
+    assert {entry["key"]: entry["upload_id"] for entry in listed} == ids
+    for entry in listed:
+        assert entry["type"] == "upload" and re.match(r"20\d\d-\d\d-\d\dT", entry["initiated"])
+    lines = oncilla("ls", "--uploads", f"{url}/dir/").stdout.splitlines()
+    assert len(lines) == 2
+    pattern = rf"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d {re.escape(ids['dir/a b'])} +dir/a b"
+    assert re.fullmatch(pattern, lines[0]), lines
+    for wrong in (["--versions", url], ["--summarize", url], []):
+        assert oncilla("ls", "--uploads", *wrong, check=False).returncode == USAGE
+
+    one = ["abort", f"{url}/top", "--upload-id", ids["top"]]
+    line = f"abort: {url}/top upload {ids['top']}\n"
+    assert oncilla(*one, "--dry-run").stdout == f"(dry run) {line}"
+    assert ids["top"] in left()
+    assert oncilla(*one).stdout == line
+    assert left() == set(ids.values()) - {ids["top"]}
+    again = oncilla(*one, check=False)
+    assert again.returncode == NOT_FOUND and f"ls --uploads {url}/top" in again.stderr
+    assert again.stdout == ""
+
+    young = oncilla("abort", "-r", url, "--older-than", "1h")
+    assert young.stdout == "" and len(left()) == 3
+    dry = documents("abort", "--recursive", f"{url}/dir", "--dry-run")
+    assert [entry["upload_id"] for entry in dry] == [ids["dir/a b"], ids["dir/sub/c"]]
+    assert dry[0] == {
+        "operation": "abort",
+        "source": f"{url}/dir/a b",
+        "upload_id": ids["dir/a b"],
+        "dry_run": True,
+    }
+    assert len(left()) == 3
+    assert len(oncilla("abort", "--recursive", f"{url}/dir").stdout.splitlines()) == 2
+    assert left() == {ids["directory"]}
+    begin("directory")
+    assert len(left()) == 2
+    assert oncilla("abort", "-r", "--quiet", f"{url}/directory").stdout == ""
+    assert left() == set()
+    for wrong in ([f"{url}/k"], [url, "--upload-id", "x"], [f"{url}/k", "-r", "--upload-id", "x"]):
+        assert oncilla("abort", *wrong, check=False).returncode == USAGE
+    absent = oncilla("abort", "-r", f"s3://{new_bucket_name()}", check=False)
+    assert absent.returncode == NOT_FOUND and "NoSuchBucket" in absent.stderr
+
+
+def test_a_bucket_that_is_ones_own_already(oncilla, documents, local, path_connection):
+    name = new_bucket_name("own")
+    url = f"s3://{name}"
+    oncilla("mb", url, "--acl", "public-read")
+    refused = oncilla("mb", url, check=False)
+    assert refused.returncode == GENERAL and "BucketAlreadyExists" in refused.stderr, refused
+    assert documents("mb", url, "--exists-ok") == {"bucket": name, "created": False}
+    account = json.loads(local("account", "create", new_bucket_name("other"), "--json"))
+    key = json.loads(local("key", "create", "--account", account["id"], "--grant", "*=Editor", "--json"))
+    environment = path_connection.environment(
+        AWS_ACCESS_KEY_ID=key["id"], AWS_SECRET_ACCESS_KEY=key["secret"]
+    )
+    refused = oncilla("mb", url, "--exists-ok", environment=environment, check=False)
+    assert refused.returncode == GENERAL and "BucketAlreadyExists" in refused.stderr, refused

@@ -3,6 +3,7 @@
 import base64
 import http.server
 import json
+import os
 import secrets
 import signal
 import subprocess
@@ -176,8 +177,7 @@ def test_keys_that_make_no_sense_are_refused(oncilla, bucket, folder, keys, tmp_
         ([small, url, *one, "--endpoint-url", "http://192.0.2.1:9000"], "clear text"),
         ([url, tmp_path / "back", "--tags", "a=b"], "--tags is for what is written to S3"),
         ([url, "-", "--storage-class", "GLACIER"], "--storage-class is for what is written"),
-        ([url, tmp_path / "back", "--no-overwrite"], "for uploads"),
-        ([url, f"{url}2", "--no-overwrite"], "for uploads"),
+        ([url, tmp_path / "back", "--no-overwrite"], "--no-overwrite is for what is written to S3"),
         ([small, url, "--tags", "a"], "KEY=VALUE"),
     ):
         refused = oncilla("cp", *arguments, check=False)
@@ -247,7 +247,10 @@ def test_a_name_does_not_pass_for_a_line(oncilla, admin_s3, bucket, tmp_path):
     stat = oncilla("stat", f"{url}/dir/{NAME}").stdout
     assert stat.splitlines()[0] == f"{url}/dir/{SHOWN}"
     absent = oncilla("cp", f"{url}/absent\nline", tmp_path / "absent", check=False)
-    assert absent.returncode == NOT_FOUND and len(absent.stderr.splitlines()) == 1
+    assert absent.returncode == NOT_FOUND and len(absent.stderr.splitlines()) == 2
+    # Advice may name a key as well.
+    advised = oncilla("stat", f"{url}/{NAME}", check=False).stderr
+    assert advised.count(SHOWN) == 2 and len(advised.splitlines()) == 2, advised
 
 
 class Refusing(http.server.BaseHTTPRequestHandler):
@@ -271,4 +274,128 @@ def test_what_an_endpoint_says_does_nothing_to_a_terminal(oncilla):
     assert refused.returncode == USAGE
     assert "\\x1b[2Jgone\\noncilla: all is well" in refused.stderr
     assert "\x1b" not in refused.stderr
-    assert [line[:8] for line in refused.stderr.splitlines()] == ["oncilla:", "  hint: "]
+    # It says why, so there is no advice.
+    assert [line[:8] for line in refused.stderr.splitlines()] == ["oncilla:"]
+
+
+def keys_in(s3, bucket, prefix=""):
+    answer = s3.list_objects_v2(Bucket=bucket, Prefix=prefix)
+    return [entry["Key"] for entry in answer.get("Contents", [])]
+
+
+@pytest.mark.parametrize("flags", [[], ["--versions"]])
+def test_rm_recursive_is_of_a_folder(oncilla, admin_s3, bucket, flags):
+    url = f"s3://{bucket}"
+    for key in ("a", "a/", "a/1", "a/b/2", "a/kept", "ab/1", "abc"):
+        admin_s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    removal = ["rm", "-r", f"{url}/a", "--exclude", "kept", *flags]
+    dry = oncilla(*removal, "--dry-run").stdout
+    done = oncilla(*removal).stdout
+    assert dry.replace("(dry run) ", "") == done
+    assert [line.split()[1] for line in done.splitlines()] == [f"{url}/a/", f"{url}/a/1", f"{url}/a/b/2"]
+    assert keys_in(admin_s3, bucket) == ["a", "a/kept", "ab/1", "abc"]
+    oncilla("rm", "-r", f"{url}/a/", *flags)
+    assert keys_in(admin_s3, bucket) == ["a", "ab/1", "abc"]
+    oncilla("rm", "-r", url, *flags)
+    assert keys_in(admin_s3, bucket) == []
+
+
+@pytest.fixture
+def unread(path_connection):
+    """A command that has finished although nobody read its standard output."""
+
+    def call(*arguments):
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            return subprocess.run(
+                [str(part) for part in (harness.binary(), *arguments)],
+                env=path_connection.environment(),
+                stdout=writer,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=300,
+            )
+        finally:
+            os.close(writer)
+
+    return call
+
+
+def test_work_is_done_whether_its_lines_are_read_or_not(unread, path_connection, admin_s3, bucket, tmp_path):
+    url = f"s3://{bucket}"
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    names = [f"{number:02}" for number in range(20)]
+    for name in names:
+        (folder / name).write_bytes(b"x")
+
+    def done(*arguments):
+        result = unread(*arguments)
+        assert (result.returncode, result.stderr) == (0, ""), result
+
+    done("cp", "-r", folder, f"{url}/up/")
+    assert keys_in(admin_s3, bucket, "up/") == [f"up/{name}" for name in names]
+    done("mv", "-r", f"{url}/up/", f"{url}/moved/", "--json")
+    assert keys_in(admin_s3, bucket, "up/") == []
+    assert keys_in(admin_s3, bucket, "moved/") == [f"moved/{name}" for name in names]
+    (folder / names[0]).unlink()
+    done("sync", "--delete", folder, f"{url}/moved/")
+    done("sync", folder, f"{url}/again/")
+    for prefix in ("moved/", "again/"):
+        assert keys_in(admin_s3, bucket, prefix) == [f"{prefix}{name}" for name in names[1:]]
+    # What only prints ends with its reader.
+    for command in (["ls", f"{url}/again/"], ["cat", f"{url}/again/01"], ["cp", f"{url}/again/01", "-"]):
+        done(*command)
+    done("rm", f"{url}/again/01")
+    done("rm", "-r", f"{url}/again")
+    done("rm", "-r", "--versions", f"{url}/moved")
+    assert keys_in(admin_s3, bucket) == []
+
+    # A full disk is another matter.
+    with open("/dev/full", "w") as full:
+        command = [str(part) for part in (harness.binary(), "cp", "-r", folder, f"{url}/full/")]
+        environment = path_connection.environment()
+        told = subprocess.run(command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
+    assert told.returncode == GENERAL and "cannot write to standard output" in told.stderr
+
+
+def test_what_is_absent_is_told(oncilla, admin_s3, bucket, tmp_path):
+    def told(*arguments):
+        refused = oncilla(*arguments, check=False)
+        assert refused.returncode == NOT_FOUND and not refused.stdout, refused
+        return refused.stderr.splitlines()
+
+    url, nowhere = f"s3://{bucket}/no", f"s3://{bucket}-no"
+    absent = f"oncilla: there is no object {url}"
+    assert told("stat", url) == [absent, f"  hint: if it is a folder, `oncilla ls {url}/` lists it"]
+    for command in ("cp", "mv"):
+        assert told(command, url, tmp_path / "no") == [absent, "  hint: if it is a folder, add --recursive"]
+    for command in (["stat", nowhere], ["stat", f"{nowhere}/k"], ["cp", f"{nowhere}/k", tmp_path / "no"]):
+        assert told(*command) == [f"oncilla: there is no bucket {bucket}-no"]
+    admin_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    version = admin_s3.put_object(Bucket=bucket, Key="k", Body=b"x")["VersionId"]
+    admin_s3.delete_object(Bucket=bucket, Key="k", VersionId=version)
+    gone = told("stat", f"s3://{bucket}/k", "--version-id", version)
+    assert gone == [f"oncilla: there is no version {version} of s3://{bucket}/k"]
+
+
+def test_copies_do_not_overwrite_either(oncilla, admin_s3, bucket):
+    url = f"s3://{bucket}"
+    for key in ("a", "b", "from/x", "from/y", "to/x"):
+        admin_s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+
+    def content(key):
+        return admin_s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+
+    for command in ("cp", "mv"):
+        refused = oncilla(command, f"{url}/a", f"{url}/b", "--no-overwrite", check=False)
+        assert refused.returncode == GENERAL and "PreconditionFailed" in refused.stderr, refused
+        assert content("a") == "a" and content("b") == "b"
+    oncilla("cp", f"{url}/a", f"{url}/c", "--no-overwrite")
+    assert content("c") == "a"
+    refused = oncilla("mv", "-r", f"{url}/from/", f"{url}/to/", "--no-overwrite", check=False)
+    assert refused.returncode == GENERAL and "PreconditionFailed" in refused.stderr, refused
+    # What was not copied is not removed either.
+    assert keys_in(admin_s3, bucket, "from/") == ["from/x"]
+    assert content("to/x") == "to/x" and content("to/y") == "from/y"

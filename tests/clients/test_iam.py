@@ -189,6 +189,27 @@ def test_pages_and_errors_as_boto_reads_them(iam, path_connection, name):
     assert code_of(error) == "InvalidClientTokenId"
 
 
+def test_another_service_is_refused_as_its_clients_read_it(path_connection):
+    for service, call, names_command in (("kms", "list_keys", True), ("dynamodb", "list_tables", False)):
+        with pytest.raises(ClientError) as error:
+            getattr(client_of(path_connection, service), call)()
+        assert code_of(error) == "NotImplemented"
+        assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+        message = error.value.response["Error"]["Message"]
+        assert "no request to S3, IAM or STS" in message
+        assert ("`oncilla kms`" in message) is names_command
+
+
+def test_a_policy_of_a_bucket_that_is_refused_names_what_is_wrong(path_connection, admin_s3, bucket):
+    document = policy("s3:GetObject", f"arn:aws:s3:::{bucket}/*", Principal={"AWS": "123456789012"})
+    with pytest.raises(ClientError) as error:
+        admin_s3.put_bucket_policy(Bucket=bucket, Policy=document)
+    refused = error.value.response["Error"]
+    assert (refused["Code"], refused["Message"]) == ("MalformedPolicy", "Invalid principal in policy")
+    assert "arn:aws:iam::123456789012:root" in refused["Detail"]
+    assert "64 hexadecimal digits" in refused["Detail"]
+
+
 def aws(connection, *arguments, credentials=None):
     """Runs the AWS CLI and reads its answer."""
     keys = credentials or {

@@ -294,3 +294,65 @@ def test_command_reference_is_current():
     printed = subprocess.run([harness.binary(), "reference"], capture_output=True, text=True, check=True).stdout
     written = (harness.REPOSITORY / "docs/commands.md").read_text()
     assert printed == written, "run `target/debug/oncilla reference > docs/commands.md`"
+
+
+def test_credentials_of_profiles(oncilla, path_connection, bucket, tmp_path):
+    printed = {
+        "Version": 1,
+        "AccessKeyId": path_connection.access_key,
+        "SecretAccessKey": path_connection.secret_key,
+    }
+    login = tmp_path / "log in"
+    login.write_text(f"#!/bin/sh\necho logging $1 in >&2\necho '{json.dumps(printed)}'\n")
+    login.chmod(0o755)
+    config = tmp_path / "config"
+    config.write_text(
+        f"""
+[profile command]
+credential_process = "{login}" ada
+[profile broken]
+credential_process = "{login}" ada --json '
+[profile reader]
+role_arn = arn:aws:iam::123456789012:role/reader
+source_profile = command
+[profile bare]
+region = auto
+"""
+    )
+    environment = harness.clean_environment(
+        AWS_CONFIG_FILE=str(config), AWS_ENDPOINT_URL_S3=path_connection.endpoint_url
+    )
+
+    def ls(profile):
+        command = ["ls", "--verbose", "--profile", profile]
+        result = oncilla(*command, environment=environment, check=False)
+        assert path_connection.secret_key not in result.stdout + result.stderr
+        return result
+
+    listed = ls("command")
+    assert listed.returncode == 0 and bucket in listed.stdout, listed
+    assert "logging ada in" in listed.stderr
+    for profile, told in (
+        ("broken", 'profile "broken" has a credential_process that ends within quotes'),
+        ("reader", 'profile "reader" takes its credentials from role_arn'),
+        ("bare", 'profile "bare" has no credentials'),
+    ):
+        refused = ls(profile)
+        assert refused.returncode == AUTHENTICATION and told in refused.stderr, refused
+    assert "aws configure export-credentials --profile reader`" in ls("reader").stderr
+    absent = ls("absent")
+    assert absent.returncode == GENERAL and 'no profile "absent"' in absent.stderr
+
+
+def test_the_other_protocol_is_advised(oncilla, server, path_connection):
+    environment = path_connection.environment(AWS_MAX_ATTEMPTS="1")
+    plain = path_connection.endpoint_url
+    for url, other in (
+        (f"http://127.0.0.1:{server.tls_port}", "https://"),
+        (plain.replace("http://", "https://"), "http://"),
+    ):
+        command = ["ls", "--insecure", "--endpoint-url", url]
+        refused = oncilla(*command, environment=environment, check=False)
+        assert refused.returncode == NETWORK, refused
+        hint = refused.stderr.splitlines()[-1]
+        assert hint.startswith("  hint: ") and hint.endswith(f"with {other}"), refused

@@ -115,6 +115,14 @@ def test_bad_environment_and_file(tmp_path):
     assert half.returncode == 2 and len(half.stderr.strip().splitlines()) == 1
 
 
+def test_a_configuration_file_that_is_not_there(tmp_path):
+    missing = tmp_path / "nofile"
+    result = run_server(["--data", tmp_path / "d", "--config", missing])
+    assert result.returncode == 2, result
+    expected = f"cannot read the configuration file {missing}: No such file or directory"
+    assert expected in result.stderr, result.stderr
+
+
 def test_flags_win_over_environment_and_file(tmp_path):
     config = tmp_path / "oncilla.toml"
     file_port, environment_port = harness.free_port(), harness.free_port()

@@ -66,21 +66,17 @@ pub(crate) async fn refusal(response: Response<Incoming>, is_head: bool, request
         body.collect(MAX_ERROR_BYTES).await.unwrap_or_default()
     };
     let document = ErrorDocument::parse(&bytes).ok();
-    let (code, message) = match document.filter(|document| !document.code.is_empty()) {
-        Some(document) => (document.code, document.message),
-        None => {
-            let message = short_text(&bytes).unwrap_or_else(|| reason_of_status(status));
-            (code_of_status(status).to_owned(), message)
-        }
+    let document = match document.filter(|document| !document.code.is_empty()) {
+        Some(document) => document,
+        None => ErrorDocument {
+            code: code_of_status(status).to_owned(),
+            message: short_text(&bytes).unwrap_or_else(|| reason_of_status(status)),
+            ..ErrorDocument::default()
+        },
     };
-    let transient = is_transient(status, &code);
-    let service = ServiceError {
-        status,
-        code,
-        message,
-        request_id,
-        request: request.to_owned(),
-    };
+    let transient = is_transient(status, &document.code);
+    let request = request.to_owned();
+    let service = ServiceError::new(status, document, request_id, request);
     Failure {
         // These two say that the request was turned away at the door.
         had_no_effect: matches!(status.as_u16(), 429 | 503),

@@ -457,16 +457,13 @@ impl Document {
         let status = match document.code.as_str() {
             "NoSuchUpload" | "NoSuchKey" | "NoSuchBucket" => StatusCode::NOT_FOUND,
             "AccessDenied" => StatusCode::FORBIDDEN,
+            "PreconditionFailed" => StatusCode::PRECONDITION_FAILED,
             "SlowDown" => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::OK,
         };
-        Error::from_service(ServiceError {
-            status,
-            code: document.code,
-            message: document.message,
-            request_id: text(&self.headers, s3_header::X_AMZ_REQUEST_ID),
-            request: self.request.clone(),
-        })
+        let request_id = text(&self.headers, s3_header::X_AMZ_REQUEST_ID);
+        let request = self.request.clone();
+        Error::from_service(ServiceError::new(status, document, request_id, request))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use http::StatusCode;
+use oncilla_wire::xml::error::ErrorDocument;
 
 /// An `<Error>` document, or what is known of a refusal that came without one (HEAD).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct ServiceError {
     pub code: String,
     /// S3's message, or the status line's reason.
     pub message: String,
+    /// What of the request it is about, such as the principal in a policy (S3's `Detail`).
+    pub detail: Option<Box<str>>,
     /// `x-amz-request-id`, to look the request up in the server's log.
     pub request_id: Option<String>,
     /// Method and URL of the request, without its query.
@@ -21,20 +24,49 @@ pub struct ServiceError {
 
 impl std::fmt::Display for ServiceError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{}: {}: {} (status {}",
-            self.request,
-            self.code,
-            self.message,
-            self.status.as_u16()
-        )?;
+        write!(f, "{}: {}: {}", self.request, self.code, self.message)?;
+        if let Some(detail) = &self.detail {
+            write!(f, ": {detail}")?;
+        }
+        write!(f, " (status {}", self.status.as_u16())?;
         if let Some(request_id) = &self.request_id {
             write!(f, ", request id {request_id}")?;
         }
         f.write_str(")")
     }
 }
+
+impl ServiceError {
+    pub(crate) fn new(
+        status: StatusCode,
+        document: ErrorDocument,
+        request_id: Option<String>,
+        request: String,
+    ) -> Self {
+        Self {
+            status,
+            detail: document.detail("Detail").map(Box::from),
+            code: document.code,
+            message: document.message,
+            request_id,
+            request,
+        }
+    }
+
+    /// Whether this refuses without saying why: by S3's standing message, or, as on a HEAD, by the status
+    /// alone.
+    fn tells_no_reason(&self) -> bool {
+        let message = self.message.trim_end_matches('.');
+        message.eq_ignore_ascii_case("Access Denied")
+            || self.status.canonical_reason() == Some(message)
+    }
+}
+
+/// What `hyper` says of an answer that is no HTTP, such as TLS's own.
+const NO_HTTP: &str = "invalid HTTP version parsed";
+
+/// What `rustls` says of an answer that is no TLS, such as HTTP's own.
+const NO_TLS: &str = "corrupt message of type InvalidContentType";
 
 /// Every failure of the client.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +134,16 @@ pub enum Error {
     /// There are no credentials, or they cannot be read.
     #[error("{0}")]
     Credentials(String),
+    /// A profile was found, and gives no credentials.
+    #[error("profile {profile:?} {why}")]
+    Profile {
+        /// Its name.
+        profile: String,
+        /// Why it gives none.
+        why: String,
+        /// What the user can do about it.
+        advice: String,
+    },
     /// The local side failed.
     #[error("{}: {source}", path.display())]
     Io {
@@ -140,7 +182,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::NotFound(_) => exit_code::NOT_FOUND,
-            Error::Auth(_) | Error::Credentials(_) => exit_code::AUTH,
+            Error::Auth(_) | Error::Credentials(_) | Error::Profile { .. } => exit_code::AUTH,
             Error::RateLimited(_) => exit_code::RATE_LIMIT,
             Error::Network { .. } | Error::Timeout { .. } => exit_code::NETWORK,
             Error::PreconditionFailed(_)
@@ -178,28 +220,36 @@ impl Error {
     }
 
     /// What the user can do about it, when that is not plain from the message.
-    pub fn advice(&self) -> Option<&'static str> {
+    pub fn advice(&self) -> Option<&str> {
         match self {
-            Error::Auth(service) => Some(match service.code.as_str() {
-                "InvalidAccessKeyId" => {
-                    "check AWS_ACCESS_KEY_ID or the profile; the endpoint does not know this key"
-                }
+            Error::Auth(service) => match service.code.as_str() {
+                "InvalidAccessKeyId" => Some(
+                    "check AWS_ACCESS_KEY_ID or the profile; the endpoint does not know this key",
+                ),
                 "SignatureDoesNotMatch" => {
-                    "check AWS_SECRET_ACCESS_KEY; it does not fit the key id"
+                    Some("check AWS_SECRET_ACCESS_KEY; it does not fit the key id")
                 }
                 "RequestTimeTooSkewed" => {
-                    "set this machine's clock; it differs from the endpoint's"
+                    Some("set this machine's clock; it differs from the endpoint's")
                 }
-                _ => {
-                    "check that this key has a role on the bucket that allows the operation; where the bucket's owner has the requester pay, add --request-payer"
-                }
-            }),
+                _ if service.tells_no_reason() => Some(
+                    "check that this key has a role or policy that allows the operation on the bucket; where the bucket's owner has the requester pay, add --request-payer",
+                ),
+                _ => None,
+            },
+            Error::Profile { advice, .. } => Some(advice.as_str()),
             Error::Credentials(_) => Some(
                 "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a --profile, or use --no-sign-request for public data",
             ),
             Error::Network { reason, .. } if reason.contains("certificate") => {
                 Some(certificate_advice(reason))
             }
+            Error::Network { reason, .. } if reason.contains(NO_HTTP) => Some(
+                "the endpoint may speak https: begin --endpoint-url (or AWS_ENDPOINT_URL_S3) with https://",
+            ),
+            Error::Network { reason, .. } if reason.contains(NO_TLS) => Some(
+                "the endpoint may speak http: begin --endpoint-url (or AWS_ENDPOINT_URL_S3) with http://",
+            ),
             Error::Network { .. } => {
                 Some("check --endpoint-url (or AWS_ENDPOINT_URL_S3) and that the server is running")
             }
@@ -287,6 +337,58 @@ mod tests {
             };
             let told = error.advice().unwrap();
             assert!(told.contains(advice), "{reason}: {told}");
+        }
+    }
+
+    #[test]
+    fn the_other_protocol_is_advised_where_this_one_is_not_spoken() {
+        for (reason, advice) in [
+            (
+                "client error (SendRequest): invalid HTTP version parsed",
+                "https://",
+            ),
+            (
+                "received corrupt message of type InvalidContentType",
+                "http://",
+            ),
+        ] {
+            let error = Error::Network {
+                request: "GET /".to_owned(),
+                reason: reason.to_owned(),
+            };
+            let told = error.advice().unwrap();
+            assert!(told.ends_with(&format!("with {advice}")), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_says_why_gets_no_advice() {
+        for (request, message, is_advised) in [
+            ("GET http://h/b", "Access Denied", true),
+            ("GET http://h/b", "Access Denied.", true),
+            ("HEAD http://h/b", "Forbidden", true),
+            (
+                "GET http://h/b",
+                "User: u is not authorized to perform: s3:GetObject because of a deny",
+                false,
+            ),
+            (
+                "GET http://h/b",
+                "Access Denied: policies are blocked",
+                false,
+            ),
+        ] {
+            let error = Error::from_service(ServiceError {
+                status: StatusCode::FORBIDDEN,
+                code: "AccessDenied".to_owned(),
+                message: message.to_owned(),
+                detail: None,
+                request_id: None,
+                request: request.to_owned(),
+            });
+            let advice = error.advice();
+            assert_eq!(advice.is_some(), is_advised, "{message}: {advice:?}");
+            assert!(advice.is_none_or(|told| told.contains("role or policy")));
         }
     }
 }

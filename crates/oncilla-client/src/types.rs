@@ -193,6 +193,8 @@ pub struct CopyObjectRequest {
     pub key: String,
     /// Copy only if the source's ETag is this one.
     pub source_if_match: Option<String>,
+    /// `*`: copy only if there is no object yet at the place written to.
+    pub if_none_match: Option<String>,
     /// The key of the client's that the source is encrypted by.
     pub source_customer_key: Option<CustomerKey>,
     /// What the copy gets. The endpoint never takes storage class, ACL and encryption over from the

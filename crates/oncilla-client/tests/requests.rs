@@ -289,6 +289,32 @@ async fn a_listing_goes_on_and_must_not_end_by_mistake() {
 }
 
 #[tokio::test]
+async fn a_bucket_of_ones_own_is_looked_for_by_its_name() {
+    let server = TestServer::start(|request, _| {
+        let (name, next) = match request.parameter("continuation-token") {
+            None => ("pics2", "<ContinuationToken>T1</ContinuationToken>"),
+            Some(_) => ("pics", ""),
+        };
+        Reply::new(200).body(format!(
+            "<ListAllMyBucketsResult><Buckets><Bucket><Name>{name}</Name><CreationDate>2026-01-02T03:04:05.000Z</CreationDate></Bucket></Buckets>{next}</ListAllMyBucketsResult>"
+        ))
+    })
+    .await;
+    let client = server.client(1);
+    assert!(client.owns_bucket("pics").await.unwrap());
+    assert!(!client.owns_bucket("pic").await.unwrap());
+    let received = server.received();
+    let prefixes: Vec<_> = received
+        .iter()
+        .map(|asked| asked.parameter("prefix"))
+        .collect();
+    assert_eq!(
+        prefixes,
+        [Some("pics"), Some("pics"), Some("pic"), Some("pic")]
+    );
+}
+
+#[tokio::test]
 async fn an_error_under_status_200_is_an_error() {
     let server = TestServer::start(|_, _| {
         Reply::new(200).body("<Error><Code>InternalError</Code><Message>late</Message></Error>")

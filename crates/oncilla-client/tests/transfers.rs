@@ -651,6 +651,41 @@ async fn a_copy_keeps_what_is_not_named() {
 }
 
 #[tokio::test]
+async fn a_copy_may_demand_that_there_is_no_object_yet() {
+    let copy = CopyObjectRequest {
+        if_none_match: Some("*".into()),
+        ..copy_request()
+    };
+    for (bytes, written_by) in [(10, "PUT"), (6 << 30, "POST")] {
+        let head = Reply {
+            head_bytes: Some(bytes),
+            ..Reply::new(200).header("etag", "\"e\"")
+        };
+        let (outcome, received) = copy_of(head, &copy).await;
+        outcome.unwrap();
+        let last = received.last().unwrap();
+        assert_eq!(last.method, written_by);
+        assert_eq!(last.header("if-none-match"), Some("*"));
+    }
+}
+
+#[tokio::test]
+async fn a_conditional_copy_is_not_repeated_once_it_may_have_happened() {
+    let server = TestServer::start(|_, _| Reply {
+        hang_up: true,
+        ..Reply::default()
+    })
+    .await;
+    let copy = CopyObjectRequest {
+        if_none_match: Some("*".into()),
+        ..copy_request()
+    };
+    let outcome = server.client(5).copy_object(&copy).await;
+    assert!(matches!(outcome, Err(Error::Network { .. })), "{outcome:?}");
+    assert_eq!(server.received().len(), 1);
+}
+
+#[tokio::test]
 async fn metadata_that_would_be_lost_is_no_copy() {
     let head = Reply::new(200)
         .header("etag", "\"e\"")

@@ -201,6 +201,65 @@ fn fields_of_a_statement() {
     }
 }
 
+/// What S3 says beside the message.
+#[test]
+fn what_is_refused_is_named() {
+    let long = format!("s3:{}", "x".repeat(1_000));
+    let long_action = format!(r#""{long}""#);
+    let here = "(the id of an account is 64 hexadecimal digits here)";
+    let of_aws = format!(r#""AWS" : "arn:aws:iam::111122223333:group/x" {here}"#);
+    for (field, value, expected) in [
+        (
+            "Action",
+            r#"["s3:GetObject", "s3:GetObjekt"]"#,
+            Some("s3:GetObjekt"),
+        ),
+        ("Action", long_action.as_str(), Some(&long[..128])),
+        (
+            "Resource",
+            r#""arn:aws:s3:::music/*""#,
+            Some("arn:aws:s3:::music/*"),
+        ),
+        ("Resource", r#""photos""#, Some("photos")),
+        ("Principal", r#""ada""#, Some("ada")),
+        (
+            "Principal",
+            r#"{"AWS": ["*", "ada"]}"#,
+            Some(r#""AWS" : "ada""#),
+        ),
+        ("Principal", r#"{"aws": "*"}"#, Some(r#""aws" : "*""#)),
+        (
+            "Principal",
+            r#"{"AWS": "arn:aws:iam::111122223333:group/x"}"#,
+            Some(of_aws.as_str()),
+        ),
+        ("Principal", "{}", None),
+        (
+            "Condition",
+            r#"{"StringEquals": {"s3:Nope": "x"}}"#,
+            Some("s3:Nope"),
+        ),
+        ("Condition", r#"{"Foo": {"aws:Referer": "x"}}"#, Some("Foo")),
+        ("Effect", r#""allow""#, None),
+    ] {
+        let text = with(&[(field, value)]);
+        let error = Policy::parse(text.as_bytes(), BUCKET).unwrap_err();
+        assert_eq!(error.detail(), expected, "{text}");
+    }
+    let nobody = PrincipalPattern::Account("111122223333".to_owned());
+    let error = PolicyError::no_such_principal(&nobody);
+    let expected = format!(r#""AWS" : "arn:aws:iam::111122223333:root" {here}"#);
+    assert_eq!(error.detail(), Some(expected.as_str()));
+    let user = PrincipalPattern::Arn("arn:aws:iam::111122223333:user/ada".to_owned());
+    let message = PolicyError::no_such_principal(&user).message(PolicyKind::Trust);
+    assert_eq!(
+        message,
+        format!(
+            r#"Invalid principal in policy: "AWS" : "arn:aws:iam::111122223333:user/ada" {here}"#
+        )
+    );
+}
+
 #[test]
 fn statements_of_identities_have_different_ids() {
     let text = |first: &str, second: &str, principal: &str| {
@@ -407,10 +466,7 @@ fn keys_that_are_never_set_are_refused_anew() {
         match Policy::parse_new(text.as_bytes(), kind) {
             Ok(_) => assert!(is_taken, "{text}"),
             Err(PolicyError::KeyNeverSet(named)) => {
-                assert!(
-                    !is_taken && named.eq_ignore_ascii_case(key),
-                    "{text}: {named}"
-                );
+                assert!(!is_taken && named == key, "{text}: {named}");
             }
             Err(error) => panic!("{text}: {error}"),
         }

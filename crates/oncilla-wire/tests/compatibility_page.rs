@@ -31,6 +31,10 @@ const DEPARTURES: &str = "
 - New buckets are as S3's were before 2023: ACLs are on, there is no public access block, and objects are encrypted if the
   bucket or the server says so (`--encrypt-at-rest true`). GetBucketEncryption of a bucket without a setting answers
   `ServerSideEncryptionConfigurationNotFoundError`.
+- CreateBucket of a bucket that one has already changes nothing and depends on what is asked for, not on the region. Asked for
+  with the ACL that it has and nothing else, it is 200, as in AWS's `us-east-1` (which sets the ACL anew). With a
+  LocationConstraint, tags, Object Lock or an ownership it is `BucketAlreadyOwnedByYou`, as in AWS's other regions. With
+  another ACL than it has it is `BucketAlreadyExists`, as ceph/s3-tests want it.
 - An account is named by its canonical user id where AWS has twelve digits, in ARNs too.
 - A KMS key is told as it was named in the request (`photos`, `alias/photos`, or its ARN), and an ARN's region and account are not looked at.
 - `x-amz-rename-source` takes `key`, `/key`, `bucket/key` and `/bucket/key`. What begins with the bucket's name and a slash is

@@ -21,7 +21,8 @@ pub struct CommonArgs {
     #[arg(long, value_name = "NAME", help_heading = "Endpoint and credentials")]
     pub region: Option<String>,
 
-    /// Profile of ~/.aws/credentials and ~/.aws/config [env: AWS_PROFILE]
+    /// Profile of ~/.aws/credentials and ~/.aws/config, with a key or a credential_process
+    /// [env: AWS_PROFILE]
     #[arg(long, value_name = "NAME", help_heading = "Endpoint and credentials")]
     pub profile: Option<String>,
 

@@ -12,8 +12,10 @@ pub enum ConfigurationFormat {
     /// NAME: value lines
     #[default]
     Text,
-    /// NAME=value lines, for a shell, an environment file or a container
+    /// export NAME=value lines, for a shell
     Env,
+    /// NAME=value lines, for an environment file (docker run --env-file, systemd's EnvironmentFile)
+    EnvNoExport,
     /// The same names as one JSON document
     Json,
     /// A Windmill S3 resource (JSON)
@@ -60,9 +62,13 @@ impl BucketAccess {
             ("AWS_SECRET_ACCESS_KEY", secret),
             ("BUCKET_NAME", bucket),
         ];
+        // boto3 and version 1 of the AWS CLI read a region of another name.
+        let mut environment = variables.to_vec();
+        environment.insert(1, ("AWS_DEFAULT_REGION", region));
         match format {
             ConfigurationFormat::Text => text_lines(&variables),
-            ConfigurationFormat::Env => env_lines(&variables),
+            ConfigurationFormat::Env => export_lines(&environment),
+            ConfigurationFormat::EnvNoExport => env_file_lines(&environment),
             ConfigurationFormat::Json => document(&json!(BTreeMap::from(variables))),
             ConfigurationFormat::Windmill => document(&json!({
                 "bucket": bucket,
@@ -105,18 +111,29 @@ pub fn text_lines(variables: &[(&str, &str)]) -> String {
     lines.collect()
 }
 
-/// Lines for `source`, `eval` and environment files: `NAME=value`. A value stands in quotes only if
-/// it has to, because not everything that reads such files takes quotes off.
-pub fn env_lines(variables: &[(&str, &str)]) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.,:/+=@%".contains(&byte);
+/// Lines for `source` and `eval`: `export NAME=value`. Without `export` a shell keeps what it reads to
+/// itself.
+pub fn export_lines(variables: &[(&str, &str)]) -> String {
     let lines = variables
         .iter()
-        .map(|(name, value)| match value.bytes().all(is_plain) {
-            true => format!("{name}={value}\n"),
-            // Within single quotes a shell leaves everything as it is but the quote itself.
-            false => format!("{name}='{}'\n", value.replace('\'', r"'\''")),
-        });
+        .map(|variable| format!("export {}", assignment(variable)));
     lines.collect()
+}
+
+/// Lines for environment files: `NAME=value`.
+pub fn env_file_lines(variables: &[(&str, &str)]) -> String {
+    variables.iter().map(assignment).collect()
+}
+
+/// A value stands in quotes only if it has to, because not everything that reads environment files
+/// takes quotes off.
+fn assignment((name, value): &(&str, &str)) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.,:/+=@%".contains(&byte);
+    match value.bytes().all(is_plain) {
+        true => format!("{name}={value}\n"),
+        // Within single quotes a shell leaves everything as it is but the quote itself.
+        false => format!("{name}='{}'\n", value.replace('\'', r"'\''")),
+    }
 }
 
 fn document(value: &serde_json::Value) -> String {
@@ -171,8 +188,11 @@ mod tests {
     fn the_environment_is_one_that_a_shell_takes() {
         let url = "http://a.example.com/x?a=b&c=$(id) 'q'";
         let text = access(url).render(ConfigurationFormat::Env);
-        assert!(text.starts_with("AWS_ACCESS_KEY_ID=tid_a\nAWS_ENDPOINT_URL_S3='http://"));
-        let script = format!("set -a\n{text}env\n");
+        assert!(text.starts_with("export AWS_ACCESS_KEY_ID=tid_a\n"));
+        let file = access(url).render(ConfigurationFormat::EnvNoExport);
+        assert_eq!(file, text.replace("export ", ""));
+        // A program that the shell runs has what the shell exports.
+        let script = format!("{text}env\n");
         let output = std::process::Command::new("sh")
             .args(["-c", &script])
             .output();
@@ -180,6 +200,8 @@ mod tests {
         for (name, value) in [
             ("AWS_ENDPOINT_URL_S3", url),
             ("AWS_SECRET_ACCESS_KEY", "tsec_b"),
+            ("AWS_REGION", "auto"),
+            ("AWS_DEFAULT_REGION", "auto"),
             ("BUCKET_NAME", "polished-thunder-5646"),
         ] {
             assert!(

@@ -2,30 +2,73 @@
 
 use oncilla_wire::xml::NAMESPACE;
 use quick_xml::Reader;
-use quick_xml::events::Event;
+use quick_xml::events::{BytesStart, Event};
 use serde_json::{Map, Value};
 
-/// Elements that can stand more than once beside each other in the configurations of a bucket. They
-/// are lists in JSON also where there is one, so that a program needs one case. Source: S3 API
-/// reference, the requests that put these configurations.
-const REPEATED: [&str; 17] = [
-    "AllowedHeader",
-    "AllowedMethod",
-    "AllowedOrigin",
-    "CORSRule",
-    "CloudFunctionConfiguration",
-    "EncryptionType",
-    "Event",
-    "ExposeHeader",
-    "FilterRule",
-    "Grant",
-    "NoncurrentVersionTransition",
-    "QueueConfiguration",
-    "RoutingRule",
-    "Rule",
-    "Tag",
-    "TopicConfiguration",
-    "Transition",
+/// How a member of the AWS CLI's JSON stands in XML.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// As one element.
+    One,
+    /// As one element if it is an object; text under this name is an element of the same name.
+    Object,
+    /// A list: the element, once for each item.
+    Each,
+    /// A list: the element once, and in it one of this name for each item.
+    Around(&'static str),
+}
+
+/// Members of the AWS CLI's JSON that are lists, or whose element has another name in XML: the member, the
+/// element, and how it stands there. Both directions use it. A list is one in JSON also where it has one
+/// item, so that a program needs one case. Source: the model of S3 that the AWS SDKs share, `locationName`
+/// of members, and lists that are `flattened` or not.
+const MEMBERS: [(&str, &str, Form); 24] = [
+    ("AllowedHeaders", "AllowedHeader", Form::Each),
+    ("AllowedMethods", "AllowedMethod", Form::Each),
+    ("AllowedOrigins", "AllowedOrigin", Form::Each),
+    ("CORSRules", "CORSRule", Form::Each),
+    ("EncryptionType", "EncryptionType", Form::Each),
+    ("Events", "Event", Form::Each),
+    ("ExposeHeaders", "ExposeHeader", Form::Each),
+    ("FilterRules", "FilterRule", Form::Each),
+    ("Grants", "AccessControlList", Form::Around("Grant")),
+    // The filter of a notification is the one member of this name that is no text.
+    ("Key", "S3Key", Form::Object),
+    ("LambdaFunctionArn", "CloudFunction", Form::One),
+    (
+        "LambdaFunctionConfigurations",
+        "CloudFunctionConfiguration",
+        Form::Each,
+    ),
+    ("MFADelete", "MfaDelete", Form::One),
+    (
+        "NoncurrentVersionTransitions",
+        "NoncurrentVersionTransition",
+        Form::Each,
+    ),
+    ("QueueArn", "Queue", Form::One),
+    ("QueueConfigurations", "QueueConfiguration", Form::Each),
+    ("RoutingRules", "RoutingRules", Form::Around("RoutingRule")),
+    ("Rules", "Rule", Form::Each),
+    ("TagSet", "TagSet", Form::Around("Tag")),
+    ("Tags", "Tag", Form::Each),
+    ("TargetGrants", "TargetGrants", Form::Around("Grant")),
+    ("TopicArn", "Topic", Form::One),
+    ("TopicConfigurations", "TopicConfiguration", Form::Each),
+    ("Transitions", "Transition", Form::Each),
+];
+
+/// Where an element of [`MEMBERS`] is no list, and keeps its name: what it stands in, and the element.
+/// Source: as above.
+const SINGLE: [(&str, &str); 2] = [("Filter", "Tag"), ("ObjectLockConfiguration", "Rule")];
+
+/// Documents that the AWS CLI prints within a member of their root's name. Source: as above, outputs that
+/// have a `payload`.
+const WITHIN_ROOT: [&str; 4] = [
+    "ObjectLockConfiguration",
+    "OwnershipControls",
+    "PublicAccessBlockConfiguration",
+    "ServerSideEncryptionConfiguration",
 ];
 
 /// Elements that are booleans in JSON. Source: S3 API reference, the types of what these configurations
@@ -51,8 +94,21 @@ const NUMBERS: [&str; 8] = [
     "Years",
 ];
 
-/// An element that has no text, also where it is empty.
-const NO_TEXT: &str = "Filter";
+/// Elements that have no text, also where they are empty. Source: as above.
+const NO_TEXT: [&str; 5] = [
+    "EventBridgeConfiguration",
+    "Filter",
+    "PartitionedPrefix",
+    "Redirect",
+    "SimplePrefix",
+];
+
+/// The element that says who is granted something.
+const GRANTEE: &str = "Grantee";
+
+/// What of a grantee is an attribute in XML, and the member of JSON that it is. Source: S3 API reference,
+/// `Grantee`.
+const GRANTEE_TYPE: (&str, &str) = ("xsi:type", "Type");
 
 /// Members beside the document in what the AWS CLI takes as `--cli-input-json`. Source: S3 API reference,
 /// the requests that put configurations.
@@ -61,39 +117,6 @@ const BESIDE_DOCUMENT: [&str; 4] = [
     "ChecksumAlgorithm",
     "ContentMD5",
     "ExpectedBucketOwner",
-];
-
-/// Members of the AWS CLI's JSON whose element has another name in XML; a list is the element, time and
-/// again. Source: the model of S3 that the AWS SDKs share, `locationName` of members that are `flattened`.
-const RENAMED: [(&str, &str); 17] = [
-    ("AllowedHeaders", "AllowedHeader"),
-    ("AllowedMethods", "AllowedMethod"),
-    ("AllowedOrigins", "AllowedOrigin"),
-    ("CORSRules", "CORSRule"),
-    ("Events", "Event"),
-    ("ExposeHeaders", "ExposeHeader"),
-    ("FilterRules", "FilterRule"),
-    ("LambdaFunctionArn", "CloudFunction"),
-    ("LambdaFunctionConfigurations", "CloudFunctionConfiguration"),
-    (
-        "NoncurrentVersionTransitions",
-        "NoncurrentVersionTransition",
-    ),
-    ("QueueArn", "Queue"),
-    ("QueueConfigurations", "QueueConfiguration"),
-    ("Rules", "Rule"),
-    ("Tags", "Tag"),
-    ("TopicArn", "Topic"),
-    ("TopicConfigurations", "TopicConfiguration"),
-    ("Transitions", "Transition"),
-];
-
-/// Lists of the AWS CLI's JSON that are an element around their members in XML: the list, the element,
-/// and that of a member. Source: as above, lists that are not `flattened`.
-const WRAPPED: [(&str, &str, &str); 3] = [
-    ("Grants", "AccessControlList", "Grant"),
-    ("RoutingRules", "RoutingRules", "RoutingRule"),
-    ("TargetGrants", "TargetGrants", "Grant"),
 ];
 
 /// Deeper than any document of S3; what is read comes from the network.
@@ -135,25 +158,62 @@ impl Element {
         out.push_str(&format!("{indent}</{name}>\n"));
     }
 
+    fn attribute(&self, name: &str) -> Option<String> {
+        let tag = BytesStart::from_content(self.tag.as_str(), self.qualified_name().len());
+        let attribute = tag.try_get_attribute(name).ok()??;
+        let value = quick_xml::escape::unescape(&attribute.value).ok()?;
+        Some(value.into_owned())
+    }
+
     fn into_json(self) -> Value {
+        let name = self.name().to_owned();
+        if let (_, Form::Around(_)) = member_of(&name, "") {
+            return self.children.into_iter().map(Element::into_json).collect();
+        }
         if self.children.is_empty() {
-            return leaf(self.name(), &self.text);
+            return leaf(&name, &self.text);
         }
         let mut object = Map::new();
+        let (attribute, kind) = GRANTEE_TYPE;
+        if name == GRANTEE
+            && let Some(value) = self.attribute(attribute)
+        {
+            object.insert(kind.to_owned(), Value::String(value));
+        }
         for child in self.children {
-            let name = child.name().to_owned();
-            let is_list = REPEATED.contains(&name.as_str());
+            let (member, form) = member_of(child.name(), &name);
+            let member = member.to_owned();
             let value = child.into_json();
-            match object.get_mut(&name) {
+            match object.get_mut(&member) {
                 Some(Value::Array(list)) => list.push(value),
                 // An element that is not known to repeat and does.
                 Some(first) => *first = Value::Array(vec![first.take(), value]),
-                None if is_list => drop(object.insert(name, Value::Array(vec![value]))),
-                None => drop(object.insert(name, value)),
+                None if form == Form::Each => {
+                    object.insert(member, Value::Array(vec![value]));
+                }
+                None => drop(object.insert(member, value)),
             }
         }
         Value::Object(object)
     }
+}
+
+/// The member of JSON that an element is, and its form.
+fn member_of<'a>(element: &'a str, parent: &str) -> (&'a str, Form) {
+    if SINGLE.contains(&(parent, element)) {
+        return (element, Form::One);
+    }
+    let known = MEMBERS.iter().find(|(_, name, _)| *name == element);
+    known.map_or((element, Form::One), |(member, _, form)| (*member, *form))
+}
+
+/// The element that a member of JSON is, and its form.
+fn element_of<'a>(member: &'a str, value: &Value) -> (&'a str, Form) {
+    let known = MEMBERS.iter().find(|(name, _, form)| {
+        let is_it = *form != Form::Object || value.is_object();
+        *name == member && is_it
+    });
+    known.map_or((member, Form::One), |(_, element, form)| (*element, *form))
 }
 
 /// The document with one element a line. What is no XML stays as it is.
@@ -170,7 +230,7 @@ pub fn indented(xml: &[u8]) -> String {
 
 /// The value of an element without others in it. What is not as S3 writes it stays text.
 fn leaf(name: &str, text: &str) -> Value {
-    if name == NO_TEXT && text.is_empty() {
+    if NO_TEXT.contains(&name) && text.is_empty() {
         return Value::Object(Map::new());
     }
     let typed = match text {
@@ -185,8 +245,8 @@ fn leaf(name: &str, text: &str) -> Value {
     typed.unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
-/// The document as JSON: the root's name with its content. Values are text, as they are in XML, but for
-/// those that S3 knows to be booleans and numbers.
+/// The document as JSON, as the AWS CLI prints it. Values are text, as they are in XML, but for those that
+/// S3 knows to be booleans and numbers.
 pub fn to_json(xml: &[u8]) -> Option<Value> {
     let root = read(xml)?;
     let name = root.name().to_owned();
@@ -194,11 +254,14 @@ pub fn to_json(xml: &[u8]) -> Option<Value> {
         Value::String(text) if text.is_empty() => Value::Object(Map::new()),
         content => content,
     };
+    if !WITHIN_ROOT.contains(&name.as_str()) {
+        return Some(content);
+    }
     Some(Value::Object(Map::from_iter([(name, content)])))
 }
 
-/// The document, whose root element is `root`, of JSON in the shape that the AWS CLI takes and prints, or
-/// in that of [`to_json`]. The elements' names are not checked: that is the endpoint's business.
+/// The document, whose root element is `root`, of JSON in the shape that the AWS CLI takes, or prints, or
+/// with the elements' own names. Those are not checked: that is the endpoint's business.
 ///
 /// # Errors
 /// What cannot be an element, in words.
@@ -240,7 +303,7 @@ fn element(name: &str, json: Value) -> Result<Element, String> {
     };
     match json {
         Value::Object(mut members) => {
-            if name == "Grantee" {
+            if name == GRANTEE {
                 made.tag = grantee_tag(&mut members);
             }
             made.children = children(members)?;
@@ -257,19 +320,16 @@ fn element(name: &str, json: Value) -> Result<Element, String> {
 fn children(members: Map<String, Value>) -> Result<Vec<Element>, String> {
     let mut made = Vec::new();
     for (name, value) in members {
-        match value {
-            Value::Null => {}
-            Value::Array(list) => match WRAPPED.iter().find(|(known, ..)| *known == name) {
-                Some((_, outer, inner)) => made.push(Element {
-                    tag: (*outer).to_owned(),
-                    text: String::new(),
-                    children: repeated(inner, list)?,
-                }),
-                None => made.extend(repeated(element_name(&name), list)?),
-            },
-            // The filter of a notification is the one member of this name that is no text.
-            Value::Object(_) if name == "Key" => made.push(element("S3Key", value)?),
-            value => made.push(element(element_name(&name), value)?),
+        let (name, form) = element_of(&name, &value);
+        match (value, form) {
+            (Value::Null, _) => {}
+            (Value::Array(list), Form::Around(item)) => made.push(Element {
+                tag: name.to_owned(),
+                text: String::new(),
+                children: repeated(item, list)?,
+            }),
+            (Value::Array(list), _) => made.extend(repeated(name, list)?),
+            (value, _) => made.push(element(name, value)?),
         }
     }
     Ok(made)
@@ -279,15 +339,10 @@ fn repeated(name: &str, list: Vec<Value>) -> Result<Vec<Element>, String> {
     list.into_iter().map(|item| element(name, item)).collect()
 }
 
-fn element_name(member: &str) -> &str {
-    let renamed = RENAMED.iter().find(|(known, _)| *known == member);
-    renamed.map_or(member, |(_, element)| *element)
-}
-
-/// Who is granted something is said by an attribute too, which JSON has as a member, or not at all.
-/// Source: S3 API reference, `Grantee`.
+/// What kind a grantee is of is said by an attribute, which JSON has as a member, or not at all.
 fn grantee_tag(members: &mut Map<String, Value>) -> String {
-    members.remove("Type");
+    let (attribute, member) = GRANTEE_TYPE;
+    members.remove(member);
     let kind = if members.contains_key("URI") {
         "Group"
     } else if members.contains_key("EmailAddress") {
@@ -295,7 +350,9 @@ fn grantee_tag(members: &mut Map<String, Value>) -> String {
     } else {
         "CanonicalUser"
     };
-    format!("Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"{kind}\"")
+    format!(
+        "{GRANTEE} xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" {attribute}=\"{kind}\""
+    )
 }
 
 /// The root element of a document. `None` for what is not well formed, or has a document type.
@@ -365,13 +422,13 @@ mod tests {
 
     #[test]
     fn what_may_repeat_is_always_a_list() {
-        let expected = json!({"LifecycleConfiguration": {"Rule": [
+        let expected = json!({"Rules": [
             {"ID": "a&b <1>", "Filter": {}, "Expiration": {"Days": 30}},
-        ]}});
+        ]});
         assert_eq!(to_json(RULES.as_bytes()), Some(expected));
         let twice = to_json(b"<a><b>1</b><b>2</b></a>").unwrap();
-        assert_eq!(twice, json!({"a": {"b": ["1", "2"]}}));
-        assert_eq!(to_json(b"<a/>"), Some(json!({"a": {}})));
+        assert_eq!(twice, json!({"b": ["1", "2"]}));
+        assert_eq!(to_json(b"<a/>"), Some(json!({})));
     }
 
     #[test]
@@ -379,10 +436,10 @@ mod tests {
         let xml = "<r><BlockPublicAcls>false</BlockPublicAcls><BucketKeyEnabled>TRUE</BucketKeyEnabled>\
             <Days>030</Days><Years>7</Years><Date>2026</Date><MaxAgeSeconds>-1</MaxAgeSeconds>\
             <NoncurrentDays>true</NoncurrentDays><Value>true</Value></r>";
-        let expected = json!({"r": {
+        let expected = json!({
             "BlockPublicAcls": false, "BucketKeyEnabled": "TRUE", "Days": "030", "Years": 7,
             "Date": "2026", "MaxAgeSeconds": "-1", "NoncurrentDays": "true", "Value": "true",
-        }});
+        });
         let printed = to_json(xml.as_bytes()).unwrap();
         assert_eq!(printed, expected);
         let again = from_json("r", printed.clone()).unwrap();
@@ -462,11 +519,226 @@ mod tests {
         }
     }
 
+    /// What the endpoint answers for a configuration, what the AWS CLI prints of it, and the same with the
+    /// elements' own names, as this program printed it once and still takes it.
+    fn configurations() -> Vec<(&'static str, &'static str, Value, Value)> {
+        vec![
+            (
+                "LifecycleConfiguration",
+                "<Rule><Filter><Tag><Key>k</Key><Value>v</Value></Tag></Filter>\
+                    <Transition><Days>1</Days></Transition>\
+                    <NoncurrentVersionTransition><NoncurrentDays>2</NoncurrentDays>\
+                    </NoncurrentVersionTransition></Rule>\
+                    <Rule><Filter><And><Prefix></Prefix><Tag><Key>k</Key></Tag></And></Filter>\
+                    <Expiration><Date>2030-01-01T00:00:00Z</Date></Expiration></Rule>",
+                json!({"Rules": [
+                    {
+                        "Filter": {"Tag": {"Key": "k", "Value": "v"}},
+                        "Transitions": [{"Days": 1}],
+                        "NoncurrentVersionTransitions": [{"NoncurrentDays": 2}],
+                    },
+                    {
+                        "Filter": {"And": {"Prefix": "", "Tags": [{"Key": "k"}]}},
+                        "Expiration": {"Date": "2030-01-01T00:00:00Z"},
+                    },
+                ]}),
+                json!({"LifecycleConfiguration": {"Rule": [
+                    {
+                        "Filter": {"Tag": [{"Key": "k", "Value": "v"}]},
+                        "Transition": [{"Days": "1"}],
+                        "NoncurrentVersionTransition": [{"NoncurrentDays": 2}],
+                    },
+                    {
+                        "Filter": {"And": {"Prefix": "", "Tag": [{"Key": "k"}]}},
+                        "Expiration": {"Date": "2030-01-01T00:00:00Z"},
+                    },
+                ]}}),
+            ),
+            (
+                "CORSConfiguration",
+                "<CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod>\
+                    <AllowedMethod>PUT</AllowedMethod><AllowedHeader>a</AllowedHeader>\
+                    <ExposeHeader>b</ExposeHeader><MaxAgeSeconds>9</MaxAgeSeconds></CORSRule>",
+                json!({"CORSRules": [{
+                    "AllowedOrigins": ["*"], "AllowedMethods": ["GET", "PUT"],
+                    "AllowedHeaders": ["a"], "ExposeHeaders": ["b"], "MaxAgeSeconds": 9,
+                }]}),
+                json!({"CORSConfiguration": {"CORSRule": [{
+                    "AllowedOrigin": ["*"], "AllowedMethod": ["GET", "PUT"],
+                    "AllowedHeader": ["a"], "ExposeHeader": ["b"], "MaxAgeSeconds": 9,
+                }]}}),
+            ),
+            (
+                "ServerSideEncryptionConfiguration",
+                "<Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm>\
+                    </ApplyServerSideEncryptionByDefault><BucketKeyEnabled>true</BucketKeyEnabled>\
+                    <BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType>\
+                    </BlockedEncryptionTypes></Rule>",
+                json!({"ServerSideEncryptionConfiguration": {"Rules": [{
+                    "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
+                    "BucketKeyEnabled": true,
+                    "BlockedEncryptionTypes": {"EncryptionType": ["SSE-C"]},
+                }]}}),
+                json!({"Rule": [{
+                    "ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"},
+                    "BucketKeyEnabled": true,
+                    "BlockedEncryptionTypes": {"EncryptionType": ["SSE-C"]},
+                }]}),
+            ),
+            (
+                "NotificationConfiguration",
+                "<QueueConfiguration><Id>q</Id><Queue>arn</Queue><Event>e</Event><Filter><S3Key>\
+                    <FilterRule><Name>prefix</Name><Value>p</Value></FilterRule></S3Key></Filter>\
+                    </QueueConfiguration><TopicConfiguration><Topic>arn</Topic><Event>e</Event>\
+                    </TopicConfiguration><CloudFunctionConfiguration>\
+                    <CloudFunction>arn</CloudFunction><Event>e</Event></CloudFunctionConfiguration>\
+                    <EventBridgeConfiguration></EventBridgeConfiguration>",
+                json!({
+                    "QueueConfigurations": [{
+                        "Id": "q", "QueueArn": "arn", "Events": ["e"],
+                        "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "p"}]}},
+                    }],
+                    "TopicConfigurations": [{"TopicArn": "arn", "Events": ["e"]}],
+                    "LambdaFunctionConfigurations": [{"LambdaFunctionArn": "arn", "Events": ["e"]}],
+                    "EventBridgeConfiguration": {},
+                }),
+                json!({"NotificationConfiguration": {
+                    "QueueConfiguration": [{
+                        "Id": "q", "Queue": "arn", "Event": ["e"],
+                        "Filter": {"S3Key": {"FilterRule": [{"Name": "prefix", "Value": "p"}]}},
+                    }],
+                    "TopicConfiguration": [{"Topic": "arn", "Event": ["e"]}],
+                    "CloudFunctionConfiguration": [{"CloudFunction": "arn", "Event": ["e"]}],
+                    "EventBridgeConfiguration": "",
+                }}),
+            ),
+            (
+                "Tagging",
+                "<TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet>",
+                json!({"TagSet": [{"Key": "k", "Value": "v"}]}),
+                json!({"Tagging": {"TagSet": {"Tag": [{"Key": "k", "Value": "v"}]}}}),
+            ),
+            (
+                "WebsiteConfiguration",
+                "<IndexDocument><Suffix>i</Suffix></IndexDocument><ErrorDocument><Key>e</Key>\
+                    </ErrorDocument><RoutingRules><RoutingRule><Condition>\
+                    <HttpErrorCodeReturnedEquals>404</HttpErrorCodeReturnedEquals></Condition>\
+                    <Redirect></Redirect></RoutingRule></RoutingRules>",
+                json!({
+                    "IndexDocument": {"Suffix": "i"},
+                    "ErrorDocument": {"Key": "e"},
+                    "RoutingRules": [
+                        {"Condition": {"HttpErrorCodeReturnedEquals": "404"}, "Redirect": {}},
+                    ],
+                }),
+                json!({"WebsiteConfiguration": {
+                    "IndexDocument": {"Suffix": "i"},
+                    "ErrorDocument": {"Key": "e"},
+                    "RoutingRules": {"RoutingRule": [
+                        {"Condition": {"HttpErrorCodeReturnedEquals": "404"}, "Redirect": ""},
+                    ]},
+                }}),
+            ),
+            (
+                "BucketLoggingStatus",
+                LOGGING,
+                json!({"LoggingEnabled": {
+                    "TargetBucket": "b",
+                    "TargetGrants": [
+                        {"Grantee": {"Type": "Group", "URI": "u"}, "Permission": "READ"},
+                    ],
+                    "TargetObjectKeyFormat": {"SimplePrefix": {}},
+                }}),
+                json!({"BucketLoggingStatus": {"LoggingEnabled": {
+                    "TargetBucket": "b",
+                    "TargetGrants": {"Grant": [{"Grantee": {"URI": "u"}, "Permission": "READ"}]},
+                    "TargetObjectKeyFormat": {"SimplePrefix": ""},
+                }}}),
+            ),
+            (
+                "AccessControlPolicy",
+                ACL,
+                json!({
+                    "Owner": {"ID": "o"},
+                    "Grants": [
+                        {"Grantee": {"Type": "Group", "URI": "u"}, "Permission": "READ"},
+                        {"Grantee": {"Type": "CanonicalUser", "ID": "o"}, "Permission": "WRITE"},
+                    ],
+                }),
+                json!({"AccessControlPolicy": {
+                    "Owner": {"ID": "o"},
+                    "AccessControlList": {"Grant": [
+                        {"Grantee": {"URI": "u"}, "Permission": "READ"},
+                        {"Grantee": {"ID": "o"}, "Permission": "WRITE"},
+                    ]},
+                }}),
+            ),
+            (
+                "ObjectLockConfiguration",
+                "<ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>\
+                    <Mode>GOVERNANCE</Mode><Days>2</Days></DefaultRetention></Rule>",
+                json!({"ObjectLockConfiguration": {
+                    "ObjectLockEnabled": "Enabled",
+                    "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 2}},
+                }}),
+                json!({
+                    "ObjectLockEnabled": "Enabled",
+                    "Rule": [{"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 2}}],
+                }),
+            ),
+            (
+                "PublicAccessBlockConfiguration",
+                "<BlockPublicAcls>true</BlockPublicAcls>",
+                json!({"PublicAccessBlockConfiguration": {"BlockPublicAcls": true}}),
+                json!({"BlockPublicAcls": "true"}),
+            ),
+            (
+                "OwnershipControls",
+                "<Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule>",
+                json!({"OwnershipControls": {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}}),
+                json!({"Rule": [{"ObjectOwnership": "ObjectWriter"}]}),
+            ),
+            (
+                "VersioningConfiguration",
+                "<Status>Enabled</Status><MfaDelete>Disabled</MfaDelete>",
+                json!({"Status": "Enabled", "MFADelete": "Disabled"}),
+                json!({"VersioningConfiguration": {"Status": "Enabled", "MfaDelete": "Disabled"}}),
+            ),
+        ]
+    }
+
+    const ACL: &str = "<Owner><ID>o</ID></Owner><AccessControlList><Grant>\
+        <Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"Group\">\
+        <URI>u</URI></Grantee><Permission>READ</Permission></Grant><Grant>\
+        <Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type='CanonicalUser'>\
+        <ID>o</ID></Grantee><Permission>WRITE</Permission></Grant></AccessControlList>";
+
+    const LOGGING: &str = "<LoggingEnabled><TargetBucket>b</TargetBucket><TargetGrants><Grant>\
+        <Grantee xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"Group\">\
+        <URI>u</URI></Grantee><Permission>READ</Permission></Grant></TargetGrants>\
+        <TargetObjectKeyFormat><SimplePrefix/></TargetObjectKeyFormat></LoggingEnabled>";
+
     #[test]
-    fn what_is_printed_as_json_is_the_same_document() {
-        let printed = to_json(RULES.as_bytes()).unwrap();
-        let again = from_json("LifecycleConfiguration", printed.clone()).unwrap();
-        assert_eq!(to_json(again.as_bytes()), Some(printed));
+    fn documents_are_printed_as_the_aws_cli_prints_them_and_taken_back() {
+        for (root, content, printed, with_element_names) in configurations() {
+            let xml = format!("<{root} xmlns=\"{NAMESPACE}\">{content}</{root}>");
+            assert_eq!(to_json(xml.as_bytes()).as_ref(), Some(&printed), "{root}");
+            // The AWS CLI takes without the root what it prints with it.
+            let bare = printed.get(root).unwrap_or(&printed).clone();
+            for taken in [printed.clone(), bare, with_element_names] {
+                let again = from_json(root, taken).unwrap();
+                assert_eq!(to_json(again.as_bytes()).as_ref(), Some(&printed), "{root}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_list_is_a_list() {
+        let policy = json!({"Grants": []});
+        let document = made("AccessControlPolicy", policy.clone());
+        assert_eq!(document, "<AccessControlList/>");
+        let xml = format!("<AccessControlPolicy>{document}</AccessControlPolicy>");
+        assert_eq!(to_json(xml.as_bytes()), Some(policy));
     }
 
     #[test]

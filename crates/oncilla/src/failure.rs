@@ -49,6 +49,16 @@ impl Failure {
         }
     }
 
+    /// Nobody reads standard output any more (`| head`), which ends a command quietly.
+    pub fn gone_reader() -> Self {
+        Self::reported(exit_code::OK)
+    }
+
+    /// Whether this is [`Failure::gone_reader`].
+    pub fn is_gone_reader(&self) -> bool {
+        self.exit_code == exit_code::OK
+    }
+
     /// A local file that cannot be used.
     pub fn io(path: &Path, error: &io::Error) -> Self {
         Self::general(format!("{}: {error}", path.display()))
@@ -72,7 +82,8 @@ impl Failure {
         let message = output::one_line(&self.message);
         let _ = writeln!(stderr, "oncilla: {message}");
         if let Some(advice) = &self.advice {
-            let _ = writeln!(stderr, "  hint: {advice}");
+            // It may name a key too.
+            let _ = writeln!(stderr, "  hint: {}", output::one_line(advice));
         }
     }
 }

@@ -9,7 +9,7 @@ use oncilla_client::transfer::{
 };
 use oncilla_client::{
     ByteStream, CHUNK_BYTES, Client, CopyObjectRequest, GetObjectRequest, ObjectAttributes,
-    PutObjectRequest, exit_code,
+    ObjectInfo, PutObjectRequest, exit_code,
 };
 use serde::Serialize;
 
@@ -160,7 +160,7 @@ impl Runner {
         if destination == Some(&Location::Standard) {
             return Ok(());
         }
-        self.bar.pause(|| {
+        let printed = self.bar.pause(|| {
             if self.json {
                 return output::json_line(&Report {
                     operation,
@@ -180,7 +180,8 @@ impl Runner {
                 }
                 None => output::line(&format!("{mark}{operation}: {source}")),
             }
-        })
+        });
+        output::despite_gone_reader(printed)
     }
 
     async fn transfer(&self, job: &Job) -> Result<(), Failure> {
@@ -192,8 +193,10 @@ impl Runner {
         };
         if !self.dry_run {
             self.copy(job).await.map_err(|mut failure| {
-                failure.message =
-                    format!("{operation} of {} failed: {}", job.source, failure.message);
+                if !failure.is_gone_reader() {
+                    failure.message =
+                        format!("{operation} of {} failed: {}", job.source, failure.message);
+                }
                 failure
             })?;
             if self.remove_source {
@@ -243,6 +246,7 @@ impl Runner {
                     key: url.key.clone(),
                     source_version_id: self.source_version.clone(),
                     source_if_match: None,
+                    if_none_match: self.condition(),
                     source_customer_key: self.keys.source.clone(),
                     attributes: ObjectAttributes {
                         customer_key: self.keys.destination.clone(),
@@ -287,8 +291,13 @@ impl Runner {
                 ..self.attributes.for_upload(name.unwrap_or(&url.key))
             },
             if_match: None,
-            if_none_match: self.attributes.no_overwrite.then(|| "*".to_owned()),
+            if_none_match: self.condition(),
         }
+    }
+
+    /// `If-None-Match` of what is written.
+    fn condition(&self) -> Option<String> {
+        self.attributes.no_overwrite.then(|| "*".to_owned())
     }
 
     /// Removes a file or object, if this is no dry run.
@@ -311,6 +320,43 @@ fn get_request(url: &S3Url) -> GetObjectRequest {
         bucket: url.bucket.clone(),
         key: url.key.clone(),
         ..GetObjectRequest::default()
+    }
+}
+
+/// What HEAD says of an object. Its answer has no text, so where nothing is found this finds out whether it
+/// is the bucket that is absent.
+pub async fn head_object(
+    client: &Client,
+    request: &GetObjectRequest,
+    advice_without_object: &str,
+) -> Result<ObjectInfo, Failure> {
+    let error = match client.head_object(request).await {
+        Err(error) if error.is_not_found() => error,
+        outcome => return Ok(outcome?),
+    };
+    let failure = Failure::from(error);
+    let GetObjectRequest { bucket, key, .. } = request;
+    match (client.head_bucket(bucket).await, &request.version_id) {
+        (Ok(()), Some(version)) => Err(Failure {
+            message: format!("there is no version {version} of s3://{bucket}/{key}"),
+            ..failure
+        }),
+        (Ok(()), None) => Err(Failure {
+            message: format!("there is no object s3://{bucket}/{key}"),
+            ..failure
+        }
+        .advise(advice_without_object)),
+        (Err(error), _) if error.is_not_found() => Err(no_such_bucket(bucket, error)),
+        // Nothing was found out.
+        (Err(_), _) => Err(failure),
+    }
+}
+
+/// What a HEAD of a bucket says that does not exist.
+pub fn no_such_bucket(bucket: &str, error: oncilla_client::Error) -> Failure {
+    Failure {
+        message: format!("there is no bucket {bucket}"),
+        ..Failure::from(error)
     }
 }
 

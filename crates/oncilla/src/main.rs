@@ -23,8 +23,8 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::commands::{
-    account, bench, bucket, cat, check, completions, cp, key, kms, ls, mb, presign, rb, reference,
-    rm, stat, storage, sync, tag,
+    abort, account, bench, bucket, cat, check, completions, cp, key, kms, ls, mb, presign, rb,
+    reference, rm, stat, storage, sync, tag,
 };
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
@@ -58,6 +58,7 @@ enum Command {
     Cp(cp::CpArgs),
     Mv(cp::MvArgs),
     Rm(rm::RmArgs),
+    Abort(abort::AbortArgs),
     Sync(sync::SyncArgs),
     Cat(cat::CatArgs),
     Stat(stat::StatArgs),
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
         Command::Cp(args) => client(&args.copy.common.clone(), cp::run_cp(args)),
         Command::Mv(args) => client(&args.copy.common.clone(), cp::run_mv(args)),
         Command::Rm(args) => client(&args.common.clone(), rm::run(args)),
+        Command::Abort(args) => client(&args.common.clone(), abort::run(args)),
         Command::Sync(args) => client(&args.common.clone(), sync::run(args)),
         Command::Cat(args) => client(&args.common.clone(), cat::run(args)),
         Command::Stat(args) => client(&args.common.clone(), stat::run(args)),

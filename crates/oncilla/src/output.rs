@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
-use oncilla_client::exit_code;
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -82,10 +81,19 @@ pub fn bytes(bytes: &[u8]) -> Result<(), Failure> {
         .and_then(|()| stdout.flush())
         .map_err(|error| {
             if error.kind() == io::ErrorKind::BrokenPipe {
-                return Failure::reported(exit_code::OK);
+                return Failure::gone_reader();
             }
             Failure::general(format!("cannot write to standard output: {error}"))
         })
+}
+
+/// What became of a line that tells of work. A reader that has gone away is no reason to stop the work, and
+/// no failure of it; only commands that do nothing but print end with their reader.
+pub fn despite_gone_reader(printed: Result<(), Failure>) -> Result<(), Failure> {
+    match printed {
+        Err(failure) if failure.is_gone_reader() => Ok(()),
+        printed => printed,
+    }
 }
 
 /// Prints a value as one line of JSON, for listings (JSON lines).
@@ -166,6 +174,13 @@ mod tests {
         assert!(!shown.contains(|character: char| acts(character) && character != '\n'));
         let read: Vec<String> = serde_json::from_str(&shown).unwrap();
         assert_eq!(read, keys);
+    }
+
+    #[test]
+    fn work_goes_on_without_its_reader() {
+        assert!(despite_gone_reader(Ok(())).is_ok());
+        assert!(despite_gone_reader(Err(Failure::gone_reader())).is_ok());
+        assert!(despite_gone_reader(Err(Failure::general("disk full"))).is_err());
     }
 
     #[test]

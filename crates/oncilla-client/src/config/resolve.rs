@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::credential_process;
 use super::profile::{Profile, ProfileFile, parse_profiles};
 use crate::endpoint::{Addressing, Endpoint};
 use crate::error::Error;
@@ -207,7 +208,13 @@ impl Settings {
 
         Ok(Self {
             endpoint,
-            credentials: resolve_credentials(overrides, surroundings, &profile, profile_name)?,
+            credentials: resolve_credentials(
+                overrides,
+                surroundings,
+                &profile,
+                profile_name,
+                profile_named.is_some(),
+            )?,
             ca_bundle: overrides
                 .ca_bundle
                 .clone()
@@ -243,6 +250,7 @@ fn resolve_credentials(
     around: &Surroundings,
     profile: &Profile,
     profile_name: &str,
+    is_profile_named: bool,
 ) -> Result<Option<Credentials>, Error> {
     if overrides.no_sign_request {
         return Ok(None);
@@ -282,13 +290,18 @@ fn resolve_credentials(
             .map(String::as_str)
             .filter(|v| !v.is_empty())
     };
-    let from_profile = || {
-        pair(
+    let from_profile = || -> Result<Option<Credentials>, Error> {
+        let key = pair(
             &format!("profile {profile_name}"),
             setting("aws_access_key_id"),
             setting("aws_secret_access_key"),
             setting("aws_session_token"),
-        )
+        )?;
+        match (key, setting("credential_process")) {
+            (Some(key), _) => Ok(Some(key)),
+            (None, Some(command)) => from_process(profile_name, command).map(Some),
+            (None, None) => refuse_unknown_source(profile_name, profile).map(|()| None),
+        }
     };
     if overrides.profile.is_some()
         && let Some(credentials) = from_profile()?
@@ -305,8 +318,49 @@ fn resolve_credentials(
         Some(credentials) => Ok(Some(credentials)),
         None => match from_profile()? {
             Some(credentials) => Ok(Some(credentials)),
+            None if is_profile_named => Err(Error::Profile {
+                profile: profile_name.to_owned(),
+                why: "has no credentials".to_owned(),
+                advice: "give it aws_access_key_id and aws_secret_access_key, or a credential_process; or use --no-sign-request for public data".to_owned(),
+            }),
             None => Err(Error::Credentials("no credentials found".to_owned())),
         },
+    }
+}
+
+fn from_process(profile_name: &str, command: &str) -> Result<Credentials, Error> {
+    credential_process::credentials(command).map_err(|problem| Error::Profile {
+        profile: profile_name.to_owned(),
+        why: format!("has a credential_process that {problem}"),
+        advice: "run that command by hand: it has to print a JSON document with Version 1, AccessKeyId and SecretAccessKey".to_owned(),
+    })
+}
+
+/// What AWS's tools make credentials of with services of AWS. Source: AWS SDKs and Tools Reference Guide,
+/// "Settings reference".
+const UNKNOWN_SOURCES: [&str; 7] = [
+    "web_identity_token_file",
+    "role_arn",
+    "sso_session",
+    "sso_start_url",
+    "sso_account_id",
+    "login_session",
+    "credential_source",
+];
+
+/// Refuses a profile that is to have credentials from where only other tools get them.
+fn refuse_unknown_source(profile_name: &str, profile: &Profile) -> Result<(), Error> {
+    let mut sources = UNKNOWN_SOURCES.into_iter();
+    let is_set = |source: &&str| profile.get(*source).is_some_and(|value| !value.is_empty());
+    match sources.find(is_set) {
+        None => Ok(()),
+        Some(source) => Err(Error::Profile {
+            profile: profile_name.to_owned(),
+            why: format!("takes its credentials from {source}, which oncilla does not know"),
+            advice: format!(
+                "let the AWS CLI do it: `credential_process = aws configure export-credentials --profile {profile_name}` in a profile of its own"
+            ),
+        }),
     }
 }
 
@@ -424,12 +478,73 @@ mod tests {
         assert!(Settings::resolve(&overrides, &around(&KEY)).is_err());
     }
 
+    /// The credentials of a profile with these lines, where the environment has no key.
+    fn of_profile(lines: &str) -> Result<Option<Credentials>, Error> {
+        let config = format!("[profile p]\n{lines}\n");
+        let variables = [(ENDPOINT.0.to_owned(), ENDPOINT.1.to_owned())];
+        let around = Surroundings::new(variables, None, Some(config));
+        let overrides = Overrides {
+            profile: Some("p".into()),
+            ..Overrides::default()
+        };
+        Settings::resolve(&overrides, &around).map(|settings| settings.credentials)
+    }
+
+    #[test]
+    fn a_command_of_the_profile_gives_credentials() {
+        let printed =
+            r#"{"Version":1,"AccessKeyId":"tid_c","SecretAccessKey":"s","SessionToken":"t"}"#;
+        let lines = format!("sso_session = s\ncredential_process = printf %s '{printed}'");
+        let credentials = of_profile(&lines).unwrap().unwrap();
+        assert_eq!(credentials.access_key_id, "tid_c");
+        assert_eq!(credentials.session_token.as_deref(), Some("t"));
+
+        let own = format!("aws_access_key_id=tid_o\naws_secret_access_key=s\n{lines}");
+        assert_eq!(of_profile(&own).unwrap().unwrap().access_key_id, "tid_o");
+
+        let error = of_profile("credential_process = printf secret").unwrap_err();
+        let told = format!("{error} {:?}", error.advice());
+        assert!(told.contains("profile \"p\" has a credential_process that did not print"));
+        assert!(!told.contains("secret"), "{told}");
+        assert_eq!(error.exit_code(), crate::exit_code::AUTH);
+    }
+
+    #[test]
+    fn a_profile_without_credentials_is_told_by_name() {
+        for (lines, why) in [
+            ("role_arn = arn:r\nsource_profile = q", "role_arn"),
+            (
+                "role_arn = arn:r\nweb_identity_token_file = f",
+                "web_identity_token_file",
+            ),
+            ("sso_start_url = u\nsso_region = r", "sso_start_url"),
+            ("region = r", "has no credentials"),
+        ] {
+            let error = of_profile(lines).unwrap_err();
+            assert_eq!(error.exit_code(), crate::exit_code::AUTH);
+            let told = error.to_string();
+            assert!(told.starts_with("profile \"p\" "), "{told}");
+            assert!(told.contains(why), "{told}");
+            let has_source = !why.starts_with("has no");
+            let advice = error.advice().unwrap();
+            assert_eq!(
+                advice.contains("export-credentials --profile p`"),
+                has_source,
+                "{advice}"
+            );
+        }
+    }
+
     #[test]
     fn an_unknown_profile_is_an_error() {
         let overrides = Overrides {
             profile: Some("nobody".into()),
             ..Overrides::default()
         };
-        assert!(Settings::resolve(&overrides, &around(&[ENDPOINT])).is_err());
+        let error = Settings::resolve(&overrides, &around(&[ENDPOINT])).unwrap_err();
+        assert!(
+            error.to_string().contains("no profile \"nobody\""),
+            "{error}"
+        );
     }
 }

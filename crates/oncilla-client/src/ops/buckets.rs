@@ -17,10 +17,22 @@ const UNCONSTRAINED_REGIONS: [&str; 2] = ["auto", "us-east-1"];
 impl Client {
     /// The buckets of the account that the key belongs to, all pages of them.
     pub async fn list_buckets(&self) -> Result<Vec<Bucket>, Error> {
+        self.list_buckets_with_prefix("").await
+    }
+
+    /// Whether a bucket is among those of the account that the key belongs to.
+    pub async fn owns_bucket(&self, name: &str) -> Result<bool, Error> {
+        let buckets = self.list_buckets_with_prefix(name).await?;
+        Ok(buckets.iter().any(|bucket| bucket.name == name))
+    }
+
+    async fn list_buckets_with_prefix(&self, prefix: &str) -> Result<Vec<Bucket>, Error> {
+        let prefix = (!prefix.is_empty()).then_some(prefix);
         let mut buckets = Vec::new();
         let mut token: Option<String> = None;
         loop {
             let call = Call::new(Method::GET, None, None)
+                .optional_query("prefix", prefix)
                 .optional_query("continuation-token", token.as_deref());
             let document = self.send_for_document(call, Body::Empty).await?;
             let page = document.parse(ListBuckets::parse)?;

@@ -184,10 +184,22 @@ impl Client {
         key: &str,
         upload_id: &str,
     ) -> Result<(), Error> {
+        self.abort_present_upload(bucket, key, upload_id)
+            .await
+            .map(|_| ())
+    }
+
+    /// As [`Client::abort_multipart_upload`], for those who want to know whether it was there.
+    pub async fn abort_present_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        upload_id: &str,
+    ) -> Result<bool, Error> {
         let call = Call::new(Method::DELETE, Some(bucket), Some(key)).query("uploadId", upload_id);
         match self.send_for_document(call, Body::Empty).await {
-            Err(error) if error.has_code("NoSuchUpload") => Ok(()),
-            other => other.map(|_| ()),
+            Err(error) if error.has_code("NoSuchUpload") => Ok(false),
+            other => other.map(|_| true),
         }
     }
 

@@ -164,7 +164,15 @@ impl Client {
                 s3_header::X_AMZ_COPY_SOURCE_IF_MATCH,
                 request.source_if_match.as_deref().map(quoted).as_deref(),
             )?
+            .optional_header(
+                header::IF_NONE_MATCH,
+                request.if_none_match.as_deref().map(quoted).as_deref(),
+            )?
             .copy_source_customer_key(request.source_customer_key.as_ref())?;
+        if request.if_none_match.is_some() {
+            // The first attempt's own copy would fail the condition of the second.
+            call.repeat = Repeat::IfNotBegun;
+        }
         if !request.attributes.tags.is_empty() {
             call = call.header(s3_header::X_AMZ_TAGGING_DIRECTIVE, "REPLACE")?;
         }

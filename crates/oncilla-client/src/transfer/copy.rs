@@ -100,7 +100,8 @@ async fn copy_in_parts(
         bucket: request.bucket.clone(),
         key: request.key.clone(),
         attributes,
-        ..PutObjectRequest::default()
+        if_match: None,
+        if_none_match: request.if_none_match.clone(),
     };
     let etag = info.etag.clone().unwrap_or_default();
     let upload_id = client.create_multipart_upload(&put).await?;

@@ -1,6 +1,7 @@
 //! What can be wrong with a policy.
 
 use super::PolicyKind;
+use super::principal::PrincipalPattern;
 
 /// Most characters of a user's text that an error repeats, so that an answer stays small.
 const QUOTED_CHARS_MAX: usize = 128;
@@ -53,9 +54,9 @@ pub enum PolicyError {
         "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*"
     )]
     SidCharacters,
-    /// Nobody that a policy can name.
+    /// Nobody that a policy can name: the principal as it was sent, as far as it was one text.
     #[error("Invalid principal in policy")]
-    Principal,
+    Principal(String),
     /// Only a bucket policy says whom it is about.
     #[error("Policy document should not specify a principal.")]
     PrincipalNotAllowed,
@@ -64,10 +65,10 @@ pub enum PolicyError {
     AllowNotPrincipal,
     /// An action that S3 does not have, or, in an identity policy, one without a service.
     #[error("Policy has invalid action")]
-    Action,
+    Action(String),
     /// A resource of another bucket, or none at all.
     #[error("Policy has invalid resource")]
-    Resource,
+    Resource(String),
     /// An action on objects with no object among the resources, or the reverse.
     #[error("Action does not apply to any resource(s) in statement")]
     ActionWithoutResource,
@@ -76,7 +77,7 @@ pub enum PolicyError {
     ConditionOperator(String),
     /// No such condition key.
     #[error("Policy has an invalid condition key")]
-    ConditionKey,
+    ConditionKey(String),
     /// A condition key that no request has which the statement is about.
     #[error(
         "The condition key {0} is not supported here: it is never set for the actions of the statement"
@@ -107,6 +108,26 @@ impl PolicyError {
         }
     }
 
+    /// That a bucket policy names a principal which does not exist.
+    pub fn no_such_principal(principal: &PrincipalPattern) -> Self {
+        let (kind, text) = principal.as_named();
+        Self::Principal(named_principal(kind, &text))
+    }
+
+    /// What S3 says beside the message: which principal, action, resource, condition key or operator
+    /// it is. (AWS has the element `Detail` for it.)
+    pub fn detail(&self) -> Option<&str> {
+        let detail = match self {
+            Self::Principal(text)
+            | Self::Action(text)
+            | Self::Resource(text)
+            | Self::ConditionKey(text)
+            | Self::ConditionOperator(text) => text,
+            _ => return None,
+        };
+        (!detail.is_empty()).then_some(detail.as_str())
+    }
+
     /// The message in the words of S3 for bucket policies, of IAM for the others.
     pub fn message(&self, kind: PolicyKind<'_>) -> String {
         if matches!(kind, PolicyKind::Bucket { .. }) {
@@ -125,14 +146,35 @@ impl PolicyError {
             Self::MissingField("Action") => "Policy statement must contain actions.".to_owned(),
             Self::MissingField("Resource") => "Policy statement must contain resources.".to_owned(),
             Self::Version => "Policy document must be version 2012-10-17 or greater.".to_owned(),
-            Self::Action => {
+            Self::Action(_) => {
                 "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
                     .to_owned()
             }
-            Self::Resource => "Resource must be in ARN format or \"*\".".to_owned(),
+            Self::Resource(_) => "Resource must be in ARN format or \"*\".".to_owned(),
+            Self::Principal(text) if !text.is_empty() => {
+                format!("Invalid principal in policy: {text}")
+            }
             other => other.to_string(),
         }
     }
+}
+
+/// A principal as AWS repeats it. Whoever brings a policy from there learns what an account is here.
+pub(super) fn named_principal(kind: &str, text: &str) -> String {
+    let named = format!("\"{}\" : \"{}\"", quoted(kind), quoted(text));
+    let account = match text.split(':').nth(4) {
+        Some(account) if text.starts_with("arn:") => account,
+        _ => text,
+    };
+    match is_aws_account_id(account) {
+        true => format!("{named} (the id of an account is 64 hexadecimal digits here)"),
+        false => named,
+    }
+}
+
+/// Whether it is the id of an account as AWS has them: twelve digits.
+pub(super) fn is_aws_account_id(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A user's text as an error repeats it.

@@ -57,10 +57,21 @@ pub(super) fn check_keys(policy: &Policy, kind: PolicyKind<'_>) -> Result<(), Po
         let only_s3 = statement.actions.are_only_s3();
         let never_set = statement.keys().find(|key| key.is_never_set(kind, only_s3));
         if let Some(key) = never_set {
-            return Err(PolicyError::KeyNeverSet(quoted(&key.name())));
+            let name = key.name();
+            return Err(PolicyError::KeyNeverSet(quoted(as_written(policy, &name))));
         }
     }
     Ok(())
+}
+
+/// A condition key as its policy writes it: the key itself does not keep its capitals. If the policy
+/// writes it with JSON's escapes, it is told as it is known here.
+fn as_written<'a>(policy: &'a Policy, key: &'a str) -> &'a str {
+    let text = policy.text();
+    let mut places = text.as_bytes().windows(key.len().max(1));
+    let start = places.position(|place| place.eq_ignore_ascii_case(key.as_bytes()));
+    let written = start.and_then(|start| text.get(start..start + key.len()));
+    written.unwrap_or(key)
 }
 
 /// Bucket policies count to the byte, the others without their spaces.
@@ -270,8 +281,9 @@ impl StatementReader<'_> {
     ) -> Result<Vec<Vec<&'static ActionInfo>>, PolicyError> {
         let mut known = Vec::with_capacity(actions.len());
         for action in actions {
+            let refused = || Err(PolicyError::Action(quoted(action)));
             if action.len() > ACTION_CHARS_MAX {
-                return Err(PolicyError::Action);
+                return refused();
             }
             let is_bucket_policy = matches!(self.kind, PolicyKind::Bucket { .. });
             if action == "*" {
@@ -284,7 +296,7 @@ impl StatementReader<'_> {
                 named && !service.is_empty() && !name.is_empty()
             });
             if !is_action {
-                return Err(PolicyError::Action);
+                return refused();
             }
             if !is_bucket_policy {
                 continue;
@@ -293,7 +305,7 @@ impl StatementReader<'_> {
             let means = |info: &&ActionInfo| pattern.matches(&info.name.to_ascii_lowercase());
             let named: Vec<_> = ACTIONS.iter().filter(means).collect();
             if named.is_empty() {
-                return Err(PolicyError::Action);
+                return refused();
             }
             known.push(named);
         }
@@ -309,7 +321,7 @@ impl StatementReader<'_> {
             }
             let pattern = template::parse(text, self.variables)
                 .and_then(ArnPattern::new)
-                .ok_or(PolicyError::Resource)?;
+                .ok_or_else(|| PolicyError::Resource(quoted(text)))?;
             patterns.push(pattern);
         }
         Ok((patterns, covered))
@@ -330,7 +342,7 @@ impl StatementReader<'_> {
             for (name, values) in keys {
                 let key = ConditionKey::new(name);
                 if matches!(self.kind, PolicyKind::Bucket { .. }) && !key.exists() {
-                    return Err(PolicyError::ConditionKey);
+                    return Err(PolicyError::ConditionKey(quoted(name)));
                 }
                 let values = condition_values(values)?;
                 conditions.push(Condition::new(&operator, key, &values, self.variables)?);
@@ -356,16 +368,17 @@ impl Covered {
             self.objects = true;
             return Ok(());
         }
-        let parts = arn::split(text).ok_or(PolicyError::Resource)?;
+        let refused = || PolicyError::Resource(quoted(text));
+        let parts = arn::split(text).ok_or_else(refused)?;
         let ["arn", "aws", "s3", "", "", resource] = parts else {
-            return Err(PolicyError::Resource);
+            return Err(refused());
         };
         let (name, key) = match resource.split_once('/') {
             Some((name, key)) => (name, Some(key)),
             None => (resource, None),
         };
         if name.contains("${") || !Wildcard::new(name).matches(bucket) {
-            return Err(PolicyError::Resource);
+            return Err(refused());
         }
         match key {
             Some(_) => self.objects = true,

@@ -1,8 +1,10 @@
 //! Whom a statement is about.
 //! Source: IAM user guide, "AWS JSON policy elements: Principal" and "NotPrincipal".
 
+use std::borrow::Cow;
+
 use super::arn;
-use super::error::PolicyError;
+use super::error::{PolicyError, is_aws_account_id, named_principal, quoted};
 use super::evaluate::{Caller, CallerKind};
 use super::json::Json;
 
@@ -89,6 +91,19 @@ impl PrincipalPattern {
         *self != Self::Anyone
     }
 
+    /// The field of `Principal` that names it, and how. An account is named by the ARN of its root, as
+    /// AWS does.
+    pub(super) fn as_named(&self) -> (&'static str, Cow<'_, str>) {
+        match self {
+            Self::Anyone => ("AWS", "*".into()),
+            Self::Account(id) => ("AWS", crate::arn::root_arn(id).into()),
+            Self::CanonicalUser(id) => ("CanonicalUser", id.into()),
+            Self::Arn(arn) => ("AWS", arn.into()),
+            Self::Service(name) => ("Service", name.into()),
+            Self::Federated(name) => ("Federated", name.into()),
+        }
+    }
+
     fn read(kind: &str, text: &str) -> Option<Self> {
         let is_name = |text: &str| {
             let allowed = |byte: u8| byte.is_ascii_graphic() && !b"*?".contains(&byte);
@@ -141,8 +156,7 @@ impl PrincipalPattern {
 
 /// Twelve digits, as AWS has them, or a canonical user id, which is the id of an account here.
 fn is_account_id(text: &str) -> bool {
-    let is_aws = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_aws || is_canonical_user(text)
+    is_aws_account_id(text) || is_canonical_user(text)
 }
 
 fn is_canonical_user(text: &str) -> bool {
@@ -200,24 +214,27 @@ fn is_excepted(patterns: &[PrincipalPattern], caller: &Caller<'_>) -> bool {
 
 /// Reads the value of `Principal` or `NotPrincipal`.
 pub(super) fn parse(value: &Json) -> Result<Vec<PrincipalPattern>, PolicyError> {
+    let is_no_name = || PolicyError::Principal(String::new());
     let fields = match value {
         Json::String(text) if text == "*" => return Ok(vec![PrincipalPattern::Anyone]),
+        Json::String(text) => return Err(PolicyError::Principal(quoted(text))),
         Json::Object(fields) if !fields.is_empty() => fields,
-        _ => return Err(PolicyError::Principal),
+        _ => return Err(is_no_name()),
     };
     let mut patterns = Vec::new();
     for (kind, value) in fields {
         let items = match value {
             Json::Array(items) if !items.is_empty() => items.as_slice(),
             Json::String(_) => std::slice::from_ref(value),
-            _ => return Err(PolicyError::Principal),
+            _ => return Err(is_no_name()),
         };
         for item in items {
             let Json::String(text) = item else {
-                return Err(PolicyError::Principal);
+                return Err(is_no_name());
             };
-            let pattern = PrincipalPattern::read(kind, text).ok_or(PolicyError::Principal)?;
-            patterns.push(pattern);
+            let pattern = PrincipalPattern::read(kind, text);
+            let refused = || PolicyError::Principal(named_principal(kind, text));
+            patterns.push(pattern.ok_or_else(refused)?);
         }
     }
     Ok(patterns)

@@ -8,6 +8,7 @@
 use std::sync::{Arc, LazyLock};
 
 use super::arn::{ArnPattern, S3_ARN_PREFIX};
+use super::error::quoted;
 use super::principal::Principals;
 use super::statement::{Actions, Resources, Statement};
 use super::{Policy, PolicyError, template};
@@ -55,7 +56,7 @@ fn pattern(text: &str) -> Result<ArnPattern, PolicyError> {
     let pieces = template::parse(text, false);
     pieces
         .and_then(ArnPattern::new)
-        .ok_or(PolicyError::Resource)
+        .ok_or_else(|| PolicyError::Resource(quoted(text)))
 }
 
 fn statement(sid: &str, actions: Actions, patterns: Vec<ArnPattern>) -> Statement {

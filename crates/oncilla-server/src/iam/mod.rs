@@ -24,13 +24,14 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderValue, Method, Response};
+use http::{HeaderName, HeaderValue, Method, Response};
 use oncilla_hash::{Sha256, hex};
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::query_api::{
     FORM_BYTES_MAX, FORM_CONTENT_TYPE, Form, QueryAnswer, QueryError, QueryErrorCode, QueryService,
 };
 use oncilla_wire::sigv4::{PayloadDeclaration, RequestView, SignatureLocation, SignedRequest};
+use serde_json::json;
 
 pub use self::route::{IAM_ACTIONS, STS_ACTIONS};
 
@@ -41,6 +42,15 @@ use crate::{BodyError, MemoryBudget, MemoryPermit, RequestBody, RequestContext, 
 
 /// What is counted and logged of a request whose action is not known.
 const UNKNOWN_OPERATION: &str = "QueryApi";
+
+/// What is counted and logged of a request to another service.
+const OTHER_SERVICE: &str = "OtherService";
+
+/// Names the operation in AWS's JSON protocol.
+const X_AMZ_TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+
+/// What the operations of KMS begin with in it. Source: KMS API reference, "Examples" of ListKeys.
+const KMS_TARGETS: &[u8] = b"TrentService.";
 
 /// Memory for all forms together: some twenty of the longest, thousands of usual ones.
 const FORMS_MEMORY_BYTES: usize = 20 << 20;
@@ -63,6 +73,39 @@ pub(crate) fn is_query_request(head: &Parts) -> bool {
     };
     let names_action = |query: &str| query.split('&').any(|pair| pair.starts_with("Action="));
     content_type.is_some_and(is_form) || head.uri.query().is_some_and(names_action)
+}
+
+/// Whether a request to `/` is one to another service of AWS, in its JSON protocol. It is told so to
+/// whoever asks, before any signature is looked at: it is all there is to know.
+/// Source: Smithy, "AWS JSON 1.1 protocol".
+pub(crate) fn is_to_other_service(head: &Parts) -> bool {
+    head.method == Method::POST && head.headers.contains_key(X_AMZ_TARGET)
+}
+
+/// Refuses a request to another service, in the form that its clients read.
+pub(crate) fn refuse_other_service(
+    head: &Parts,
+    context: &RequestContext,
+) -> Response<ResponseBody> {
+    let code = S3ErrorCode::NotImplemented;
+    context.facts.note_operation(OTHER_SERVICE);
+    context.facts.note_error_code(code.as_str());
+    let target = head.headers.get(X_AMZ_TARGET);
+    let is_kms = target.is_some_and(|target| target.as_bytes().starts_with(KMS_TARGETS));
+    let advice = match is_kms {
+        true => " Keys are managed by `oncilla kms`.",
+        false => "",
+    };
+    let message = format!(
+        "This is no request to S3, IAM or STS, which are all that is here. Nothing was \
+         changed.{advice}"
+    );
+    let document = json!({ "__type": code.as_str(), "message": message }).to_string();
+    let mut response = Response::new(ResponseBody::Full(document.into()));
+    *response.status_mut() = code.status();
+    let json = HeaderValue::from_static("application/x-amz-json-1.1");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
 }
 
 /// Answers a request to IAM or STS.

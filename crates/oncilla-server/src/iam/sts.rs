@@ -155,10 +155,12 @@ async fn trusting_role(
     };
     let parsed = IamArn::parse(arn).filter(|parsed| parsed.kind == "role");
     let Some(parsed) = parsed else {
-        return Err(QueryError::new(
-            QueryErrorCode::ValidationError,
-            format!("{} is invalid", arn.chars().take(128).collect::<String>()),
-        ));
+        let shown: String = arn.chars().take(128).collect();
+        let message = format!(
+            "{shown} is invalid: the ARN of a role is arn:aws:iam::ACCOUNT:role/NAME, and ACCOUNT is \
+             64 hexadecimal digits here"
+        );
+        return Err(QueryError::new(QueryErrorCode::ValidationError, message));
     };
     let role = call
         .iam

@@ -83,6 +83,9 @@ impl S3Service {
         if address == Address::Service && iam::is_query_request(&head) {
             return Ok(iam::answer(self, &head, body, &context).await);
         }
+        if address == Address::Service && iam::is_to_other_service(&head) {
+            return Ok(iam::refuse_other_service(&head, &context));
+        }
         let query = Query::parse(head.uri.query())?;
         let Some(level) = address.level() else {
             return Err(S3ErrorCode::NoSuchKey.into());

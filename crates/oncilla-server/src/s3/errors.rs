@@ -339,7 +339,8 @@ pub fn keys(error: KeysError) -> S3Error {
         }
         KeysError::Locked(reason) => {
             tracing::error!(%reason, "the key service is locked");
-            let message = "The server has no master key to use encryption keys with.";
+            // Clients are not told whether it has another one or none.
+            let message = "The server does not have the master key of its encryption keys.";
             S3Error::with_message(S3ErrorCode::ServiceUnavailable, message)
         }
         KeysError::Exists(_)
@@ -459,4 +460,23 @@ pub fn no_such_key(key: &str) -> S3Error {
 /// There is no such open upload.
 pub fn no_such_upload(upload_id: &str) -> S3Error {
     S3Error::new(S3ErrorCode::NoSuchUpload).detail("UploadId", upload_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_locked_key_service_clients_learn_that_it_is() {
+        let reasons = [
+            "the master key is missing",
+            "the master key is not the one that wrapped the KMS keys",
+        ];
+        for reason in reasons {
+            let error = keys(KeysError::Locked(reason.to_owned()));
+            assert_eq!(error.code, S3ErrorCode::ServiceUnavailable);
+            let message = "The server does not have the master key of its encryption keys.";
+            assert_eq!(error.message, message);
+        }
+    }
 }

@@ -38,6 +38,47 @@ fn plausible<'a>(account: &str) -> Vec<(&'a str, String)> {
     parameters
 }
 
+/// `aws kms list-keys --endpoint-url …`
+#[tokio::test]
+async fn a_request_to_another_service_is_told_so() {
+    let world = World::new().await;
+    let kms = |target: &str| {
+        post("/", "{}")
+            .service("kms")
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", target)
+    };
+    for (target, names_command) in [
+        ("TrentService.ListKeys", true),
+        ("DynamoDB_20120810.ListTables", false),
+    ] {
+        for sender in [None, Some(&world.owner)] {
+            let reply = world.send_by(sender, kms(target)).await.is(501);
+            assert_eq!(
+                reply.header("content-type"),
+                Some("application/x-amz-json-1.1")
+            );
+            let answer: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+            assert_eq!(answer["__type"], "NotImplemented");
+            let message = answer["message"].as_str().unwrap();
+            assert!(
+                message.contains("no request to S3, IAM or STS"),
+                "{message}"
+            );
+            assert_eq!(
+                message.contains("`oncilla kms`"),
+                names_command,
+                "{message}"
+            );
+        }
+    }
+    // Everything else is what it was.
+    let list = get("/").header("x-amz-target", "TrentService.ListKeys");
+    world.succeed(list).await;
+    let form = iam(&[("Action", "ListUsers")]).header("x-amz-target", "TrentService.ListKeys");
+    world.succeed(form).await;
+}
+
 #[tokio::test]
 async fn a_user_gets_what_its_policies_say_and_no_more() {
     let world = World::new().await;

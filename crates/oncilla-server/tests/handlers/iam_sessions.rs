@@ -337,6 +337,17 @@ async fn bounds_and_conditions_of_assuming_hold() {
         ]);
         iam_refused(&scene.world.send(call).await, status, code);
     }
+    let of_aws = "arn:aws:iam::123456789012:role/reader";
+    let call = sts(&[
+        ("Action", "AssumeRole"),
+        ("RoleArn", of_aws),
+        ("RoleSessionName", "s1"),
+    ]);
+    let reply = scene.world.send(call).await;
+    iam_refused(&reply, 400, "ValidationError");
+    let message = reply.element("Message").unwrap();
+    assert!(message.starts_with(of_aws), "{message}");
+    assert!(message.contains("64 hexadecimal digits"), "{message}");
     for name in ["s", "a b", &"s".repeat(65)] {
         let call = sts(&[
             ("Action", "AssumeRole"),

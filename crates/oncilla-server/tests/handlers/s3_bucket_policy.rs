@@ -76,6 +76,55 @@ async fn a_policy_is_kept_to_the_byte_until_it_is_deleted() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_a_policy_is_named() {
+    let (world, _) = scene().await;
+    let text = policy(&allow("s3:GetObject", ""));
+    let principal = |value: &str| text.replace(r#""Principal": "*""#, value);
+    for (body, message, detail) in [
+        (
+            text.replace("s3:GetObject", "s3:Get\\u0007<Objekt>"),
+            "Policy has invalid action",
+            // Characters that XML cannot have are replaced.
+            "s3:Get\u{fffd}&lt;Objekt&gt;",
+        ),
+        (
+            text.replace(":::bucket/*", ":::other/*"),
+            "Policy has invalid resource",
+            "arn:aws:s3:::other/*",
+        ),
+        (
+            policy(&allow(
+                "s3:GetObject",
+                r#""StringEquals": {"s3:nope": "x"}"#,
+            )),
+            "Policy has an invalid condition key",
+            "s3:nope",
+        ),
+        (
+            principal(r#""Principal": {"AWS": "123456789012"}"#),
+            "Invalid principal in policy",
+            "arn:aws:iam::123456789012:root",
+        ),
+        (
+            principal(r#""Principal": {"AWS": "arn:aws:iam::123456789012:user/ada"}"#),
+            "Invalid principal in policy",
+            "(the id of an account is 64 hexadecimal digits here)",
+        ),
+        (
+            principal(r#""Principal": {"AWS": "ada"}"#),
+            "Invalid principal in policy",
+            "ada",
+        ),
+    ] {
+        let reply = world.send(put("/bucket?policy", body.clone())).await;
+        let reply = reply.refused(400, "MalformedPolicy");
+        assert_eq!(reply.element("Message").as_deref(), Some(message), "{body}");
+        let found = reply.element("Detail").unwrap();
+        assert!(found.contains(detail), "{body}: {found}");
+    }
+}
+
+#[tokio::test]
 async fn a_policy_opens_what_it_says_under_its_conditions() {
     let (world, stranger) = scene().await;
     // The statement's action and condition; a call, and whether a stranger may make it.

@@ -69,7 +69,7 @@ pub struct AttributeArgs {
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag, value_delimiter = ',', help_heading = "Object headers")]
     pub tags: Vec<(String, String)>,
 
-    /// Fail where there is an object already instead of replacing it (uploads only)
+    /// Fail where there is an object already instead of replacing it
     #[arg(long, help_heading = "Object headers")]
     pub no_overwrite: bool,
 }
@@ -155,9 +155,9 @@ impl AttributeArgs {
         self.replaces_metadata() || self.storage_class.is_some() || self.sse().is_some()
     }
 
-    /// Refuses what makes no sense together, or for a transfer between these places: a flag without
-    /// effect would leave its user in a belief.
-    pub fn check(&self, source: &Location, destination: &Location) -> Result<(), Failure> {
+    /// Refuses what makes no sense together, or for a transfer to this place: a flag without effect
+    /// would leave its user in a belief.
+    pub fn check(&self, destination: &Location) -> Result<(), Failure> {
         if self.sse == Some(SseAlgorithm::Aes256) && self.sse_kms_key_id.is_some() {
             return Err(Failure::usage("--sse-kms-key-id is for --sse aws:kms"));
         }
@@ -165,10 +165,6 @@ impl AttributeArgs {
         if let (false, Some(flag)) = (is_written, self.first_given()) {
             let message = format!("{flag} is for what is written to S3, and {destination} is not");
             return Err(Failure::usage(message));
-        }
-        let is_upload = is_written && !matches!(source, Location::S3(_));
-        if self.no_overwrite && !is_upload {
-            return Err(Failure::usage("--no-overwrite is for uploads"));
         }
         Ok(())
     }
@@ -187,6 +183,7 @@ impl AttributeArgs {
             ("--acl", self.acl.is_some()),
             ("--metadata", !self.metadata.is_empty()),
             ("--tags", !self.tags.is_empty()),
+            ("--no-overwrite", self.no_overwrite),
         ];
         let given = flags.into_iter().find(|(_, is_given)| *is_given);
         given.map(|(flag, _)| flag)
@@ -197,8 +194,8 @@ impl AttributeArgs {
 mod tests {
     use super::*;
 
-    fn checked(args: &AttributeArgs, source: &str, destination: &str) -> Result<(), Failure> {
-        args.check(&source.parse().unwrap(), &destination.parse().unwrap())
+    fn checked(args: &AttributeArgs, destination: &str) -> Result<(), Failure> {
+        args.check(&destination.parse().unwrap())
     }
 
     #[test]
@@ -212,18 +209,12 @@ mod tests {
             ..AttributeArgs::default()
         };
         assert_eq!(tagged.for_upload("x").tags, tagged.tags);
-        for (source, destination, takes_tags, takes_care) in [
-            ("f", "s3://b/k", true, true),
-            ("-", "s3://b/k", true, true),
-            ("s3://b/k", "s3://b/l", true, false),
-            ("s3://b/k", "f", false, false),
-            ("s3://b/k", "-", false, false),
-        ] {
-            let outcome = checked(&tagged, source, destination);
-            assert_eq!(outcome.is_ok(), takes_tags, "{source} {destination}");
-            let outcome = checked(&careful, source, destination);
-            assert_eq!(outcome.is_ok(), takes_care, "{source} {destination}");
-            checked(&AttributeArgs::default(), source, destination).unwrap();
+        for (destination, is_written) in [("s3://b/k", true), ("f", false), ("-", false)] {
+            for given in [&tagged, &careful] {
+                let outcome = checked(given, destination);
+                assert_eq!(outcome.is_ok(), is_written, "{destination}");
+            }
+            checked(&AttributeArgs::default(), destination).unwrap();
         }
     }
 
@@ -233,7 +224,7 @@ mod tests {
             sse_kms_key_id: Some("alias/photos".to_owned()),
             ..AttributeArgs::default()
         };
-        checked(&args, "f", "s3://b/k").unwrap();
+        checked(&args, "s3://b/k").unwrap();
         let attributes = args.for_upload("x");
         assert_eq!(
             attributes.server_side_encryption.as_deref(),
@@ -245,6 +236,6 @@ mod tests {
             sse: Some(SseAlgorithm::Aes256),
             ..args
         };
-        assert!(checked(&both, "f", "s3://b/k").is_err());
+        assert!(checked(&both, "s3://b/k").is_err());
     }
 }

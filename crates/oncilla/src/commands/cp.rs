@@ -9,7 +9,7 @@ use super::customer_key_args::TransferKeyArgs;
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
 use crate::filter::Filter;
-use crate::jobs::{Job, Runner};
+use crate::jobs::{Job, Runner, head_object};
 use crate::listing::{files_below, objects_below};
 use crate::local_files::{path_below, upload_records_folder};
 use crate::location::{Location, S3Url};
@@ -109,7 +109,7 @@ async fn run(
     remove_source: bool,
 ) -> Result<(), Failure> {
     check_places(&args, remove_source)?;
-    args.attributes.check(&args.source, &args.destination)?;
+    args.attributes.check(&args.destination)?;
     let client = args.common.client()?;
     let keys = args.keys.keys(&args.source, &args.destination, &client)?;
     let mut runner = Runner::new(client, &args.common, args.attributes.clone());
@@ -196,10 +196,9 @@ async fn single_job(runner: &Runner, args: &CopyArgs) -> Result<Job, Failure> {
                 Failure::usage(message).advise("--recursive copies everything below a prefix")
             })?;
             let name = url.key.rsplit('/').next().map(str::to_owned);
-            let info = runner
-                .client
-                .head_object(&runner.source_request(url))
-                .await?;
+            let request = runner.source_request(url);
+            let advice = "if it is a folder, add --recursive";
+            let info = head_object(&runner.client, &request, advice).await?;
             (name, info.content_length)
         }
     };

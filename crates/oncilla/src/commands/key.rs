@@ -8,7 +8,7 @@ use oncilla_iam::{BucketPattern, Grant};
 
 use super::presign::parse_duration;
 use crate::admin_client::{AdminArgs, Door, ImportedSecret, Key, NewKey, parse_role};
-use crate::configurations::{env_lines, text_lines};
+use crate::configurations::{env_file_lines, export_lines, text_lines};
 use crate::failure::Failure;
 use crate::output::{self, short_time};
 
@@ -95,8 +95,10 @@ enum SecretFormat {
     /// NAME: value lines
     #[default]
     Text,
-    /// NAME=value lines, for a shell, an environment file or a container
+    /// export NAME=value lines, for a shell
     Env,
+    /// NAME=value lines, for an environment file (docker run --env-file, systemd's EnvironmentFile)
+    EnvNoExport,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -238,7 +240,8 @@ async fn run_command(door: &Door, command: KeyCommand, json: bool) -> Result<(),
         ];
         let text = match format {
             SecretFormat::Text => text_lines(&pairs),
-            SecretFormat::Env => env_lines(&pairs),
+            SecretFormat::Env => export_lines(&pairs),
+            SecretFormat::EnvNoExport => env_file_lines(&pairs),
         };
         return output::bytes(text.as_bytes());
     }

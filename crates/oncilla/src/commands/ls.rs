@@ -2,7 +2,9 @@
 
 use clap::Args;
 use futures_util::TryStreamExt;
-use oncilla_client::{Client, ListObjectsRequest, ListedObject, ListedVersion, exit_code};
+use oncilla_client::{
+    Client, ListObjectsRequest, ListedObject, ListedVersion, MultipartUpload, exit_code,
+};
 use serde_json::json;
 
 use crate::common_args::CommonArgs;
@@ -11,7 +13,8 @@ use crate::location::S3Url;
 use crate::output::{self, human_size, iso8601, short_time};
 
 /// List buckets, or objects and folders below a prefix. With --json prints one line of JSON per
-/// bucket, folder, object or version. Exits with status 1 if a prefix was given and nothing is below it.
+/// bucket, folder, object, version or upload. Exits with status 1 if a prefix was given and nothing is
+/// below it.
 /// Characters of keys that do not print are escapes, such as \n and \x1b; --json has keys as they are.
 #[derive(Args, Clone, Debug)]
 pub struct LsArgs {
@@ -26,6 +29,11 @@ pub struct LsArgs {
     /// Every version and delete marker, with its id
     #[arg(long, requires = "url")]
     pub versions: bool,
+
+    /// Every multipart upload below the prefix that was begun and not ended, with its id;
+    /// `oncilla abort` gives it up
+    #[arg(long, requires = "url", conflicts_with_all = ["versions", "summarize"])]
+    pub uploads: bool,
 
     /// Sizes in KiB, MiB, …
     #[arg(long, short = 'H')]
@@ -59,6 +67,8 @@ pub async fn run(args: LsArgs) -> Result<(), Failure> {
     };
     let listed = if args.versions {
         list_versions(&args, &client, url).await?
+    } else if args.uploads {
+        list_uploads(&args, &client, url).await?
     } else {
         list_objects(&args, &client, url).await?
     };
@@ -126,6 +136,16 @@ async fn list_versions(args: &LsArgs, client: &Client, url: &S3Url) -> Result<Li
     }
 }
 
+/// At any depth: there are few, and who looks for what was left does not know where.
+async fn list_uploads(args: &LsArgs, client: &Client, url: &S3Url) -> Result<Listed, Failure> {
+    let mut listed = Listed::default();
+    for upload in client.list_multipart_uploads(&url.bucket, &url.key).await? {
+        listed.objects += 1;
+        print_upload(args, &upload)?;
+    }
+    Ok(listed)
+}
+
 /// The part of a key that a listing of one level shows.
 fn shown<'k>(args: &LsArgs, url: &S3Url, key: &'k str) -> &'k str {
     if args.recursive {
@@ -191,6 +211,19 @@ fn print_version(args: &LsArgs, url: &S3Url, version: &ListedVersion) -> Result<
         version.version_id,
         shown(args, url, &version.key)
     ))
+}
+
+fn print_upload(args: &LsArgs, upload: &MultipartUpload) -> Result<(), Failure> {
+    if args.common.json {
+        return output::json_line(&json!({
+            "type": "upload",
+            "key": upload.key,
+            "upload_id": upload.upload_id,
+            "initiated": iso8601(upload.initiated_ms),
+        }));
+    }
+    let begun = short_time(upload.initiated_ms);
+    output::line(&format!("{begun} {:<32} {}", upload.upload_id, upload.key))
 }
 
 fn print_summary(args: &LsArgs, objects: u64, bytes: u64) -> Result<(), Failure> {

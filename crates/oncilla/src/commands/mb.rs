@@ -1,6 +1,7 @@
 //! `oncilla mb`: make a bucket.
 
 use clap::Args;
+use oncilla_client::{Client, Error};
 use serde_json::json;
 
 use crate::common_args::CommonArgs;
@@ -34,8 +35,12 @@ pub async fn run(args: MbArgs) -> Result<(), Failure> {
     let client = args.common.client()?;
     let created = match client.create_bucket(bucket, args.acl.as_deref()).await {
         Ok(()) => true,
-        Err(error) if args.exists_ok && error.has_code("BucketAlreadyOwnedByYou") => false,
-        Err(error) => return Err(error.into()),
+        Err(error) => {
+            if !(args.exists_ok && is_own(&client, bucket, &error).await) {
+                return Err(error.into());
+            }
+            false
+        }
     };
     if args.common.json {
         return output::json_document(&json!({ "bucket": bucket, "created": created }));
@@ -44,4 +49,14 @@ pub async fn run(args: MbArgs) -> Result<(), Failure> {
         return Ok(());
     }
     output::line(&format!("make_bucket: {bucket}"))
+}
+
+/// Whether a bucket could not be made because it is the caller's already. An endpoint may tell its owner too
+/// that it exists and no more, for instance where it has another ACL than the one asked for.
+async fn is_own(client: &Client, bucket: &str, error: &Error) -> bool {
+    if error.has_code("BucketAlreadyOwnedByYou") {
+        return true;
+    }
+    // Where this cannot be found out, the refusal itself says more than why not.
+    error.has_code("BucketAlreadyExists") && client.owns_bucket(bucket).await.unwrap_or(false)
 }

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod abort;
 pub mod account;
 pub mod attribute_args;
 pub mod bench;

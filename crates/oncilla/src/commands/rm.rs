@@ -19,11 +19,11 @@ use crate::output;
 /// Remove objects. With --json prints one line of JSON per object.
 #[derive(Args, Clone, Debug)]
 pub struct RmArgs {
-    /// The object, or with --recursive the prefix: s3://BUCKET/KEY
+    /// The object, or with --recursive the folder: s3://BUCKET/KEY
     #[arg(value_name = "S3_URL")]
     pub url: S3Url,
 
-    /// Remove every object whose key begins with KEY
+    /// Remove every object below s3://BUCKET/KEY/, or in the bucket if there is no KEY
     #[arg(long, short)]
     pub recursive: bool,
 
@@ -57,7 +57,7 @@ pub async fn run(args: RmArgs) -> Result<(), Failure> {
     let client = args.common.client()?;
     if !args.recursive {
         let url = args.url.require_key().map_err(|message| {
-            Failure::usage(message).advise("--recursive removes everything below a prefix")
+            Failure::usage(message).advise("--recursive removes everything in it")
         })?;
         if !args.dry_run {
             let version = args.version_id.as_deref();
@@ -67,13 +67,15 @@ pub async fn run(args: RmArgs) -> Result<(), Failure> {
         }
         return report(&args, &url.key, args.version_id.as_deref());
     }
-    if !args.dry_run && !args.yes && !confirmed(&args.url)? {
+    // As for cp, mv and sync: what is to be removed lies in the folder, and is not just named like it.
+    let (bucket, prefix) = (&args.url.bucket, &args.url.folder());
+    if !args.dry_run && !args.yes && !confirmed(&args.url.with_key(prefix))? {
         return Err(Failure::general("nothing was removed"));
     }
-    let (bucket, prefix) = (&args.url.bucket, &args.url.key);
-    // Patterns are relative to the prefix's last slash, as they are for cp and sync.
-    let base = prefix.rfind('/').map_or(0, |slash| slash + 1);
-    let chosen = |key: &str| args.filter.includes(key.get(base..).unwrap_or(key));
+    let chosen = |key: &str| {
+        args.filter
+            .includes(key.strip_prefix(prefix).unwrap_or(key))
+    };
     let failures = match (args.versions, args.dry_run) {
         (false, true) => {
             let say = async |objects: Vec<ListedObject>| {
@@ -119,6 +121,10 @@ pub async fn run(args: RmArgs) -> Result<(), Failure> {
 }
 
 fn report(args: &RmArgs, key: &str, version_id: Option<&str>) -> Result<(), Failure> {
+    output::despite_gone_reader(print(args, key, version_id))
+}
+
+fn print(args: &RmArgs, key: &str, version_id: Option<&str>) -> Result<(), Failure> {
     let url = args.url.with_key(key);
     if args.common.json {
         let (operation, source) = ("delete", url.to_string());

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::customer_key_args::CustomerKeyArgs;
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
+use crate::jobs::{head_object, no_such_bucket};
 use crate::location::S3Url;
 use crate::output;
 
@@ -44,7 +45,10 @@ pub async fn run(args: StatArgs) -> Result<(), Failure> {
     let client = args.common.client()?;
     let url = &args.url;
     if url.key.is_empty() {
-        client.head_bucket(&url.bucket).await?;
+        match client.head_bucket(&url.bucket).await {
+            Err(error) if error.is_not_found() => return Err(no_such_bucket(&url.bucket, error)),
+            outcome => outcome?,
+        }
         if args.common.json {
             return output::json_document(&json!({ "bucket": url.bucket, "exists": true }));
         }
@@ -57,7 +61,9 @@ pub async fn run(args: StatArgs) -> Result<(), Failure> {
         customer_key: args.customer_key.key(&client)?,
         ..GetObjectRequest::default()
     };
-    let info = client.head_object(&request).await?;
+    let folder = url.with_key(url.folder());
+    let advice = format!("if it is a folder, `oncilla ls {folder}` lists it");
+    let info = head_object(&client, &request, &advice).await?;
     let headers: Vec<&(String, String)> = info
         .headers
         .iter()

@@ -70,7 +70,7 @@ pub struct SyncArgs {
 /// Runs the command.
 pub async fn run(args: SyncArgs) -> Result<(), Failure> {
     check_places(&args)?;
-    args.attributes.check(&args.source, &args.destination)?;
+    args.attributes.check(&args.destination)?;
     let client = args.common.client()?;
     let keys = args.keys.keys(&args.source, &args.destination, &client)?;
     let mut runner = Runner::new(client, &args.common, args.attributes.clone());

@@ -19,7 +19,12 @@ pub fn overlay(args: &mut ServerArgs, path: &Path) -> Result<(), SettingError> {
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text))
-        .map_err(|error| SettingError::new("config", &path.display().to_string(), error))?;
+        .map_err(|error| {
+            let path = path.display();
+            SettingError::from_line(format!(
+                "cannot read the configuration file {path}: {error}"
+            ))
+        })?;
     overlay_text(args, &text)
         .map_err(|problem| SettingError::from_line(format!("{} in {}", problem, path.display())))
 }

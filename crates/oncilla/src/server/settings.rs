@@ -861,7 +861,7 @@ mod tests {
                     config: some("/does/not/exist"),
                     ..base()
                 },
-                "config: ",
+                "cannot read the configuration file /does/not/exist: No such file",
             ),
             (
                 ServerArgs {

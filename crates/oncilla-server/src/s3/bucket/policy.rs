@@ -35,10 +35,8 @@ pub async fn put_policy(service: &S3Service, request: &mut S3Request, bucket: &B
         bucket: &bucket.name,
     };
     let policy = Policy::parse_new(&document, kind);
-    let policy = policy.map_err(|error| {
-        S3Error::with_message(S3ErrorCode::MalformedPolicy, error.message(kind))
-    })?;
-    check_principals(service, &policy).await?;
+    let policy = policy.map_err(|error| malformed(&error, kind))?;
+    check_principals(service, &policy, kind).await?;
     if BucketAccess::of(bucket)?.block.block_public_policy && policy.is_public() {
         let message = "Access Denied: public policies are prevented by the BlockPublicPolicy \
                        setting of the bucket.";
@@ -54,16 +52,28 @@ pub async fn put_policy(service: &S3Service, request: &mut S3Request, bucket: &B
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
+/// What is wrong with a policy, and with which word of it.
+fn malformed(error: &PolicyError, kind: PolicyKind<'_>) -> S3Error {
+    let refused = S3Error::with_message(S3ErrorCode::MalformedPolicy, error.message(kind));
+    match error.detail() {
+        Some(detail) => refused.detail("Detail", detail),
+        None => refused,
+    }
+}
+
 /// Refuses a policy that names an account, a user or a role which does not exist. (What is deleted
 /// later stays named, and whatever is made by that name then is meant.)
 /// Source: AWS re:Post, "Why am I getting the error 'Invalid principal in policy' when I update my
 /// Amazon S3 bucket policy?".
-async fn check_principals(service: &S3Service, policy: &Policy) -> Result<(), S3Error> {
+async fn check_principals(
+    service: &S3Service,
+    policy: &Policy,
+    kind: PolicyKind<'_>,
+) -> Result<(), S3Error> {
     for principal in policy.principals() {
         let exists = service.iam.exists(principal).await;
         if !exists.map_err(iam_failure)? {
-            let message = PolicyError::Principal.to_string();
-            return Err(S3Error::with_message(S3ErrorCode::MalformedPolicy, message));
+            return Err(malformed(&PolicyError::no_such_principal(principal), kind));
         }
     }
     Ok(())

@@ -129,7 +129,8 @@ pub struct BenchArgs {
     #[arg(long)]
     pub no_prepare: bool,
 
-    /// Keys of objects that exist already, with {n} or {n:08} for 0 to N - 1
+    /// Keys of objects that exist already, such as load/{n:08}: 0 to N - 1 in eight digits, and
+    /// without the :08 in as few as there are
     #[arg(long, value_name = "PATTERN")]
     pub keys: Option<KeyPattern>,
 

@@ -24,11 +24,11 @@ pub fn report_text(report: &Report) -> String {
     let settings = &report.settings;
     let _ = writeln!(
         text,
-        "{}: {} connections, {} threads, {} objects of {}, seed {}",
+        "{}: {}, {}, {} of {}, seed {}",
         report.operation,
-        settings.concurrency,
-        settings.threads,
-        settings.objects,
+        counted(settings.concurrency as u64, "connection"),
+        counted(settings.threads as u64, "thread"),
+        counted(settings.objects, "object"),
         settings.size,
         settings.seed
     );
@@ -70,8 +70,9 @@ fn stats_text(text: &mut String, stats: &Stats) {
         for (kind, one) in &stats.by_operation {
             let _ = writeln!(
                 text,
-                "  {kind:<10}  {:.1}/s, {} errors",
-                one.operations_per_s, one.errors
+                "  {kind:<10}  {:.1}/s, {}",
+                one.operations_per_s,
+                counted(one.errors, "error")
             );
             percentiles_text(text, "", one.latency_ms);
         }
@@ -91,7 +92,7 @@ fn stats_text(text: &mut String, stats: &Stats) {
     }
     let more = stats.errors_by_code.len().saturating_sub(ERRORS_SHOWN_MAX);
     if more > 0 {
-        let _ = writeln!(text, "    and {more} other codes");
+        let _ = writeln!(text, "    and {}", counted(more as u64, "other code"));
     }
 }
 
@@ -132,6 +133,14 @@ fn comparison_text(text: &mut String, comparison: &oncilla_bench::compare::Compa
     }
 }
 
+/// A number of things, whose name ends in `s` if they are not one.
+fn counted(count: u64, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        _ => format!("{count} {thing}s"),
+    }
+}
+
 /// Three or so significant digits.
 fn figure(value: f64) -> String {
     match value {
@@ -145,6 +154,12 @@ fn figure(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_not_several() {
+        let texts = [0, 1, 2].map(|count| counted(count, "thread"));
+        assert_eq!(texts, ["0 threads", "1 thread", "2 threads"]);
+    }
 
     #[test]
     fn rates_and_figures() {

@@ -26,7 +26,7 @@ pub struct ConfigurationArgs {
     pub url: S3Url,
 
     /// Put the document in this file in place of what is set; - reads standard input. It is as the
-    /// command prints it, or JSON as the AWS CLI takes it
+    /// command prints it, or JSON as the AWS CLI prints or takes it
     #[arg(long, value_name = "FILE", conflicts_with = "delete")]
     pub set: Option<PathBuf>,
 
@@ -139,9 +139,14 @@ fn show(kind: Kind, content: &[u8], json: bool) -> Result<(), Failure> {
             Err(_) => output::text(&String::from_utf8_lossy(content)),
         };
     }
-    if !json {
-        return output::text(&document::indented(content));
+    match json {
+        true => print_json(content),
+        false => output::text(&document::indented(content)),
     }
+}
+
+/// Prints a document of S3 as the AWS CLI does.
+pub fn print_json(content: &[u8]) -> Result<(), Failure> {
     let value = document::to_json(content).ok_or_else(|| {
         Failure::general("the endpoint's document is no XML").advise("look at it without --json")
     })?;

@@ -31,8 +31,8 @@ use crate::failure::Failure;
 
 /// Show and change how a bucket behaves, at any S3 endpoint. Each command prints what is set, unless
 /// it is told to change it; what it prints can be edited and given back with --set, which takes the JSON of
-/// the AWS CLI too. With --json prints one document. Exits with status 3 if nothing is set. Tags are changed
-/// by `oncilla tag`
+/// the AWS CLI too. With --json prints one document, as `aws s3api get-bucket-…` does. Exits with status 3
+/// if nothing is set. Tags are changed by `oncilla tag`
 #[derive(Args, Clone, Debug)]
 pub struct BucketArgs {
     #[command(subcommand)]

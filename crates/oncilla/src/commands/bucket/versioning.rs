@@ -1,16 +1,17 @@
 //! `oncilla bucket versioning`.
 
 use clap::{Args, ValueEnum};
-use oncilla_client::BucketDocument;
+use oncilla_client::{BucketConfiguration, BucketDocument};
 use oncilla_wire::xml::versioning::VersioningStatus;
-use serde_json::json;
 
+use super::configuration;
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
 use crate::location::S3Url;
 use crate::output;
 
-/// Whether a bucket keeps what is overwritten and removed as versions: enabled, suspended or off
+/// Whether a bucket keeps what is overwritten and removed as versions: enabled, suspended or off, for which
+/// --json has no Status
 #[derive(Args, Clone, Debug)]
 pub struct VersioningArgs {
     /// The bucket: s3://BUCKET
@@ -40,39 +41,39 @@ pub enum VersioningChange {
 pub async fn run(args: VersioningArgs) -> Result<(), Failure> {
     let bucket = &args.url.require_bucket().map_err(Failure::usage)?.bucket;
     let client = args.common.client()?;
-    let status = match args.change {
+    let content = match args.change {
         Some(change) => {
             let status = match change {
                 VersioningChange::Enable => VersioningStatus::Enabled,
                 VersioningChange::Suspend => VersioningStatus::Suspended,
             };
-            let content = status.to_xml().into();
+            let made = BucketConfiguration::from(status.to_xml());
             client
-                .put_bucket_document(bucket, BucketDocument::Versioning, content)
+                .put_bucket_document(bucket, BucketDocument::Versioning, made.clone())
                 .await?;
-            status
+            made.content
         }
         None => {
             let present = client
                 .bucket_document(bucket, BucketDocument::Versioning)
-                .await?
-                .unwrap_or_default();
-            VersioningStatus::parse(&present.content).map_err(|error| {
-                Failure::general(format!(
-                    "the endpoint's answer makes no sense: {}",
-                    error.message
-                ))
-            })?
+                .await?;
+            present.unwrap_or_default().content
         }
     };
+    if args.common.json {
+        return configuration::print_json(&content);
+    }
+    let status = VersioningStatus::parse(&content).map_err(|error| {
+        Failure::general(format!(
+            "the endpoint's answer makes no sense: {}",
+            error.message
+        ))
+    })?;
     let word = match status {
         VersioningStatus::Unversioned => "off",
         VersioningStatus::Enabled => "enabled",
         VersioningStatus::Suspended => "suspended",
     };
-    if args.common.json {
-        return output::json_document(&json!({ "bucket": bucket, "versioning": word }));
-    }
     if args.common.quiet && args.change.is_some() {
         return Ok(());
     }
