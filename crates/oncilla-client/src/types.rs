@@ -136,6 +136,8 @@ pub struct ObjectAttributes {
     pub content_language: Option<String>,
     /// `Expires`
     pub expires: Option<String>,
+    /// `x-amz-website-redirect-location`: where a website sends those who ask for the object.
+    pub website_redirect: Option<String>,
     /// `x-amz-storage-class`
     pub storage_class: Option<String>,
     /// Canned ACL, such as `public-read`.
@@ -197,9 +199,9 @@ pub struct CopyObjectRequest {
     pub if_none_match: Option<String>,
     /// The key of the client's that the source is encrypted by.
     pub source_customer_key: Option<CustomerKey>,
-    /// What the copy gets. The endpoint never takes storage class, ACL and encryption over from the
-    /// source ([`crate::transfer::copy_object`] does with the storage class), and tags only if there are
-    /// none here; the rest counts only with `replace_metadata`.
+    /// What the copy gets. The endpoint never takes website redirect, storage class, ACL and encryption
+    /// over from the source ([`crate::transfer::copy_object`] does with the first two), and tags only if
+    /// there are none here; the rest counts only with `replace_metadata`.
     pub attributes: ObjectAttributes,
     /// Whether the headers and metadata in `attributes` count. [`crate::Client::copy_object`] gives them
     /// to the copy instead of all that the source has; [`crate::transfer::copy_object`] adds them to the

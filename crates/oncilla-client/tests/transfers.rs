@@ -497,6 +497,7 @@ async fn an_upload_is_not_resumed_with_other_attributes() {
         attributes(|attributes| attributes.acl = Some("public-read".into())),
         attributes(|attributes| attributes.server_side_encryption = Some("AES256".into())),
         attributes(|attributes| attributes.storage_class = Some("GLACIER".into())),
+        attributes(|attributes| attributes.website_redirect = Some("/other".into())),
         attributes(|attributes| attributes.tags = vec![("r".into(), "2".into())]),
         attributes(|attributes| attributes.metadata = [("a".into(), "b".into())].into()),
         attributes(|attributes| attributes.content_type = Some("text/plain".into())),
@@ -626,19 +627,18 @@ async fn a_copy_keeps_what_is_not_named() {
             ("content-language", "fr"),
             ("expires", "Thu, 01 Dec 2033 16:00:00 GMT"),
             ("x-amz-storage-class", "STANDARD_IA"),
+            ("x-amz-website-redirect-location", "/other"),
             ("x-amz-meta-kept", "yes"),
             ("x-amz-meta-changed", "new"),
         ] {
             assert_eq!(request.header(name), Some(value), "{name} of {bytes} bytes");
         }
-        // To S3 that is one object's own.
-        assert_eq!(request.header("x-amz-website-redirect-location"), None);
     }
     copy.attributes.storage_class = Some("GLACIER".into());
     let request = copied(10, &copy).await;
     assert_eq!(request.header("x-amz-storage-class"), Some("GLACIER"));
 
-    // Without the directive the endpoint keeps the headers, and the class is still to be said.
+    // Without the directive the endpoint keeps the headers, and class and redirect are still to be said.
     copy.replace_metadata = false;
     copy.attributes.storage_class = None;
     let request = copied(10, &copy).await;
@@ -648,6 +648,52 @@ async fn a_copy_keeps_what_is_not_named() {
     let request = copied(6 << 30, &copy).await;
     assert_eq!(request.header("cache-control"), Some("max-age=1"));
     assert_eq!(request.header("x-amz-meta-changed"), Some("old"));
+}
+
+const REDIRECT: &str = "x-amz-website-redirect-location";
+
+/// S3 gives it to no copy by itself.
+#[tokio::test]
+async fn every_copy_repeats_the_redirect_unless_another_one_is_named() {
+    for replace_metadata in [false, true] {
+        for bytes in [10, 6 << 30] {
+            let mut copy = CopyObjectRequest {
+                replace_metadata,
+                ..copy_request()
+            };
+            let request = copied(bytes, &copy).await;
+            assert_eq!(request.header(REDIRECT), Some("/other"), "{copy:?}");
+            copy.attributes.website_redirect = Some("/own".into());
+            let request = copied(bytes, &copy).await;
+            assert_eq!(request.header(REDIRECT), Some("/own"), "{copy:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_copy_repeats_a_redirect_that_is_no_utf8() {
+    for replace_metadata in [false, true] {
+        for bytes in [10, 6 << 30] {
+            let head = || Reply {
+                head_bytes: Some(bytes),
+                ..Reply::new(200)
+                    .header("etag", "\"e\"")
+                    .raw_header(REDIRECT, b"/caf\xe9")
+            };
+            let mut copy = CopyObjectRequest {
+                replace_metadata,
+                ..copy_request()
+            };
+            let (outcome, received) = copy_of(head(), &copy).await;
+            assert!(
+                matches!(&outcome, Err(Error::Config(message)) if message.contains(REDIRECT)),
+                "{outcome:?}"
+            );
+            assert_eq!(received.len(), 1);
+            copy.attributes.website_redirect = Some("/own".into());
+            copy_of(head(), &copy).await.0.unwrap();
+        }
+    }
 }
 
 #[tokio::test]

@@ -242,6 +242,8 @@ fn presigned_parameters_are_checked() {
             "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds",
         ),
         ("=86400", "=day", "X-Amz-Expires should be a number"),
+        ("=86400", "=%2B86400", "X-Amz-Expires should be a number"),
+        ("=86400", "=%2B", "X-Amz-Expires should be a number"),
         (
             "=AWS4-HMAC-SHA256",
             "=AWS4",

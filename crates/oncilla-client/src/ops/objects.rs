@@ -180,7 +180,7 @@ impl Client {
             call.header(s3_header::X_AMZ_METADATA_DIRECTIVE, "REPLACE")?
                 .attributes(&request.attributes)?
         } else {
-            call.placement(&request.attributes)?
+            call.own_attributes(&request.attributes)?
         };
         let document = self.send_for_document(call, Body::Empty).await?;
         match document.parse(CopyResult::parse)? {
@@ -240,12 +240,16 @@ impl Call<'_> {
                 .map_err(|_| Error::Config(format!("metadata name {name:?} is not allowed")))?;
             self = self.header(name, value)?;
         }
-        self.placement(attributes)
+        self.own_attributes(attributes)
     }
 
-    /// How the endpoint is to keep the object, as opposed to what it tells of it.
-    fn placement(mut self, attributes: &ObjectAttributes) -> Result<Self, Error> {
+    /// What a copy gets of its own, whether the headers and metadata of its source are replaced or not.
+    fn own_attributes(mut self, attributes: &ObjectAttributes) -> Result<Self, Error> {
         let named = [
+            (
+                s3_header::X_AMZ_WEBSITE_REDIRECT_LOCATION,
+                &attributes.website_redirect,
+            ),
             (s3_header::X_AMZ_STORAGE_CLASS, &attributes.storage_class),
             (s3_header::X_AMZ_ACL, &attributes.acl),
             (

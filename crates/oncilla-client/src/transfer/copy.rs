@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use oncilla_wire::header::{USER_METADATA_PREFIX, X_AMZ_MISSING_META};
+use oncilla_wire::header::{
+    USER_METADATA_PREFIX, X_AMZ_MISSING_META, X_AMZ_WEBSITE_REDIRECT_LOCATION,
+};
 
 use super::Options;
 use super::plan::PartPlan;
@@ -26,10 +28,8 @@ const COPY_PART_BYTES: u64 = 512 * 1024 * 1024;
 const CLASSES_OF_BUCKETS: [&str; 4] = ["EXPRESS_ONEZONE", "FSX_OPENZFS", "OUTPOSTS", "SNOW"];
 
 /// Copies an object of any size on the server's side: in one request up to [`COPY_OBJECT_BYTES_MAX`],
-/// beyond that in parallel parts. The source is pinned by its ETag. Headers, metadata, tags and storage
-/// class that the request does not name stay those of the source, except for
-/// `x-amz-website-redirect-location`: S3 takes it for one object's own, and gives it to no copy. Source:
-/// S3 API reference, CopyObject, `x-amz-metadata-directive`.
+/// beyond that in parallel parts. The source is pinned by its ETag. Headers, metadata, website redirect,
+/// tags and storage class that the request does not name stay those of the source.
 ///
 /// # Errors
 /// [`Error::Config`] if headers or metadata that the request does not name would be changed or lost.
@@ -62,9 +62,7 @@ async fn copy(
         let _slot = options.slot().await?;
         let info = client.head_object(&head).await?;
         let in_one = info.content_length <= single_bytes_max;
-        if request.replace_metadata || !in_one {
-            require_all_metadata(request, &info)?;
-        }
+        require_all_metadata(request, &info, request.replace_metadata || !in_one)?;
         let pinned = CopyObjectRequest {
             source_if_match: info.etag.clone(),
             attributes: attributes_of_copy(request, &info),
@@ -137,8 +135,8 @@ async fn copy_in_parts(
 }
 
 /// What the copy is to have: what was asked for, and else what the source has. S3 takes nothing over into
-/// a multipart copy, into another one no storage class, and with the directive REPLACE no header and no
-/// metadata.
+/// a multipart copy, into another one no storage class and no redirect, and with the directive REPLACE no
+/// header and no metadata. Source: S3 API reference, CopyObject, `x-amz-website-redirect-location`.
 fn attributes_of_copy(request: &CopyObjectRequest, info: &ObjectInfo) -> ObjectAttributes {
     let asked = request.attributes.clone();
     let mut kept = attributes_of(info);
@@ -152,6 +150,7 @@ fn attributes_of_copy(request: &CopyObjectRequest, info: &ObjectInfo) -> ObjectA
         kept.metadata.extend(asked.metadata);
     }
     ObjectAttributes {
+        website_redirect: asked.website_redirect.or(kept.website_redirect),
         storage_class: asked.storage_class.or(kept.storage_class),
         acl: asked.acl,
         server_side_encryption: asked.server_side_encryption,
@@ -162,18 +161,23 @@ fn attributes_of_copy(request: &CopyObjectRequest, info: &ObjectInfo) -> ObjectA
     }
 }
 
-/// Refuses to repeat headers and metadata of which some is not shown as it is: it would be lost or
-/// changed. Source: S3 API reference, HeadObject, `x-amz-missing-meta`.
-fn require_all_metadata(request: &CopyObjectRequest, info: &ObjectInfo) -> Result<(), Error> {
+/// Refuses to repeat what is not shown as it is: it would be lost or changed. Only where the endpoint does
+/// not take them over by itself, headers and metadata are repeated. Source: S3 API reference, HeadObject,
+/// `x-amz-missing-meta`.
+fn require_all_metadata(
+    request: &CopyObjectRequest,
+    info: &ObjectInfo,
+    repeats_headers: bool,
+) -> Result<(), Error> {
     let is_missing =
         |(name, count): &(String, String)| name == X_AMZ_MISSING_META.as_str() && count != "0";
-    if info.headers.iter().any(is_missing) {
+    if repeats_headers && info.headers.iter().any(is_missing) {
         return Err(Error::Config(
             "the source has metadata that cannot be sent in a header, and would be lost".to_owned(),
         ));
     }
     let mut not_utf8 = info.not_utf8.iter();
-    match not_utf8.find(|name| is_repeated(request, name)) {
+    match not_utf8.find(|name| is_repeated(request, name, repeats_headers)) {
         None => Ok(()),
         Some(name) => Err(Error::Config(format!(
             "the source's {name} is no UTF-8, and would be changed unless it is given anew"
@@ -183,8 +187,11 @@ fn require_all_metadata(request: &CopyObjectRequest, info: &ObjectInfo) -> Resul
 
 /// Whether a header of the source has to be repeated: it is one of the object's, and the request gives no
 /// other one.
-fn is_repeated(request: &CopyObjectRequest, name: &str) -> bool {
+fn is_repeated(request: &CopyObjectRequest, name: &str, repeats_headers: bool) -> bool {
     let asked = &request.attributes;
+    if name == X_AMZ_WEBSITE_REDIRECT_LOCATION.as_str() {
+        return asked.website_redirect.is_none();
+    }
     let is_named = match name.strip_prefix(USER_METADATA_PREFIX) {
         Some(name) => asked.metadata.contains_key(name),
         None => {
@@ -195,7 +202,7 @@ fn is_repeated(request: &CopyObjectRequest, name: &str) -> bool {
             value.is_some()
         }
     };
-    !(request.replace_metadata && is_named)
+    repeats_headers && !(request.replace_metadata && is_named)
 }
 
 /// The tags that CopyObject would take over by itself. They are asked for whatever the source's headers
@@ -232,6 +239,7 @@ fn attributes_of(info: &ObjectInfo) -> ObjectAttributes {
         content_encoding: stored("content-encoding"),
         content_language: stored("content-language"),
         expires: stored("expires"),
+        website_redirect: stored(X_AMZ_WEBSITE_REDIRECT_LOCATION.as_str()),
         storage_class: stored("x-amz-storage-class")
             .filter(|class| !CLASSES_OF_BUCKETS.contains(&class.as_str())),
         metadata: info.metadata.clone(),

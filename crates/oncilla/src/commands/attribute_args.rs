@@ -10,8 +10,8 @@ use crate::failure::Failure;
 use crate::location::Location;
 use crate::mime;
 
-/// Headers of uploaded objects. On a copy from S3 to S3 what is not given stays as the source has it, as far
-/// as [`oncilla_client::transfer::copy_object`] says.
+/// Headers of uploaded objects. On a copy from S3 to S3 what is not given stays as the source has it: see
+/// [`oncilla_client::transfer::copy_object`].
 #[derive(Args, Clone, Debug, Default)]
 pub struct AttributeArgs {
     /// MIME type instead of a guess from the file's name
@@ -124,6 +124,7 @@ impl AttributeArgs {
             content_encoding: self.content_encoding.clone(),
             content_language: self.content_language.clone(),
             expires: None,
+            website_redirect: None,
             storage_class: self.storage_class.clone(),
             acl: self.acl.clone(),
             server_side_encryption: self.sse().map(|sse| sse.as_str().to_owned()),
