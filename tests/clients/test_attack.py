@@ -181,3 +181,30 @@ def test_regions_that_strangers_make_up_are_not_kept(server, plain):
         for number in range(requests):
             send(connection, number)
     assert resident_bytes() - before < requests * region_bytes / 3
+
+
+def test_refused_uploads_do_not_pile_up(plain):
+    """Their bodies are read for a while, so that clients find the answer, but of a few at a time."""
+    head = f"PUT /nobody-may/k HTTP/1.1\r\nHost: {plain[0]}\r\nContent-Length: 2000000\r\n\r\n"
+    connections = []
+    for _ in range(300):
+        connection = socket.create_connection(plain, timeout=30)
+        connection.sendall(head.encode() + bytes(100_000))
+        connections.append(connection)
+    still_open = 0
+    for connection in connections:
+        connection.settimeout(30)
+        answer = connection.recv(65536)
+        # One whose body is not read may have been reset by the time that its client looks.
+        assert not answer or answer.startswith(b"HTTP/1.1 403"), answer
+    for connection in connections:
+        connection.settimeout(0.05)
+        try:
+            while connection.recv(65536):
+                pass
+        except TimeoutError:
+            still_open += 1
+        except ConnectionResetError:
+            pass
+        connection.close()
+    assert 0 < still_open <= 128

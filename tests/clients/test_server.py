@@ -115,6 +115,18 @@ def test_bad_environment_and_file(tmp_path):
     assert half.returncode == 2 and len(half.stderr.strip().splitlines()) == 1
 
 
+def test_every_path_of_a_website_is_the_buckets(own_server):
+    server = own_server("--website-domain", "s3-website.example.com")
+    for host, status in [
+        ("s3-website.example.com", 200),
+        ("other.example.com", 200),
+        ("webb.s3-website.example.com", 404),
+        ("webb.s3-website-eu-west-1.example.com", 404),
+    ]:
+        answer = requests.get(server.endpoint_url + "/-/health", headers={"Host": host}, timeout=5)
+        assert answer.status_code == status, (host, answer.text)
+
+
 def test_a_configuration_file_that_is_not_there(tmp_path):
     missing = tmp_path / "nofile"
     result = run_server(["--data", tmp_path / "d", "--config", missing])

@@ -200,8 +200,13 @@ impl Select {
             Compression::None | Compression::Gzip => 0,
             Compression::Bzip2 => BZIP2_MEMORY_BYTES,
         };
-        let expression = request.expression.len() * EXPRESSION_BYTE_MEMORY_BYTES;
+        let expression = Self::expression_memory_bytes(request);
         MEMORY_BYTES + TEXTS_MEMORY_BYTES + json + decoder + expression
+    }
+
+    /// How much of it is for the expression.
+    pub fn expression_memory_bytes(request: &SelectRequest) -> usize {
+        request.expression.len() * EXPRESSION_BYTE_MEMORY_BYTES
     }
 
     /// The byte of the object from which on pieces are to come at first.

@@ -10,7 +10,9 @@ use http::{HeaderName, HeaderValue, Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
+use oncilla_wire::address::Addressing;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
+use oncilla_wire::website::{LOCALHOST_WEBSITES, WebsiteHosts};
 
 use crate::http_io::Activity;
 use crate::in_flight::{InFlightRequests, RecordedBody, RequestRecord, RequestStart};
@@ -54,8 +56,17 @@ pub struct FrontOptions {
     pub body_bytes_max: u64,
     /// How long a request body may pause while the handler waits for it. It is reset by every byte.
     pub body_idle_timeout: Duration,
-    /// Base domains of virtual-hosted addressing, in lower case: `/-/` of `bucket.domain` is a key.
-    pub domains: Vec<String>,
+    /// Tells which hosts are buckets', as the S3 service reads them: their `/-/` is a key.
+    pub addressing: Addressing,
+    /// Tells which hosts are buckets' websites, as the S3 service reads them.
+    pub websites: WebsiteHosts,
+}
+
+impl FrontOptions {
+    /// Whether a host is a bucket's or its website's, so that its whole path is a key.
+    fn is_bucket_host(&self, host: &str) -> bool {
+        self.websites.bucket_of(host).is_some() || self.addressing.bucket_of_host(host).is_some()
+    }
 }
 
 impl Default for FrontOptions {
@@ -65,7 +76,8 @@ impl Default for FrontOptions {
             memory_bytes: MEMORY_BYTES_DEFAULT,
             body_bytes_max: BODY_BYTES_MAX_DEFAULT,
             body_idle_timeout: Duration::from_secs(60),
-            domains: vec!["localhost".to_owned()],
+            addressing: Addressing::default(),
+            websites: WebsiteHosts::new([LOCALHOST_WEBSITES]),
         }
     }
 }
@@ -206,7 +218,7 @@ impl<S: Service> Front<S> {
         let host = request.headers().get(HOST);
         let host = host.and_then(|value| value.to_str().ok());
         request.uri().path().starts_with(OWN_PATH)
-            && !is_bucket_host(host.unwrap_or_default(), &self.options.domains)
+            && !host.is_some_and(|host| self.options.is_bucket_host(host))
     }
 }
 
@@ -239,21 +251,6 @@ fn settle_host<B>(request: &mut Request<B>) -> Result<(), S3Error> {
 fn is_host(value: &HeaderValue) -> bool {
     let mut bytes = value.as_bytes().iter();
     bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(byte))
-}
-
-/// Whether a host is a bucket's (`bucket.domain`), so that its whole path is a key.
-fn is_bucket_host(host: &str, domains: &[String]) -> bool {
-    let without_port = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = without_port.trim_end_matches('.').to_ascii_lowercase();
-    let is_domain = domains.contains(&name);
-    let is_below = |domain: &String| {
-        name.strip_suffix(domain.as_str())
-            .is_some_and(|label| label.len() > 1 && label.ends_with('.'))
-    };
-    !is_domain && domains.iter().any(is_below)
 }
 
 async fn answer_own(
@@ -354,27 +351,32 @@ mod tests {
 
     #[test]
     fn the_path_of_a_bucket_host_is_a_key() {
-        let domains = ["localhost".to_owned(), "s3.example.com".to_owned()];
-        for host in [
-            "b.localhost",
-            "b.localhost:9000",
-            "B.LOCALHOST.",
-            "a.b.s3.example.com",
+        let options = FrontOptions {
+            addressing: Addressing::new(["s3.example.com", "eu.s3.example.com"]),
+            websites: WebsiteHosts::new(["s3-website.example.com"]),
+            ..FrontOptions::default()
+        };
+        for (host, is_bucket) in [
+            ("b.localhost", true),
+            ("b.localhost:9000", true),
+            ("B.LOCALHOST.", true),
+            ("a.b.s3.example.com", true),
+            ("b.s3-website.example.com", true),
+            ("b.s3-website-eu-west-1.example.com", true),
+            ("b.s3-website-eu-west-1.example.com:9000", true),
+            ("localhost", false),
+            ("localhost:9000", false),
+            ("127.0.0.1:9000", false),
+            ("[::1]:9000", false),
+            ("", false),
+            (".localhost", false),
+            ("s3.example.com", false),
+            ("eu.s3.example.com", false),
+            ("s3-website.example.com", false),
+            ("s3-website-eu-west-1.example.com", false),
+            ("other.example.com", false),
         ] {
-            assert!(is_bucket_host(host, &domains), "{host}");
+            assert_eq!(options.is_bucket_host(host), is_bucket, "{host}");
         }
-        for host in [
-            "localhost",
-            "localhost:9000",
-            "127.0.0.1:9000",
-            "[::1]:9000",
-            "",
-            ".localhost",
-        ] {
-            assert!(!is_bucket_host(host, &domains), "{host}");
-        }
-        assert!(!is_bucket_host("s3.example.com", &domains));
-        let nested = ["localhost".to_owned(), "s3.localhost".to_owned()];
-        assert!(!is_bucket_host("s3.localhost", &nested));
     }
 }

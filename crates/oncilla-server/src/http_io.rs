@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use futures_util::task::AtomicWaker;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -35,6 +36,10 @@ pub struct Activity {
     flushed: AtomicBool,
     /// The connection is to be closed at once.
     is_cut: AtomicBool,
+    /// hyper holds something of the answer under way.
+    holds_piece: AtomicBool,
+    /// Whoever waits for it to be written out.
+    waits_for_room: AtomicWaker,
 }
 
 const PHASE_IDLE: u8 = 0;
@@ -50,6 +55,8 @@ impl Activity {
             since_ms: AtomicU64::new(0),
             flushed: AtomicBool::new(true),
             is_cut: AtomicBool::new(false),
+            holds_piece: AtomicBool::new(false),
+            waits_for_room: AtomicWaker::new(),
         }
     }
 
@@ -90,6 +97,21 @@ impl Activity {
         self.is_cut.load(Ordering::Acquire)
     }
 
+    /// hyper has been given a piece of an answer.
+    pub fn piece_given(&self) {
+        self.holds_piece.store(true, Ordering::Relaxed);
+    }
+
+    /// Ready when all that hyper was given is written out.
+    pub fn poll_room(&self, context: &Context<'_>) -> Poll<()> {
+        if !self.holds_piece.load(Ordering::Relaxed) {
+            return Poll::Ready(());
+        }
+        // The connection's own task writes and asks, so nothing can be written in between.
+        self.waits_for_room.register(context.waker());
+        Poll::Pending
+    }
+
     fn bytes_read(&self) {
         if self.phase.load(Ordering::Relaxed) == PHASE_IDLE {
             self.enter(PHASE_HEAD);
@@ -97,6 +119,9 @@ impl Activity {
     }
 
     fn all_written(&self) {
+        if self.holds_piece.swap(false, Ordering::Relaxed) {
+            self.waits_for_room.wake();
+        }
         if self.phase.load(Ordering::Relaxed) != PHASE_BUSY {
             self.flushed.store(true, Ordering::Relaxed);
         }

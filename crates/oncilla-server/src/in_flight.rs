@@ -303,7 +303,14 @@ impl Body for RecordedBody {
             let error = io::Error::new(io::ErrorKind::TimedOut, message);
             return Poll::Ready(Some(Err(error)));
         }
+        let comes_in_turn = self.body.comes_in_turn();
+        if comes_in_turn {
+            ready!(self.record.request.activity.poll_room(context));
+        }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if comes_in_turn {
+            self.record.request.activity.piece_given();
+        }
         match &frame {
             Some(Ok(frame)) => {
                 self.record.sent_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);

@@ -46,7 +46,7 @@ mod service_write;
 pub mod tls;
 mod transfer;
 
-pub use limits::{MemoryBudget, MemoryPermit, Overloaded};
+pub use limits::{MemoryBudget, MemoryPermit, NoRoom};
 pub use request_body::{BodyError, RequestBody};
 pub use request_context::{Peer, RequestContext, RequestFacts};
 pub use request_id::RequestId;

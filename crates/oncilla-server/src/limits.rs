@@ -63,10 +63,16 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// What an overloaded server suggests as `Retry-After`, in seconds. SDKs add their own backoff.
 pub const RETRY_AFTER_SECONDS: u32 = 1;
 
-/// There is no room now: answer `503 SlowDown`.
+/// There is no room for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no room for another request now")]
-pub struct Overloaded;
+pub enum NoRoom {
+    /// Others have it: answer `503 SlowDown`.
+    #[error("no room for another request now")]
+    Now,
+    /// It needs more than all requests together may have, so that it never helps to try again.
+    #[error("the request needs more memory than there is for all of them")]
+    Ever,
+}
 
 /// The memory for request buffers, shared by all requests, so that it is bounded in all.
 #[derive(Clone, Debug)]
@@ -143,8 +149,9 @@ impl MemoryBudget {
     /// requests that hold some and wait for more could wait for each other.
     ///
     /// # Errors
-    /// [`Overloaded`] when there is still no room, or when the whole budget is smaller than that.
-    pub async fn reserve(&self, bytes: usize) -> Result<MemoryPermit, Overloaded> {
+    /// [`NoRoom::Now`] when there is still no room, [`NoRoom::Ever`] when the whole budget is smaller
+    /// than that.
+    pub async fn reserve(&self, bytes: usize) -> Result<MemoryPermit, NoRoom> {
         let units = self.units_for(bytes)?;
         if let Ok(permit) = self.units().try_acquire_many_owned(units) {
             return Ok(MemoryPermit::new(permit));
@@ -160,15 +167,15 @@ impl MemoryBudget {
     ///
     /// # Errors
     /// As [`MemoryBudget::reserve`].
-    pub async fn reserve_for_computing(&self, bytes: usize) -> Result<MemoryPermit, Overloaded> {
+    pub async fn reserve_for_computing(&self, bytes: usize) -> Result<MemoryPermit, NoRoom> {
         let most = computing_units(self.total_bytes() / MEMORY_UNIT_BYTES);
         let share = u32::try_from(most).unwrap_or(u32::MAX);
         let share = self.units_for(bytes)?.min(share);
         let began = Instant::now();
         let computing = Arc::clone(&self.shared.computing).acquire_many_owned(share);
         let computing = tokio::time::timeout_at(began + MEMORY_WAIT_MAX, computing).await;
-        let computing = computing.map_err(|_elapsed| Overloaded)?;
-        let computing = computing.map_err(|_closed| Overloaded)?;
+        let computing = computing.map_err(|_elapsed| NoRoom::Now)?;
+        let computing = computing.map_err(|_closed| NoRoom::Now)?;
         let relief = &self.shared.relief;
         let mut wanted = None;
         loop {
@@ -178,7 +185,7 @@ impl MemoryBudget {
             }
             let waited = began.elapsed();
             if waited >= MEMORY_WAIT_MAX {
-                return Err(Overloaded);
+                return Err(NoRoom::Now);
             }
             if waited >= PATIENCE {
                 wanted.get_or_insert_with(|| relief.want(bytes / MEMORY_UNIT_BYTES));
@@ -190,11 +197,11 @@ impl MemoryBudget {
     }
 
     /// Waits for room, at first with patience.
-    async fn wait_for(&self, units: u32) -> Result<OwnedSemaphorePermit, Overloaded> {
+    async fn wait_for(&self, units: u32) -> Result<OwnedSemaphorePermit, NoRoom> {
         let waiting = self.units().acquire_many_owned(units);
         tokio::pin!(waiting);
         if let Ok(acquired) = tokio::time::timeout(PATIENCE, &mut waiting).await {
-            return acquired.map_err(|_closed| Overloaded);
+            return acquired.map_err(|_closed| NoRoom::Now);
         }
         let relief = &self.shared.relief;
         let _wanted = relief.want(units as usize);
@@ -203,8 +210,8 @@ impl MemoryBudget {
             relief.look();
             let next_look = deadline.min(Instant::now() + LOOK_INTERVAL);
             match tokio::time::timeout_at(next_look, &mut waiting).await {
-                Ok(acquired) => return acquired.map_err(|_closed| Overloaded),
-                Err(_elapsed) if next_look == deadline => return Err(Overloaded),
+                Ok(acquired) => return acquired.map_err(|_closed| NoRoom::Now),
+                Err(_elapsed) if next_look == deadline => return Err(NoRoom::Now),
                 Err(_elapsed) => {}
             }
         }
@@ -213,11 +220,11 @@ impl MemoryBudget {
     /// Reserves `bytes` if they are free at this moment.
     ///
     /// # Errors
-    /// [`Overloaded`] when they are not.
-    pub fn try_reserve(&self, bytes: usize) -> Result<MemoryPermit, Overloaded> {
+    /// [`NoRoom::Now`] when they are not, [`NoRoom::Ever`] when the whole budget is smaller than that.
+    pub fn try_reserve(&self, bytes: usize) -> Result<MemoryPermit, NoRoom> {
         let units = self.units_for(bytes)?;
         let permit = self.units().try_acquire_many_owned(units);
-        permit.map(MemoryPermit::new).map_err(|_| Overloaded)
+        permit.map(MemoryPermit::new).map_err(|_| NoRoom::Now)
     }
 
     /// The whole budget in bytes.
@@ -234,11 +241,11 @@ impl MemoryBudget {
         Arc::clone(&self.shared.units)
     }
 
-    fn units_for(&self, bytes: usize) -> Result<u32, Overloaded> {
+    fn units_for(&self, bytes: usize) -> Result<u32, NoRoom> {
         if bytes > self.total_bytes() {
-            return Err(Overloaded);
+            return Err(NoRoom::Ever);
         }
-        u32::try_from(bytes.div_ceil(MEMORY_UNIT_BYTES)).map_err(|_| Overloaded)
+        u32::try_from(bytes.div_ceil(MEMORY_UNIT_BYTES)).map_err(|_| NoRoom::Ever)
     }
 }
 
@@ -399,15 +406,15 @@ impl InFlightLimit {
     /// latency to requests whose clients give up.
     ///
     /// # Errors
-    /// [`Overloaded`] when all slots are taken.
-    pub fn try_enter(&self) -> Result<InFlightSlot, Overloaded> {
+    /// [`NoRoom::Now`] when all slots are taken.
+    pub fn try_enter(&self) -> Result<InFlightSlot, NoRoom> {
         // Counted first and taken back if it was one too many, so that one step decides.
         let slot = InFlightSlot {
             in_flight: Arc::clone(&self.in_flight),
         };
         let before = self.in_flight.fetch_add(1, Ordering::AcqRel);
         if before >= self.max {
-            return Err(Overloaded);
+            return Err(NoRoom::Now);
         }
         Ok(slot)
     }
@@ -432,7 +439,7 @@ mod tests {
     fn memory_is_given_back_and_never_exceeds_the_budget() {
         let budget = MemoryBudget::new(10 * 1024);
         let first = budget.try_reserve(6 * 1024).unwrap();
-        assert_eq!(budget.try_reserve(5 * 1024).unwrap_err(), Overloaded);
+        assert_eq!(budget.try_reserve(5 * 1024).unwrap_err(), NoRoom::Now);
         let mut second = budget.try_reserve(4 * 1024).unwrap();
         assert_eq!(budget.reserved_bytes(), 10 * 1024);
         second.shrink_to(1);
@@ -449,7 +456,7 @@ mod tests {
         let budget = MemoryBudget::new(mib(256));
         let first = budget.reserve_for_computing(mib(100)).await.unwrap();
         let refused = budget.reserve_for_computing(mib(100)).await.unwrap_err();
-        assert_eq!(refused, Overloaded);
+        assert_eq!(refused, NoRoom::Now);
         assert_eq!(budget.reserved_bytes(), mib(100));
         let others = budget.try_reserve(mib(150)).unwrap();
         drop(first);
@@ -478,12 +485,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waiting_for_memory_ends() {
         let budget = MemoryBudget::new(4096);
-        assert!(
-            budget.reserve(4097).await.is_err(),
-            "more than the whole budget can never be had"
-        );
+        assert_eq!(budget.reserve(4097).await.unwrap_err(), NoRoom::Ever);
+        assert_eq!(budget.try_reserve(4097).unwrap_err(), NoRoom::Ever);
+        let refused = budget.reserve_for_computing(4097).await.unwrap_err();
+        assert_eq!(refused, NoRoom::Ever);
         let held = budget.reserve(4096).await.unwrap();
-        assert!(budget.reserve(1).await.is_err());
+        assert_eq!(budget.reserve(1).await.unwrap_err(), NoRoom::Now);
         let waiter = tokio::spawn({
             let budget = budget.clone();
             async move { budget.reserve(1024).await.map(|permit| permit.bytes()) }
@@ -610,7 +617,7 @@ mod tests {
                 client.has_moved(second * SLOW_BYTES_PER_SECOND * 2);
             }
         }
-        assert!(matches!(waiting.await.unwrap(), Err(Overloaded)));
+        assert!(matches!(waiting.await.unwrap(), Err(NoRoom::Now)));
         assert_eq!(cut_places(&clients), [0; 0]);
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
 
 use crate::RequestFacts;
@@ -21,6 +22,11 @@ const DISCARD_BYTES_MAX: u64 = 16 << 20;
 
 /// How long such a body is listened to at most.
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How many such bodies are listened to at once. Each takes a connection's read buffer, which grows to
+/// hundreds of KiB, and is nobody's request any more, so that no limit of requests reaches it. The
+/// connections of further ones are closed.
+static DISCARDS: Semaphore = Semaphore::const_new(128);
 
 /// Why a body ended before its end. What can the handler do? Answer, and change nothing.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -340,12 +346,15 @@ impl Drop for RequestBody {
         if incoming.is_end_stream() || incoming.size_hint().lower() > DISCARD_BYTES_MAX {
             return;
         }
+        let Ok(permit) = DISCARDS.try_acquire() else {
+            return;
+        };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let facts = Arc::clone(&self.facts);
-            runtime.spawn(tokio::time::timeout(
-                DISCARD_TIME_MAX,
-                discard(incoming, facts),
-            ));
+            let discarded = discard(incoming, Arc::clone(&self.facts));
+            runtime.spawn(async move {
+                let _permit = permit;
+                tokio::time::timeout(DISCARD_TIME_MAX, discarded).await
+            });
         }
     }
 }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::bucket_logs::Draft;
 use crate::transfer::Transfer;
-use crate::{MemoryBudget, MemoryPermit, Overloaded, RequestId};
+use crate::{MemoryBudget, MemoryPermit, NoRoom, RequestId};
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,17 +65,26 @@ impl RequestContext {
     /// be ended: the body says so, or the connection is cut.
     ///
     /// # Errors
-    /// [`Overloaded`] when there is no room.
-    pub async fn reserve_for_transfer(&self, bytes: usize) -> Result<MemoryPermit, Overloaded> {
+    /// [`NoRoom`] when there is no room.
+    pub async fn reserve_for_transfer(&self, bytes: usize) -> Result<MemoryPermit, NoRoom> {
         let permit = self.memory.reserve(bytes).await?;
+        Ok(permit.held_by(&self.facts))
+    }
+
+    /// The same without waiting, for an answer that is made already.
+    ///
+    /// # Errors
+    /// [`NoRoom`] when there is no room now.
+    pub fn try_reserve_for_transfer(&self, bytes: usize) -> Result<MemoryPermit, NoRoom> {
+        let permit = self.memory.try_reserve(bytes)?;
         Ok(permit.held_by(&self.facts))
     }
 
     /// The same for a request that also computes for long: see [`MemoryBudget::reserve_for_computing`].
     ///
     /// # Errors
-    /// [`Overloaded`] when there is no room.
-    pub async fn reserve_for_computing(&self, bytes: usize) -> Result<MemoryPermit, Overloaded> {
+    /// [`NoRoom`] when there is no room.
+    pub async fn reserve_for_computing(&self, bytes: usize) -> Result<MemoryPermit, NoRoom> {
         let permit = self.memory.reserve_for_computing(bytes).await?;
         Ok(permit.held_by(&self.facts))
     }

@@ -9,6 +9,12 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::MemoryPermit;
+
+/// How much of a document a connection is given at once, and may still hold when its request is over:
+/// what clients that do not read take besides the memory for requests is this for each connection.
+pub const PIECE_BYTES: usize = 64 << 10;
+
 /// A stream of the bytes of an answer.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
@@ -18,8 +24,16 @@ pub enum ResponseBody {
     /// No bytes. For answers to HEAD, set `Content-Length` as the GET would.
     #[default]
     Empty,
-    /// Bytes that are there already.
+    /// Bytes that are there already, of which a connection takes all at once.
     Full(Bytes),
+    /// A document of more than [`PIECE_BYTES`], with the memory that it takes. The connection is given
+    /// each piece when the one before has left.
+    Document {
+        /// What is still to come.
+        rest: Bytes,
+        /// Given back with the last piece on its way.
+        memory: MemoryPermit,
+    },
     /// Exactly so many bytes as they come. A stream that ends early or goes on for longer breaks
     /// the connection, so that the client cannot take the answer for complete.
     Stream {
@@ -53,11 +67,16 @@ impl ResponseBody {
         Self::Chunked(Box::pin(stream))
     }
 
+    /// Whether a connection is to be given the next piece only when it holds no other.
+    pub fn comes_in_turn(&self) -> bool {
+        matches!(self, Self::Document { .. })
+    }
+
     /// How many bytes are to come, where that is known.
     pub fn length_bytes(&self) -> Option<u64> {
         match self {
             Self::Empty => Some(0),
-            Self::Full(bytes) => Some(bytes.len() as u64),
+            Self::Full(bytes) | Self::Document { rest: bytes, .. } => Some(bytes.len() as u64),
             Self::Stream {
                 remaining_bytes, ..
             } => Some(*remaining_bytes),
@@ -109,6 +128,17 @@ impl Body for ResponseBody {
                 *self = Self::Empty;
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
+            Self::Document { rest, .. } => {
+                let piece = match rest.len() > PIECE_BYTES {
+                    true => rest.split_to(PIECE_BYTES),
+                    // It outlives the document, and is not to keep all of it.
+                    false => Bytes::copy_from_slice(&std::mem::take(rest)),
+                };
+                if rest.is_empty() {
+                    *self = Self::Empty;
+                }
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
+            }
             Self::Stream {
                 stream,
                 remaining_bytes,
@@ -159,6 +189,7 @@ impl fmt::Debug for ResponseBody {
         match self {
             Self::Empty => f.write_str("Empty"),
             Self::Full(bytes) => write!(f, "Full({} bytes)", bytes.len()),
+            Self::Document { rest, .. } => write!(f, "Document({} bytes)", rest.len()),
             Self::Stream {
                 remaining_bytes, ..
             } => write!(f, "Stream({remaining_bytes} bytes)"),
@@ -207,6 +238,27 @@ mod tests {
         );
         let long = ResponseBody::stream(3, stream::iter(chunks(&["ab", "cd"])));
         assert!(long.collect().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_document_gives_its_memory_back_with_its_last_piece() {
+        let budget = crate::MemoryBudget::new(1 << 20);
+        let bytes: Vec<u8> = (0..2 * PIECE_BYTES + 5).map(|at| at as u8).collect();
+        let mut body = ResponseBody::Document {
+            rest: Bytes::from(bytes.clone()),
+            memory: budget.try_reserve(bytes.len()).unwrap(),
+        };
+        assert_eq!(body.size_hint().exact(), Some(bytes.len() as u64));
+        let mut seen = Vec::new();
+        for (length, is_held) in [(PIECE_BYTES, true), (PIECE_BYTES, true), (5, false)] {
+            assert!(body.comes_in_turn());
+            let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!(piece.len(), length);
+            seen.extend_from_slice(&piece);
+            assert_eq!(budget.reserved_bytes() > 0, is_held);
+        }
+        assert_eq!(seen, bytes);
+        assert!(body.is_end_stream());
     }
 
     #[tokio::test]

@@ -12,7 +12,9 @@ use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::{X_AMZ_CHECKSUM_TYPE, X_AMZ_VERSION_ID};
 use oncilla_wire::xml::checksum::Checksums;
 
-use crate::ResponseBody;
+use crate::response_body::PIECE_BYTES;
+use crate::s3::errors;
+use crate::{MemoryPermit, RequestContext, ResponseBody};
 
 /// Length of an entity tag with its quotes, unless it counts parts.
 const QUOTED_ETAG_LENGTH_BYTES_USUAL: usize = 34;
@@ -38,6 +40,37 @@ pub fn xml(document: Vec<u8>) -> Response<ResponseBody> {
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     response
+}
+
+/// Makes the body of an answer count among what requests hold until it has left, if it is long: its
+/// reader may be slow. `memory` is what was reserved for making it, and what is there to be held.
+///
+/// # Errors
+/// `SlowDown` if it is longer than that, and there is no more memory.
+pub fn held(
+    context: &RequestContext,
+    response: Response<ResponseBody>,
+    memory: Option<MemoryPermit>,
+) -> Answer {
+    let (head, body) = response.into_parts();
+    let body = match body {
+        ResponseBody::Full(rest) if rest.len() > PIECE_BYTES => {
+            let memory = match memory {
+                Some(mut memory) if memory.bytes() >= rest.len() => {
+                    memory.shrink_to(rest.len());
+                    memory
+                }
+                less => {
+                    drop(less);
+                    let reserved = context.try_reserve_for_transfer(rest.len());
+                    reserved.map_err(errors::overloaded)?
+                }
+            };
+            ResponseBody::Document { rest, memory }
+        }
+        body => body,
+    };
+    Ok(Response::from_parts(head, body))
 }
 
 /// Sets a header whose value the program made. A value that cannot be one would be a mistake of

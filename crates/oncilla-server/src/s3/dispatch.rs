@@ -28,7 +28,7 @@ use oncilla_wire::xml::select::MAX_SELECT_BODY_BYTES;
 use oncilla_wire::xml::tagging::MAX_TAGGING_BODY_BYTES;
 
 use crate::bucket_logs::Draft;
-use crate::s3::answer::Answer;
+use crate::s3::answer::{Answer, held};
 use crate::s3::body::read_document;
 use crate::s3::condition_keys::read_what_policies_ask_for;
 use crate::s3::cors::PREFLIGHT;
@@ -48,7 +48,10 @@ impl Service for S3Service {
         let is_head = request.method() == Method::HEAD;
         let uri = request.uri().clone();
         let cross_origin = self.cross_origin(request.method(), &uri, request.headers());
-        let mut answer = match self.answer(request, context.clone()).await {
+        let answer = self.answer(request, context.clone()).await;
+        // Pages of listings have what was reserved for them; of other documents few are long.
+        let answer = answer.and_then(|answer| held(&context, answer, None));
+        let mut answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 context.facts.note_error_code(error.code.as_str());

@@ -20,7 +20,7 @@ use oncilla_wire::header::{
 };
 use oncilla_wire::time::http_date_header;
 
-use crate::{BodyError, Overloaded};
+use crate::{BodyError, NoRoom};
 
 /// The element of an `InvalidRange` that says how long the object is.
 pub const ACTUAL_OBJECT_SIZE: &str = "ActualObjectSize";
@@ -55,8 +55,15 @@ pub fn changed_too_often() -> S3Error {
     fault(too_many_writers())
 }
 
-pub fn overloaded(_: Overloaded) -> S3Error {
-    S3ErrorCode::SlowDown.into()
+pub fn overloaded(no_room: NoRoom) -> S3Error {
+    match no_room {
+        NoRoom::Now => S3ErrorCode::SlowDown.into(),
+        NoRoom::Ever => S3Error::with_message(
+            S3ErrorCode::ServiceUnavailable,
+            "The request needs more memory than this server has for all requests together: its \
+             --memory-limit is too small for such requests.",
+        ),
+    }
 }
 
 /// What was there when the request was judged is not what is there now.

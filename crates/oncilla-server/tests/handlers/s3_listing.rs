@@ -1,6 +1,9 @@
 //! Buckets and what is in them.
 
-use crate::support::{START_DATE, World, delete, get, head, put};
+use std::time::Duration;
+
+use crate::slow_client::Served;
+use crate::support::{START_DATE, World, delete, get, head, post, put};
 use oncilla_iam::Role;
 
 async fn world_with_keys(keys: &[&str]) -> World {
@@ -264,5 +267,46 @@ async fn every_way_to_address_a_bucket_finds_it() {
     for target in ["/bucket/key", "/s3/bucket/key"] {
         let reply = world.succeed(get(target)).await.body_is(b"body");
         reply.has("last-modified", START_DATE);
+    }
+}
+
+/// What a client does not read counts among what requests hold, until it has left. Keys of `&` and of `>`
+/// are several times as long in an answer.
+#[tokio::test(start_paused = true)]
+async fn long_answers_hold_memory_while_they_are_read() {
+    let world = World::new().await;
+    world.succeed(put("/bucket", "")).await;
+    for number in 0..1_000 {
+        let key = format!("{number:04}{}", "&".repeat(1_020));
+        world.succeed(put(&format!("/bucket/{key}"), "")).await;
+    }
+    let objects: String = (0..1_000)
+        .map(|number| {
+            format!(
+                "<Object><Key>{number:04}{}</Key></Object>",
+                ">".repeat(1_020)
+            )
+        })
+        .collect();
+    let served = Served::new(&world);
+    let deletion = format!("<Delete>{objects}</Delete>");
+    for call in [
+        get("/bucket"),
+        get("/bucket?list-type=2"),
+        get("/bucket?versions"),
+        post("/bucket?delete", deletion),
+    ] {
+        let request = world.request(Some(&world.owner), call);
+        let mut client = served.begin(&request).await;
+        client.send(request.body()).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let held = world.memory.reserved_bytes();
+        let answer = client.answer().await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{}", &answer[..200]);
+        assert!(answer.len() > 4_000_000);
+        // But for what the connection has taken.
+        assert!(held > 4_000_000, "{} {held}", request.uri());
+        assert!(answer.contains(">0999&"));
+        assert_eq!(world.memory.reserved_bytes(), 0);
     }
 }

@@ -3,6 +3,7 @@
 use crate::support::{Call, Reply, World, get, post, put};
 use http_body_util::BodyExt as _;
 use oncilla_hash::{Checksum, ChecksumAlgorithm};
+use oncilla_server::MemoryBudget;
 
 const TARGET: &str = "/bucket/key?select&select-type=2";
 
@@ -214,6 +215,26 @@ async fn memory_is_held_to_the_end_of_the_answer() {
     let too_long = format!("SELECT '{}' FROM S3Object", "x".repeat(256 << 10));
     let refused = world.send(select(&too_long, "<CSV/>")).await;
     refused.refused(400, "ExpressionTooLong");
+}
+
+/// It never helps to try again what needs more memory than all requests together have.
+#[tokio::test]
+async fn what_there_is_never_memory_for_is_told_so() {
+    let mut world = world("1\n").await;
+    let message = |reply: Reply| reply.element("Message").unwrap();
+    let long = format!("SELECT '{}' FROM S3Object", "x".repeat(200 << 10));
+    let refused = world.send(select(&long, "<CSV/>")).await;
+    let refused = message(refused.refused(400, "ExpressionTooLong"));
+    assert!(refused.contains("--memory-limit"), "{refused}");
+
+    // JSON takes more than that, however short the expression is.
+    world.memory = MemoryBudget::new(16 << 20);
+    let short = "SELECT * FROM S3Object";
+    world.succeed(select(short, "<CSV/>")).await;
+    let json = "<JSON><Type>LINES</Type></JSON>";
+    let refused = world.send(select(short, json)).await;
+    let refused = message(refused.refused(503, "ServiceUnavailable"));
+    assert!(refused.contains("--memory-limit"), "{refused}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use crate::support::{Client, on_loopback, quick_front, quick_timeouts, start};
 use oncilla_server::connection::{HEAD_BYTES_MAX, HEADERS_MAX};
 use oncilla_server::front::FrontOptions;
 use oncilla_server::server::ServerOptions;
+use oncilla_wire::website::WebsiteHosts;
 
 #[test]
 fn a_connection_serves_many_requests_and_each_has_its_id() {
@@ -418,7 +419,11 @@ fn many_connections_are_served_at_once() {
 
 #[test]
 fn own_pages_answer_beside_the_service() {
-    let server = start(on_loopback(), quick_front());
+    let front_options = FrontOptions {
+        websites: WebsiteHosts::new(["s3-website.example.com"]),
+        ..quick_front()
+    };
+    let server = start(on_loopback(), front_options);
     let mut client = server.connect();
     client.get("/bytes/10");
     assert_eq!(client.get("/-/ready").status, 200);
@@ -430,12 +435,16 @@ fn own_pages_answer_beside_the_service() {
     assert_eq!(client.get("/-/nothing").status, 404);
     client.send("GET /-/metrics HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n");
     assert_eq!(client.answer().status, 403);
-    client.send("GET /-/health HTTP/1.1\r\nHost: bucket.localhost\r\n\r\n");
-    assert_eq!(
-        client.answer().status,
-        404,
-        "a key of a bucket, so it is the service's"
-    );
+    for (host, status) in [
+        ("s3-website.example.com", 200),
+        // A key of a bucket, so it is the service's.
+        ("bucket.localhost", 404),
+        ("bucket.s3-website.example.com", 404),
+        ("bucket.s3-website-eu-west-1.example.com", 404),
+    ] {
+        client.send(format!("GET /-/health HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert_eq!(client.answer().status, status, "{host}");
+    }
     server.readiness.stop();
     assert_eq!(client.get("/-/ready").status, 503);
     server.stop();

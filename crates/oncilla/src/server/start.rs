@@ -16,6 +16,8 @@ use oncilla_server::metrics::{Collectors, Metrics};
 use oncilla_server::server::{Server, ServerOptions, ShutdownOutcome};
 use oncilla_server::tls::{CertificateFiles, CertificateStore};
 use oncilla_server::{MemoryBudget, Service, metrics_collectors, self_signed};
+use oncilla_wire::address::Addressing;
+use oncilla_wire::website::WebsiteHosts;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::banner::{self, NewCredentials};
@@ -115,8 +117,8 @@ where
         in_flight_max: settings.max_in_flight,
         memory_bytes: settings.memory_limit_bytes,
         body_idle_timeout: settings.idle_timeout,
-        // Of a website, too, the whole path is a key.
-        domains: [&settings.domains[..], &settings.website_domains].concat(),
+        addressing: Addressing::new(&settings.domains),
+        websites: WebsiteHosts::new(&settings.website_domains),
         ..FrontOptions::default()
     };
     let own = pages.merge(assembly.own_routes);

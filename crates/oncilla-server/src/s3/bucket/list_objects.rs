@@ -10,7 +10,7 @@ use oncilla_wire::checksum_headers::ChecksumType;
 use oncilla_wire::error::S3Error;
 use oncilla_wire::xml::list_objects::{Contents, ListObjects, ListObjectsV2, ObjectEntry};
 
-use crate::s3::answer::{Answer, xml};
+use crate::s3::answer::{Answer, held, xml};
 use crate::s3::bucket::continuation_token;
 use crate::s3::bucket::listing::{self, ListParameters, common_prefixes, key_text, next_marker};
 use crate::s3::lifecycle::Restorations;
@@ -23,7 +23,7 @@ pub async fn list_objects(service: &S3Service, request: &mut S3Request, bucket: 
     let restorations = Restorations::asked(service, request)?;
     let marker = request.query.get("marker").unwrap_or_default();
     let query = parameters.query(parameters.after_marker(marker));
-    let _memory = listing::reserve_page(request, parameters.limit).await?;
+    let memory = listing::reserve_page(request, parameters.limit).await?;
     let page = service
         .store
         .list_objects(bucket, &query)
@@ -50,7 +50,7 @@ pub async fn list_objects(service: &S3Service, request: &mut S3Request, bucket: 
     let document = answer.to_xml_of(page.entries.len(), |contents| {
         write_contents(contents, &page, Some(&owners), restorations)
     });
-    Ok(xml(document?))
+    held(&request.context, xml(document?), Some(memory))
 }
 
 pub async fn list_objects_v2(
@@ -66,7 +66,7 @@ pub async fn list_objects_v2(
         .get("start-after")
         .filter(|key| !key.is_empty());
     let query = parameters.query(begin_of_page(token, start_after)?);
-    let _memory = listing::reserve_page(request, parameters.limit).await?;
+    let memory = listing::reserve_page(request, parameters.limit).await?;
     let page = service
         .store
         .list_objects(bucket, &query)
@@ -99,7 +99,7 @@ pub async fn list_objects_v2(
     let document = answer.to_xml_of(page.entries.len(), |contents| {
         write_contents(contents, &page, owners.as_ref(), restorations)
     });
-    Ok(xml(document?))
+    held(&request.context, xml(document?), Some(memory))
 }
 
 /// Where a page of ListObjectsV2 begins: where the token says, else behind `start-after`, which is

@@ -9,7 +9,7 @@ use oncilla_store::{Bucket, VersionId};
 use oncilla_wire::error::S3Error;
 use oncilla_wire::xml::list_versions::{ListVersions, VersionContent, VersionEntry as XmlEntry};
 
-use crate::s3::answer::{Answer, xml};
+use crate::s3::answer::{Answer, held, xml};
 use crate::s3::bucket::list_objects::{checksum_algorithm, checksum_type};
 use crate::s3::bucket::listing::{self, ListParameters, common_prefixes, key_text, next_marker};
 use crate::s3::lifecycle::Restorations;
@@ -30,7 +30,7 @@ pub async fn list_versions(
         keys: parameters.query(parameters.after_marker(key_marker)),
         marker: version_marker(key_marker, version_id_marker)?,
     };
-    let _memory = listing::reserve_page(request, parameters.limit).await?;
+    let memory = listing::reserve_page(request, parameters.limit).await?;
     let page = service
         .store
         .list_versions(bucket, &query)
@@ -51,7 +51,7 @@ pub async fn list_versions(
         entries: entries(&page, &owners, restorations)?,
         common_prefixes: common_prefixes(&page)?,
     };
-    Ok(xml(answer.to_xml()))
+    held(&request.context, xml(answer.to_xml()), Some(memory))
 }
 
 /// The version of the key marker behind which the page begins. Without one it begins behind all

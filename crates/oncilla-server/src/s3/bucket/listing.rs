@@ -17,8 +17,9 @@ use crate::s3::request::S3Request;
 /// Source: S3 API reference, `max-keys` and `max-uploads`.
 pub const PAGE_LINES_MAX: u64 = 1_000;
 
-/// What a line may take while a page is made: a key of 1 KiB, as it is and URL-encoded (three bytes
-/// for one) less what shorter lines leave, since no page has 1,000 of the longest.
+/// What is reserved for a line before a page is made: for a key of 1 KiB, as it is and in the answer, and
+/// what stands with it. Pages on which many keys grow by their encoding (up to six bytes for one) need
+/// more, which is seen when they are made.
 const LINE_MEMORY_BYTES: usize = 3 << 10;
 
 /// The parameters of a listing of keys.
@@ -98,13 +99,15 @@ impl<'q> ListParameters<'q> {
     }
 }
 
-/// Reserves the memory of a page from what all requests share. Hold it until the answer is made.
+/// Reserves the memory of a page from what all requests share. It goes out with the answer, which may
+/// be slow (see [`crate::s3::answer::held`]).
 ///
 /// # Errors
 /// `SlowDown` if there is no room.
 pub async fn reserve_page(request: &S3Request, limit: u64) -> Result<MemoryPermit, S3Error> {
     let lines = usize::try_from(limit.min(PAGE_LINES_MAX)).unwrap_or(usize::MAX);
-    let reserved = request.context.memory.reserve(lines * LINE_MEMORY_BYTES);
+    let memory = lines * LINE_MEMORY_BYTES;
+    let reserved = request.context.reserve_for_transfer(memory);
     reserved.await.map_err(errors::overloaded)
 }
 

@@ -15,7 +15,7 @@ use oncilla_wire::checksum_headers::ChecksumType;
 use oncilla_wire::error::S3Error;
 use oncilla_wire::xml::multipart::{ListMultipartUploads, ListParts, PartEntry, UploadEntry};
 
-use crate::s3::answer::{Answer, part_checksums, xml};
+use crate::s3::answer::{Answer, held, part_checksums, xml};
 use crate::s3::bucket::listing::{
     ListParameters, common_prefixes, items, key_encoding, key_text, next_marker, reserve_page,
 };
@@ -38,7 +38,7 @@ pub async fn list_uploads(service: &S3Service, request: &mut S3Request, bucket: 
     };
     let begin = BeginOfUploads::new(&parameters, key_marker, upload_id_marker)?;
     let query = parameters.query(begin.after);
-    let _memory = reserve_page(request, parameters.limit).await?;
+    let memory = reserve_page(request, parameters.limit).await?;
     let page = service
         .store
         .list_uploads(bucket, &query, begin.after_upload)
@@ -62,7 +62,7 @@ pub async fn list_uploads(service: &S3Service, request: &mut S3Request, bucket: 
         uploads: upload_entries(&page, &owners)?,
         common_prefixes: common_prefixes(&page)?,
     };
-    Ok(xml(answer.to_xml()))
+    held(&request.context, xml(answer.to_xml()), Some(memory))
 }
 
 pub async fn list_parts(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {

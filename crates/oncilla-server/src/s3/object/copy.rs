@@ -89,14 +89,16 @@ pub async fn copy(service: &S3Service, request: &mut S3Request, bucket: &Bucket)
     let (owner, acl) = (new.owner.clone(), new.acl.clone());
     let tags = match replaces(request, &X_AMZ_TAGGING_DIRECTIVE)? {
         true => Directive::Replace(new.tags.clone()),
-        false => {
-            check_copy_of_tags(service, request, bucket, &source).await?;
+        false => match (
+            may_copy_tags(service, request, bucket, &source).await?,
+            &request.inherited.tags,
+        ) {
             // Those that policies judged, if they asked for any.
-            match &request.inherited.tags {
-                Some(tags) => Directive::Replace(pairs_of(tags.clone())),
-                None => Directive::Copy,
-            }
-        }
+            (true, Some(tags)) => Directive::Replace(pairs_of(tags.clone())),
+            (true, None) => Directive::Copy,
+            // There were none, and those that come meanwhile stay where they are.
+            (false, _) => Directive::Replace(Vec::new()),
+        },
     };
     let metadata = match replaces(request, &X_AMZ_METADATA_DIRECTIVE)? {
         true => Directive::Replace(new),
@@ -180,15 +182,18 @@ fn copied_answer(record: &ObjectRecord, sent_key: Option<&SentKey>) -> Answer {
     Ok(response)
 }
 
-/// Whoever copies tags must be allowed to read them and to set them, if there are any: that is looked
-/// at only for those who are not.
+/// Whether the sender may copy the tags of the source, reading them and setting them. For those who may
+/// not it is looked whether there are any.
 /// Source: S3 API reference, CopyObject, "Permissions".
-async fn check_copy_of_tags(
+///
+/// # Errors
+/// `AccessDenied` if there are tags that may not be copied.
+async fn may_copy_tags(
     service: &S3Service,
     request: &S3Request,
     bucket: &Bucket,
     source: &CopySourceObject,
-) -> Result<(), S3Error> {
+) -> Result<bool, S3Error> {
     let (key, version) = (source.key.as_str(), source.version);
     let read = match version {
         Some(_) => "s3:GetObjectVersionTagging",
@@ -203,7 +208,7 @@ async fn check_copy_of_tags(
         allowed = writes.await;
     }
     let Err(error) = allowed else {
-        return Ok(());
+        return Ok(true);
     };
     let store = &service.store;
     match store
@@ -212,7 +217,7 @@ async fn check_copy_of_tags(
     {
         Ok(record) if !record.tags.is_empty() => Err(error),
         // That there is none is found again when it is copied.
-        Ok(_) | Err(_) => Ok(()),
+        Ok(_) | Err(_) => Ok(false),
     }
 }
 

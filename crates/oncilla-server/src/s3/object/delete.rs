@@ -14,7 +14,7 @@ use oncilla_wire::xml::delete::{
     Delete, DeleteError, DeleteResult, DeletedObject, MAX_DELETE_BODY_BYTES, ObjectIdentifier,
 };
 
-use crate::s3::answer::{Answer, empty, set, set_version, xml};
+use crate::s3::answer::{Answer, empty, held, set, set_version, xml};
 use crate::s3::authorize::ActionTarget;
 use crate::s3::body::read_document;
 use crate::s3::object_lock::lock_override;
@@ -23,6 +23,16 @@ use crate::s3::{S3Service, errors};
 
 /// Deletions of one request under way at a time: enough for them to share commits.
 const DELETIONS_AT_ONCE: usize = 128;
+
+/// What an answer says of an object besides its key: versions, and an error or a delete marker.
+const OUTCOME_BYTES: usize = 512;
+
+/// How long a text may become in a document, where some characters are written as `&quot;` is.
+fn in_xml_bytes(text: &str) -> usize {
+    let is_plain = |byte: &u8| *byte >= b' ' && !b"&<>\"'".contains(byte);
+    let plain = text.bytes().filter(is_plain).count();
+    plain + (text.len() - plain) * "&quot;".len()
+}
 
 pub async fn delete(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let version = request.version_id()?;
@@ -64,6 +74,14 @@ async fn delete_from_store(
 pub async fn delete_many(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let document = read_document(request, MAX_DELETE_BODY_BYTES as u64).await?;
     let delete = Delete::parse(&document)?;
+    // Reserved before anything is deleted: whoever is refused then may come again.
+    let keys = delete
+        .objects
+        .iter()
+        .map(|object| in_xml_bytes(&object.key));
+    let memory = keys.map(|length| length + OUTCOME_BYTES).sum();
+    let memory = request.context.reserve_for_transfer(memory).await;
+    let memory = memory.map_err(errors::overloaded)?;
     let request = &*request;
     let deletions: Vec<_> = delete
         .objects
@@ -91,7 +109,7 @@ pub async fn delete_many(service: &S3Service, request: &mut S3Request, bucket: &
             }),
         }
     }
-    Ok(xml(result.to_xml()))
+    held(&request.context, xml(result.to_xml()), Some(memory))
 }
 
 /// Judges and deletes one object of a list. Source: S3 API reference, DeleteObjects, "Permissions".

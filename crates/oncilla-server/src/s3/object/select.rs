@@ -20,7 +20,7 @@ use crate::s3::encryption::opening_memory_bytes;
 use crate::s3::object::get::READER_MEMORY_BYTES;
 use crate::s3::request::S3Request;
 use crate::s3::{S3Service, encryption, errors};
-use crate::{MemoryPermit, ResponseBody};
+use crate::{MemoryPermit, NoRoom, ResponseBody};
 
 /// How long nothing is sent before a sign of life is: well below the minute after which clients
 /// take a connection for dead.
@@ -56,7 +56,7 @@ pub async fn select(service: &S3Service, request: &mut S3Request, bucket: &Bucke
         return Err(S3ErrorCode::ExpressionTooLong.into());
     }
     let tells_progress = asked.progress;
-    let mut memory = Select::memory_bytes(&asked) + READER_MEMORY_BYTES;
+    let mut memory_bytes = Select::memory_bytes(&asked) + READER_MEMORY_BYTES;
     let key = request.key.as_bytes();
     let opened = service.store.open_object_version(bucket, key, None);
     let mut body = match opened.await {
@@ -70,10 +70,18 @@ pub async fn select(service: &S3Service, request: &mut S3Request, bucket: &Bucke
     request.check_judged(bucket, &body.record)?;
     encryption::unlock(&mut body, sent_key.as_ref())?;
     let size = body.record.size;
-    memory += opening_memory_bytes(&body.record, size);
+    memory_bytes += opening_memory_bytes(&body.record, size);
     // Before the expression is read, which takes a part of it.
-    let memory = request.context.reserve_for_computing(memory);
-    let memory = memory.await.map_err(errors::overloaded)?;
+    let memory = request.context.reserve_for_computing(memory_bytes).await;
+    let memory = memory.map_err(|no_room| {
+        let without_expression = memory_bytes - Select::expression_memory_bytes(&asked);
+        match no_room {
+            NoRoom::Ever if without_expression <= request.context.memory.total_bytes() => {
+                expression_too_long()
+            }
+            NoRoom::Now | NoRoom::Ever => errors::overloaded(no_room),
+        }
+    })?;
     let now_ms = service.store.clock().now_ms() as i64;
     let select = Select::new(asked, size, now_ms)?;
     let whole = ByteRange {
@@ -126,6 +134,13 @@ pub async fn select(service: &S3Service, request: &mut S3Request, bucket: &Bucke
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     *response.body_mut() = ResponseBody::chunked(events);
     Ok(response)
+}
+
+/// Trying it again would not help, so it must not be an error that clients try again after.
+fn expression_too_long() -> S3Error {
+    let message = "The SQL expression needs more memory than this server has for all requests \
+                   together (--memory-limit). Use a shorter one.";
+    S3Error::with_message(S3ErrorCode::ExpressionTooLong, message)
 }
 
 /// What is sent next: events of the query, of which the first may have been gathered already.
