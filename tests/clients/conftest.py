@@ -166,6 +166,22 @@ def tool(name: str) -> str:
     return found
 
 
+@pytest.fixture
+def own_server(tmp_path):
+    """A server of this test's own; `make(*arguments)` starts it."""
+    servers = []
+
+    def make(*arguments, **environment):
+        data = tmp_path / f"data{len(servers)}"
+        server = harness.Server(data, arguments=list(arguments), environment=environment)
+        servers.append(server)
+        return server.start()
+
+    yield make
+    for server in servers:
+        server.stop()
+
+
 def command_line(connection):
     """The product's command line against the server of a connection, as a function."""
 

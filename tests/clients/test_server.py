@@ -62,22 +62,6 @@ def error_code(answer) -> str:
     return found.group(1)
 
 
-@pytest.fixture
-def own_server(tmp_path):
-    """A server of this test's own; `make(*arguments)` starts it."""
-    servers = []
-
-    def make(*arguments, **environment):
-        data = tmp_path / f"data{len(servers)}"
-        server = harness.Server(data, arguments=list(arguments), environment=environment)
-        servers.append(server)
-        return server.start()
-
-    yield make
-    for server in servers:
-        server.stop()
-
-
 @pytest.mark.parametrize(
     "setting,value",
     [

@@ -298,14 +298,15 @@ impl Body for RecordedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let comes_in_turn = self.body.comes_in_turn();
+        if comes_in_turn {
+            // Until there is room the wait for the reader goes on.
+            ready!(self.record.request.activity.poll_room(context));
+        }
         if self.is_cut_after_waiting() {
             let message = "the client read too slowly while others waited for memory";
             let error = io::Error::new(io::ErrorKind::TimedOut, message);
             return Poll::Ready(Some(Err(error)));
-        }
-        let comes_in_turn = self.body.comes_in_turn();
-        if comes_in_turn {
-            ready!(self.record.request.activity.poll_room(context));
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         if comes_in_turn {

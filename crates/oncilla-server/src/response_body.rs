@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use crate::MemoryPermit;
 
 /// How much of a document a connection is given at once, and may still hold when its request is over:
-/// what clients that do not read take besides the memory for requests is this for each connection.
+/// what clients that do not read it take besides the memory for requests is this for each connection.
 pub const PIECE_BYTES: usize = 64 << 10;
 
 /// A stream of the bytes of an answer.

@@ -291,6 +291,10 @@ fn resolve_credentials(
             .filter(|v| !v.is_empty())
     };
     let from_profile = || -> Result<Option<Credentials>, Error> {
+        // To the AWS CLI a key beside a role is at most what the role is assumed with.
+        if setting("role_arn").is_some() {
+            refuse_unknown_source(profile_name, profile)?;
+        }
         let key = pair(
             &format!("profile {profile_name}"),
             setting("aws_access_key_id"),

@@ -23,6 +23,10 @@ const QUOTED_ETAG_LENGTH_BYTES_USUAL: usize = 34;
 /// of the object's own and three that every answer has.
 pub const OBJECT_HEADERS_USUAL: usize = 12;
 
+/// A longer document keeps no more room than it has bytes, since it may be read slowly and counts by its
+/// length.
+const ROOMY_BYTES_MAX: usize = 1 << 20;
+
 /// What a handler gives.
 pub type Answer = Result<Response<ResponseBody>, S3Error>;
 
@@ -34,7 +38,10 @@ pub fn empty(status: StatusCode) -> Response<ResponseBody> {
 }
 
 /// An XML document.
-pub fn xml(document: Vec<u8>) -> Response<ResponseBody> {
+pub fn xml(mut document: Vec<u8>) -> Response<ResponseBody> {
+    if document.len() > ROOMY_BYTES_MAX {
+        document.shrink_to_fit();
+    }
     let mut response = Response::new(ResponseBody::Full(Bytes::from(document)));
     response
         .headers_mut()
@@ -43,10 +50,11 @@ pub fn xml(document: Vec<u8>) -> Response<ResponseBody> {
 }
 
 /// Makes the body of an answer count among what requests hold until it has left, if it is long: its
-/// reader may be slow. `memory` is what was reserved for making it, and what is there to be held.
+/// reader may be slow. `memory` is what was reserved for making it. If that turned out to be too little,
+/// more is added as far as there is some: what was done is not to be refused.
 ///
 /// # Errors
-/// `SlowDown` if it is longer than that, and there is no more memory.
+/// Where nothing was reserved, `SlowDown` if there is no memory.
 pub fn held(
     context: &RequestContext,
     response: Response<ResponseBody>,
@@ -55,16 +63,15 @@ pub fn held(
     let (head, body) = response.into_parts();
     let body = match body {
         ResponseBody::Full(rest) if rest.len() > PIECE_BYTES => {
-            let memory = match memory {
-                Some(mut memory) if memory.bytes() >= rest.len() => {
+            let has = memory.as_ref().map_or(0, MemoryPermit::bytes);
+            let more = context.try_reserve_for_transfer(rest.len().saturating_sub(has));
+            let memory = match (memory, more) {
+                (Some(mut memory), more) => {
+                    more.into_iter().for_each(|more| memory.merge(more));
                     memory.shrink_to(rest.len());
                     memory
                 }
-                less => {
-                    drop(less);
-                    let reserved = context.try_reserve_for_transfer(rest.len());
-                    reserved.map_err(errors::overloaded)?
-                }
+                (None, more) => more.map_err(errors::overloaded)?,
             };
             ResponseBody::Document { rest, memory }
         }

@@ -8,6 +8,7 @@ use oncilla_client::{Client, Error, MultipartUpload, exit_code};
 use serde_json::json;
 
 use super::presign::parse_duration;
+use super::rm::confirmed;
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
 use crate::location::S3Url;
@@ -46,7 +47,11 @@ pub struct AbortArgs {
     )]
     pub older_than: Option<Duration>,
 
-    /// Say what would be given up and give nothing up
+    /// Do not ask, also on a terminal
+    #[arg(long, short)]
+    pub yes: bool,
+
+    /// Say what would be given up and give nothing up. An --upload-id is not looked for then
     #[arg(long, alias = "dryrun")]
     pub dry_run: bool,
 
@@ -81,6 +86,13 @@ async fn abort_one(args: &AbortArgs, client: &Client, upload_id: &str) -> Result
 async fn abort_all(args: &AbortArgs, client: &Client) -> Result<(), Failure> {
     let S3Url { bucket, key } = &args.url;
     let folder = args.url.folder();
+    let question = format!(
+        "Give up every upload below {}, also those under way?",
+        args.url
+    );
+    if !args.dry_run && !args.yes && args.older_than.is_none() && !confirmed(&question)? {
+        return Err(Failure::general("nothing was given up"));
+    }
     let mut uploads = client.list_multipart_uploads(bucket, key).await?;
     let now_ms = oncilla_wire::time::now_ms();
     uploads.retain(|upload| {

@@ -1,5 +1,6 @@
 //! `oncilla rm`: remove objects.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -69,10 +70,14 @@ pub async fn run(args: RmArgs) -> Result<(), Failure> {
     }
     // As for cp, mv and sync: what is to be removed lies in the folder, and is not just named like it.
     let (bucket, prefix) = (&args.url.bucket, &args.url.folder());
-    if !args.dry_run && !args.yes && !confirmed(&args.url.with_key(prefix))? {
+    let place = args.url.with_key(prefix);
+    let question = format!("Remove every object below {place}?");
+    if !args.dry_run && !args.yes && !confirmed(&question)? {
         return Err(Failure::general("nothing was removed"));
     }
+    let is_empty = Cell::new(true);
     let chosen = |key: &str| {
+        is_empty.set(false);
         args.filter
             .includes(key.strip_prefix(prefix).unwrap_or(key))
     };
@@ -107,6 +112,11 @@ pub async fn run(args: RmArgs) -> Result<(), Failure> {
             delete_all_versions(&client, bucket, prefix, chosen, deleted).await?
         }
     };
+    if is_empty.get() && *prefix != args.url.key && !args.common.quiet {
+        let nothing = format!("nothing is below {place}");
+        let advice = "--recursive is for folders, not for all keys that begin alike";
+        Failure::general(nothing).advise(advice).report();
+    }
     for failure in &failures {
         let DeleteFailure {
             key, code, message, ..
@@ -236,15 +246,14 @@ async fn delete_chosen_versions(
 }
 
 /// Asks a person; scripts are not asked.
-fn confirmed(url: &S3Url) -> Result<bool, Failure> {
+pub(super) fn confirmed(question: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Ok(true);
     }
     let failed = |error: std::io::Error| Failure::general(format!("cannot ask: {error}"));
     let mut stderr = std::io::stderr().lock();
-    let place = url.to_string();
-    let place = output::one_line(&place);
-    write!(stderr, "Remove every object below {place}? [y/N] ").map_err(failed)?;
+    let question = output::one_line(question);
+    write!(stderr, "{question} [y/N] ").map_err(failed)?;
     stderr.flush().map_err(failed)?;
     let mut answer = String::new();
     std::io::stdin()

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderName, Response};
 use oncilla_hash::ChecksumAlgorithm;
-use oncilla_store::object::{Copied, CopyEncryption, CopyError, CopyObject, Directive};
+use oncilla_store::object::{
+    Copied, CopyEncryption, CopyError, CopyObject, Directive, GetObjectError,
+};
 use oncilla_store::{Bucket, ObjectRecord, VersionId};
 use oncilla_wire::checksum_headers::ChecksumHeaders;
 use oncilla_wire::conditions::Conditions;
@@ -216,6 +218,7 @@ async fn may_copy_tags(
         .await
     {
         Ok(record) if !record.tags.is_empty() => Err(error),
+        Err(GetObjectError::Fault(fault)) => Err(errors::fault(fault)),
         // That there is none is found again when it is copied.
         Ok(_) | Err(_) => Ok(false),
     }

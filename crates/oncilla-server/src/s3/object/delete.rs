@@ -74,13 +74,14 @@ async fn delete_from_store(
 pub async fn delete_many(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
     let document = read_document(request, MAX_DELETE_BODY_BYTES as u64).await?;
     let delete = Delete::parse(&document)?;
-    // Reserved before anything is deleted: whoever is refused then may come again.
+    // Reserved before anything is deleted: whoever is refused then may come again. Nobody waits for it,
+    // with a document that does not count any more.
     let keys = delete
         .objects
         .iter()
         .map(|object| in_xml_bytes(&object.key));
     let memory = keys.map(|length| length + OUTCOME_BYTES).sum();
-    let memory = request.context.reserve_for_transfer(memory).await;
+    let memory = request.context.try_reserve_for_transfer(memory);
     let memory = memory.map_err(errors::overloaded)?;
     let request = &*request;
     let deletions: Vec<_> = delete
