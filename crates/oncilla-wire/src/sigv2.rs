@@ -21,7 +21,7 @@ use crate::operation::is_subresource_name;
 use crate::post_policy::signature_does_not_match;
 use crate::sigv4::{
     AmzDate, RequestView, SignatureLocation, TIGRIS_PREFIX, VerifyLimits, check_skew,
-    header_timestamp, hoist, iso8601, spaced_hex,
+    header_timestamp, hoist, iso8601, parse_seconds, spaced_hex,
 };
 use crate::uri::{decode_path, decode_query, raw_parameters};
 
@@ -204,9 +204,7 @@ impl<'r> SignedRequest<'r> {
                  parameters",
             ));
         };
-        // The standard library reads a plus sign too, which is no digit.
-        let until = expires.parse().ok().filter(|_| !expires.starts_with('+'));
-        let until = until.ok_or_else(|| {
+        let until = parse_seconds(&expires).ok_or_else(|| {
             let message = format!("Invalid date (should be seconds since epoch): {expires}");
             S3Error::with_message(S3ErrorCode::AccessDenied, message)
         })?;

@@ -14,6 +14,7 @@ mod location;
 mod mime;
 mod output;
 mod progress;
+mod question;
 mod server;
 mod sync_plan;
 

@@ -4,8 +4,11 @@ use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
+use serde_json::json;
 
+use crate::common_args::CommonArgs;
 use crate::failure::Failure;
+use crate::location::S3Url;
 
 /// Prints one line to stdout, and no more than one. A reader that has gone away (`| head`) ends the
 /// command quietly.
@@ -94,6 +97,32 @@ pub fn despite_gone_reader(printed: Result<(), Failure>) -> Result<(), Failure> 
         Err(failure) if failure.is_gone_reader() => Ok(()),
         printed => printed,
     }
+}
+
+/// Tells that something was removed, and where more than one thing has its URL, which: by what an id is of
+/// ("version"), and the id.
+pub fn removed(
+    common: &CommonArgs,
+    dry_run: bool,
+    operation: &str,
+    url: &S3Url,
+    id: Option<(&str, &str)>,
+) -> Result<(), Failure> {
+    let printed = if common.json {
+        let source = url.to_string();
+        let mut report = json!({ "operation": operation, "source": source, "dry_run": dry_run });
+        if let Some((of, id)) = id {
+            report[format!("{of}_id")] = id.into();
+        }
+        json_line(&report)
+    } else if common.quiet && !dry_run {
+        Ok(())
+    } else {
+        let mark = if dry_run { "(dry run) " } else { "" };
+        let which = id.map_or(String::new(), |(of, id)| format!(" {of} {id}"));
+        line(&format!("{mark}{operation}: {url}{which}"))
+    };
+    despite_gone_reader(printed)
 }
 
 /// Prints a value as one line of JSON, for listings (JSON lines).

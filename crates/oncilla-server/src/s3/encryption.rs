@@ -203,8 +203,8 @@ pub async fn new_encryption(
 }
 
 /// Whether a new object is encrypted, as asked or because the server encrypts what nobody chose for.
-pub fn encrypts(service: &S3Service, asked: &Asked) -> bool {
-    choice_of(&service.store, asked.choice.as_ref()).is_some()
+pub fn encrypts(service: &S3Service, asked: Option<&EncryptionChoice>) -> bool {
+    choice_of(&service.store, asked).is_some()
 }
 
 /// Tells before anything is read or written whether [`new_encryption`] could be had for what was

@@ -25,7 +25,7 @@ pub(crate) use hoist::hoist;
 pub use hoist::hoist_headers;
 pub use key::SigningKey;
 pub use parse::SignedRequest;
-pub(crate) use parse::header_timestamp;
+pub(crate) use parse::{header_timestamp, parse_seconds};
 pub use payload::PayloadDeclaration;
 pub use post::SignedPolicy;
 pub use scope::Scope;

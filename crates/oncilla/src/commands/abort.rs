@@ -5,14 +5,13 @@ use std::time::Duration;
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use oncilla_client::{Client, Error, MultipartUpload, exit_code};
-use serde_json::json;
 
 use super::presign::parse_duration;
-use super::rm::confirmed;
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
 use crate::location::S3Url;
 use crate::output;
+use crate::question::confirmed;
 
 /// Give multipart uploads up that were begun and not ended, which frees the space of their parts;
 /// `oncilla ls --uploads` lists them. With --json prints one line of JSON per upload.
@@ -150,24 +149,14 @@ fn is_old_enough(upload: &MultipartUpload, age_min: Option<Duration>, now_ms: i6
 }
 
 fn report(args: &AbortArgs, key: &str, upload_id: &str) -> Result<(), Failure> {
-    output::despite_gone_reader(print(args, key, upload_id))
-}
-
-fn print(args: &AbortArgs, key: &str, upload_id: &str) -> Result<(), Failure> {
-    let url = args.url.with_key(key);
-    if args.common.json {
-        return output::json_line(&json!({
-            "operation": "abort",
-            "source": url.to_string(),
-            "upload_id": upload_id,
-            "dry_run": args.dry_run,
-        }));
-    }
-    if args.common.quiet && !args.dry_run {
-        return Ok(());
-    }
-    let mark = if args.dry_run { "(dry run) " } else { "" };
-    output::line(&format!("{mark}abort: {url} upload {upload_id}"))
+    let id = Some(("upload", upload_id));
+    output::removed(
+        &args.common,
+        args.dry_run,
+        "abort",
+        &args.url.with_key(key),
+        id,
+    )
 }
 
 #[cfg(test)]

@@ -2,13 +2,11 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::io::{BufRead, IsTerminal, Write};
 
 use clap::Args;
 use oncilla_client::{
     Client, DELETE_OBJECTS_MAX, DeleteFailure, ListedObject, ListedVersion, exit_code,
 };
-use serde_json::json;
 
 use crate::common_args::CommonArgs;
 use crate::failure::Failure;
@@ -16,6 +14,7 @@ use crate::filter::Filter;
 use crate::listing::{for_each_batch, for_each_batch_of_versions};
 use crate::location::S3Url;
 use crate::output;
+use crate::question::confirmed;
 
 /// Remove objects. With --json prints one line of JSON per object.
 #[derive(Args, Clone, Debug)]
@@ -131,29 +130,14 @@ pub async fn run(args: RmArgs) -> Result<(), Failure> {
 }
 
 fn report(args: &RmArgs, key: &str, version_id: Option<&str>) -> Result<(), Failure> {
-    output::despite_gone_reader(print(args, key, version_id))
-}
-
-fn print(args: &RmArgs, key: &str, version_id: Option<&str>) -> Result<(), Failure> {
-    let url = args.url.with_key(key);
-    if args.common.json {
-        let (operation, source) = ("delete", url.to_string());
-        let mut report =
-            json!({ "operation": operation, "source": source, "dry_run": args.dry_run });
-        if let Some(version) = version_id {
-            report["version_id"] = version.into();
-        }
-        return output::json_line(&report);
-    }
-    if args.common.quiet && !args.dry_run {
-        return Ok(());
-    }
-    let mark = if args.dry_run { "(dry run) " } else { "" };
-    let version = match version_id {
-        Some(version) => format!(" version {version}"),
-        None => String::new(),
-    };
-    output::line(&format!("{mark}delete: {url}{version}"))
+    let id = version_id.map(|id| ("version", id));
+    output::removed(
+        &args.common,
+        args.dry_run,
+        "delete",
+        &args.url.with_key(key),
+        id,
+    )
 }
 
 /// Removes the chosen objects below a prefix in batches, and returns what could not be removed.
@@ -243,25 +227,4 @@ async fn delete_chosen_versions(
         Ok(())
     })
     .await
-}
-
-/// Asks a person; scripts are not asked.
-pub(super) fn confirmed(question: &str) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Ok(true);
-    }
-    let failed = |error: std::io::Error| Failure::general(format!("cannot ask: {error}"));
-    let mut stderr = std::io::stderr().lock();
-    let question = output::one_line(question);
-    write!(stderr, "{question} [y/N] ").map_err(failed)?;
-    stderr.flush().map_err(failed)?;
-    let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(failed)?;
-    Ok(matches!(
-        answer.trim().to_ascii_lowercase().as_str(),
-        "y" | "yes"
-    ))
 }

@@ -1,13 +1,12 @@
 //! `oncilla storage`: buckets with keys of their own.
 
-use std::io::{BufRead, IsTerminal, Write};
-
 use clap::{Args, Subcommand};
 
 use crate::admin_client::{AdminArgs, Bucket, DEFAULT_ENDPOINT_URL, Door, NewStorage};
 use crate::configurations::{BucketAccess, ConfigurationFormat};
 use crate::failure::Failure;
 use crate::output::{self, human_size, short_time};
+use crate::question;
 
 /// Make, list and destroy buckets together with keys of their own
 #[derive(Args, Clone, Debug)]
@@ -179,22 +178,7 @@ async fn destroy(door: &Door, args: DestroyArgs) -> Result<(), Failure> {
 }
 
 fn confirmed(bucket: &Bucket) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Ok(true);
-    }
-    let failed = |error: std::io::Error| Failure::general(format!("cannot ask: {error}"));
-    let mut stderr = std::io::stderr().lock();
-    write!(
-        stderr,
-        "Type the bucket's name to destroy {}: ",
-        bucket.name
-    )
-    .map_err(failed)?;
-    stderr.flush().map_err(failed)?;
-    let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(failed)?;
-    Ok(answer.trim() == bucket.name)
+    let name = &bucket.name;
+    let answer = question::answer_to(&format!("Type the bucket's name to destroy {name}:"))?;
+    Ok(answer.is_none_or(|answer| answer == *name))
 }

@@ -62,7 +62,8 @@ pub async fn append(
     let asked = encryption::asked(service, &request.headers, &request.context, bucket)?;
     // An object that is begun by an append is one to go on with, so it is not begun encrypted.
     let is_encrypted = |existing: &ObjectRecord| existing.encryption.is_some();
-    if encryption::encrypts(service, &asked) || existing.as_ref().is_some_and(is_encrypted) {
+    let encrypts = encryption::encrypts(service, asked.choice.as_ref());
+    if encrypts || existing.as_ref().is_some_and(is_encrypted) {
         return Err(errors::append_to_encrypted());
     }
     let of_object = existing.as_ref().and_then(combinable);

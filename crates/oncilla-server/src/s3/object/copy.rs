@@ -231,9 +231,8 @@ async fn reserve_rewriter(
     request: &S3Request,
     encrypted: &CopyEncryption,
 ) -> Result<Option<MemoryPermit>, S3Error> {
-    let may_rewrite = encrypted.choice.is_some()
-        || encrypted.source_key.is_some()
-        || service.store.encrypts_at_rest();
+    let encrypts = encryption::encrypts(service, encrypted.choice.as_ref());
+    let may_rewrite = encrypts || encrypted.source_key.is_some();
     if !may_rewrite {
         return Ok(None);
     }
