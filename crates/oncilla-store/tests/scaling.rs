@@ -25,9 +25,14 @@ const SMALL: u64 = 3_000;
 /// Objects in the large place.
 const LARGE: u64 = 20 * SMALL;
 
-/// Objects deleted beside a listing: walking over them would take a listing of one row some
-/// hundred times as long.
+/// Objects deleted beside a listing: walking over them takes 0.5 µs each, so a listing of one row
+/// would take a thousand times as long, and one of a page twenty times.
 const NEIGHBOURS: u64 = 20_000;
+
+/// What deleted rows may add to a listing, in microseconds, on any machine: the metadata engine
+/// remembers a range of them only where walking over it, with opening an iterator, took longer than
+/// 200 µs (`oncilla-meta`, `embedded/gaps.rs`), and such a range may lie on either side of a row.
+const DELETED_US_MAX: f64 = 400.0;
 
 /// Versions of one key, beside 10.
 const VERSIONS: u64 = 1_000;
@@ -51,12 +56,15 @@ const EFFORT: Effort = Effort {
     pages: 8,
 };
 
-fn assert_flat(lines: &[Line], ratio_max: f64) {
+/// Asserts that no operation costs more in the large place than `ratio_max` times as much and
+/// `extra_us` microseconds besides.
+fn assert_flat(lines: &[Line], ratio_max: f64, extra_us: f64) {
     for line in lines {
         let least = line.spread.0;
+        let allowed = ratio_max + extra_us / line.small_us;
         assert!(
-            least < ratio_max,
-            "{}: {} costs {least:.1} times as much, whenever it was tried",
+            least < allowed,
+            "{}: {} costs {least:.1} times as much, whenever it was tried; {allowed:.1} is allowed",
             line.scene,
             line.operation
         );
@@ -81,11 +89,11 @@ async fn operations_cost_no_more_in_large_buckets() {
         count: LARGE,
     };
     let objects = scenes::objects("objects", small_place, large_place, EFFORT);
-    assert_flat(&objects.await.unwrap(), RATIO_MAX);
+    assert_flat(&objects.await.unwrap(), RATIO_MAX, 0.0);
     let deleted = scenes::deleted_neighbours(small_place, large_place, NEIGHBOURS, EFFORT);
-    assert_flat(&deleted.await.unwrap(), RATIO_MAX);
+    assert_flat(&deleted.await.unwrap(), RATIO_MAX, DELETED_US_MAX);
     let prefixes = scenes::prefixes(&small, &large, (SMALL, LARGE), EFFORT);
-    assert_flat(&prefixes.await.unwrap(), RATIO_MAX);
+    assert_flat(&prefixes.await.unwrap(), RATIO_MAX, 0.0);
 
     // The loaded rows are what PUTs would have written.
     let mut findings = Vec::new();
@@ -103,8 +111,8 @@ async fn parts_and_versions_cost_no_more_when_there_are_many() {
     let directory = tempfile::tempdir().unwrap();
     let site = Site::open(directory.path()).await.unwrap();
     let parts = scenes::parts(&site, PART_BYTES, EFFORT).await.unwrap();
-    assert_flat(&parts, RATIO_MAX);
+    assert_flat(&parts, RATIO_MAX, 0.0);
     let versions = scenes::versions(&site, VERSIONS, EFFORT).await.unwrap();
-    assert_flat(&versions, VERSIONS_RATIO_MAX);
+    assert_flat(&versions, VERSIONS_RATIO_MAX, 0.0);
     site.close().await;
 }
