@@ -1,5 +1,7 @@
 //! The rules for names, ids and sizes.
 
+use oncilla_wire::digits::is_digits;
+
 use crate::error::IamError;
 use crate::grant::{BucketPattern, Grant};
 use crate::rows::entity::{EntityKind, Tag};
@@ -251,6 +253,11 @@ pub(crate) fn max_session_s(seconds: u64) -> Result<(), IamError> {
         return Ok(());
     }
     invalid("maxSessionDuration", "3600 to 43200 seconds")
+}
+
+/// Whether `id` has the form of an AWS account's: twelve digits.
+pub(crate) fn is_aws_account_id(id: &str) -> bool {
+    id.len() == 12 && is_digits(id)
 }
 
 /// Whether `id` has the form of a canonical user id: 64 lower-case hexadecimal digits.

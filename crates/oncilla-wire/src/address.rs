@@ -152,8 +152,8 @@ fn with_key(bucket: String, raw_key: &str) -> Result<Address, S3Error> {
     Ok(Address::Object { bucket, key })
 }
 
-/// A host without its port; an IPv6 address keeps its brackets.
-fn without_port(host: &str) -> &str {
+/// A host without its port, which may be empty (RFC 3986, section 3.2.3); an IPv6 address keeps its brackets.
+pub(crate) fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,

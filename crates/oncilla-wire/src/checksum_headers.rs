@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderMap, HeaderValue};
 use oncilla_hash::{Checksum, ChecksumAlgorithm, MD5_LENGTH_BYTES};
 
+use crate::digits::parse_digits;
 use crate::error::{S3Error, S3ErrorCode};
 
 const CHECKSUM_PREFIX: &str = "x-amz-checksum-";
@@ -217,13 +218,8 @@ fn parse_value(headers: &HeaderMap) -> Result<Option<(Checksum, Option<u32>)>, S
 }
 
 fn parse_part_count(digits: &str) -> Option<u32> {
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    digits
-        .parse()
-        .ok()
-        .filter(|count| (1..=PART_COUNT_MAX).contains(count))
+    let count = u32::try_from(parse_digits(digits)?).ok()?;
+    (1..=PART_COUNT_MAX).contains(&count).then_some(count)
 }
 
 /// The checksum among the names in `x-amz-trailer`.

@@ -10,6 +10,7 @@ pub mod chunked;
 pub mod conditions;
 pub mod copy_source;
 pub mod cors;
+pub mod digits;
 pub mod encryption;
 pub mod error;
 pub mod event;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::digits::is_digits;
 use crate::error::{S3Error, S3ErrorCode};
 
 /// The shortest bucket name.
@@ -98,8 +99,6 @@ pub fn check_key(key: &str) -> Result<(), S3Error> {
 
 /// Four groups of digits: S3 refuses the form, whether or not each group is below 256.
 fn looks_like_ipv4(name: &str) -> bool {
-    let is_digits =
-        |group: &str| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit());
     name.split('.').count() == 4 && name.split('.').all(is_digits)
 }
 

@@ -1,5 +1,6 @@
 //! The query of a request: decoded once, small, and free when there is none.
 
+use crate::digits::parse_digits;
 use crate::error::{S3Error, S3ErrorCode};
 use crate::uri::{decode_query, raw_parameters};
 
@@ -71,10 +72,9 @@ impl Query {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
-        let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        match text.parse() {
-            Ok(number) if is_digits => Ok(Some(number)),
-            _ => Err(S3Error::invalid_argument(
+        match parse_digits(text) {
+            Some(number) => Ok(Some(number)),
+            None => Err(S3Error::invalid_argument(
                 name,
                 text,
                 format!("Provided {name} not an integer or within integer range"),

@@ -1,5 +1,6 @@
 //! Byte ranges: `Range`, `Content-Range` and `x-amz-copy-source-range`.
 
+use crate::digits::is_digits;
 use crate::error::{S3Error, S3ErrorCode};
 
 /// A single range of bytes as a client asks for it, before the length is known.
@@ -145,12 +146,9 @@ impl CopySourceRange {
     }
 }
 
-/// Digits only: `u64::from_str` would take a plus sign. A number beyond 64 bits is as good as its maximum.
+/// A number beyond 64 bits is as good as its maximum.
 fn parse_position(text: &str) -> Option<u64> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    Some(text.parse().unwrap_or(u64::MAX))
+    is_digits(text).then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

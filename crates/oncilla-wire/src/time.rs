@@ -6,6 +6,8 @@
 
 use http::HeaderValue;
 
+use crate::digits::is_digits;
+
 const MS_PER_DAY: i64 = 86_400_000;
 
 /// Both written forms have four digits for the year, so times are kept between the years 0 and 9999.
@@ -191,10 +193,8 @@ fn month_number(name: &str) -> Option<u32> {
 }
 
 fn number(text: &str, digits: usize) -> Option<u32> {
-    if text.len() != digits || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
+    let is_number = text.len() == digits && is_digits(text);
+    text.parse().ok().filter(|_| is_number)
 }
 
 fn unix_ms(year: u32, month: u32, day: u32, time_of_day_ms: i64) -> Option<i64> {

@@ -1,6 +1,7 @@
 //! Websites: which hosts name one, and where routing rules send a request.
 //! Source: S3 User Guide, "Website endpoints" and "Configuring advanced conditional redirects".
 
+use crate::address::without_port;
 use crate::uri::encode_path;
 use crate::xml::website::{KeyReplacement, Protocol, RoutingRule};
 
@@ -37,12 +38,7 @@ impl WebsiteHosts {
     /// forms of the regions are hosts too: `bucket.s3-website-eu-west-1.example.org`.
     pub fn bucket_of(&self, host: &str) -> Option<String> {
         // Few requests are for websites, and this is asked of every one.
-        let host = host.rsplit_once(':').map_or(host, |(name, port)| {
-            match port.bytes().all(|byte| byte.is_ascii_digit()) {
-                true => name,
-                false => host,
-            }
-        });
+        let host = without_port(host);
         let host = host.strip_suffix('.').unwrap_or(host);
         self.domains.iter().find_map(|domain| {
             let bucket = below(host, domain).or_else(|| {

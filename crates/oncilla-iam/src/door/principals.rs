@@ -87,8 +87,7 @@ impl Iam {
 
 /// Whether an id of an account can be none of this server's, and is not one of AWS's.
 fn is_tenant(account: &str) -> bool {
-    let is_aws = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-    !is_aws && !validate::is_canonical_id(account)
+    !validate::is_aws_account_id(account) && !validate::is_canonical_id(account)
 }
 
 fn is_found<T>(found: Result<T, IamError>) -> Result<bool, IamError> {

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use oncilla_wire::digits::is_digits;
 use oncilla_wire::time::parse_iso8601;
 
 use super::arn::ArnPattern;
@@ -219,7 +220,7 @@ impl Condition {
 
 /// A time of a policy or a request: ISO 8601, or seconds since 1970.
 fn parse_time_ms(text: &str) -> Option<i64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() > "9999".len() {
+    if is_digits(text) && text.len() > "9999".len() {
         return text.parse::<i64>().ok()?.checked_mul(1_000);
     }
     // A date alone, or one without seconds, as the W3C profile of ISO 8601 allows.

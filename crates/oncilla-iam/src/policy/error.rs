@@ -2,6 +2,7 @@
 
 use super::PolicyKind;
 use super::principal::PrincipalPattern;
+use crate::validate::is_aws_account_id;
 
 /// Most characters of a user's text that an error repeats, so that an answer stays small.
 const QUOTED_CHARS_MAX: usize = 128;
@@ -170,11 +171,6 @@ pub(super) fn named_principal(kind: &str, text: &str) -> String {
         true => format!("{named} (the id of an account is 64 hexadecimal digits here)"),
         false => named,
     }
-}
-
-/// Whether it is the id of an account as AWS has them: twelve digits.
-pub(super) fn is_aws_account_id(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A user's text as an error repeats it.

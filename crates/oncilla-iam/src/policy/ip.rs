@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use oncilla_wire::digits::is_digits;
+
 /// An address with the number of its leading bits that count (RFC 4632, RFC 4291 §2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cidr {
@@ -28,9 +30,7 @@ impl Cidr {
         let bits_max = if network.is_ipv4() { 32 } else { 128 };
         let bits = match bits {
             None => bits_max,
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                digits.parse().ok()?
-            }
+            Some(digits) if is_digits(digits) => digits.parse().ok()?,
             Some(_) => return None,
         };
         if bits > bits_max {

@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 
 use super::arn;
-use super::error::{PolicyError, is_aws_account_id, named_principal, quoted};
+use super::error::{PolicyError, named_principal, quoted};
 use super::evaluate::{Caller, CallerKind};
 use super::json::Json;
+use crate::validate::is_aws_account_id;
 
 /// Longest account id in an ARN: that of a canonical user id.
 const ACCOUNT_CHARS_MAX: usize = 64;

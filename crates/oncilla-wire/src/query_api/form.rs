@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::{QueryError, QueryErrorCode};
+use crate::digits::parse_digits;
 use crate::uri::{decode_query, raw_parameters};
 
 /// The content type of a form.
@@ -88,18 +89,17 @@ impl Form {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
-        let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        match text.parse() {
-            Ok(number) if is_digits && number < min => {
+        match parse_digits(text) {
+            Some(number) if number < min => {
                 let rule = format!("Member must have value greater than or equal to {min}");
                 Err(QueryError::invalid(name, text, &rule))
             }
-            Ok(number) if is_digits && number > max => {
+            Some(number) if number > max => {
                 let rule = format!("Member must have value less than or equal to {max}");
                 Err(QueryError::invalid(name, text, &rule))
             }
-            Ok(number) if is_digits => Ok(Some(number)),
-            _ => Err(QueryError::invalid(name, text, "Member must be a number")),
+            Some(number) => Ok(Some(number)),
+            None => Err(QueryError::invalid(name, text, "Member must be a number")),
         }
     }
 

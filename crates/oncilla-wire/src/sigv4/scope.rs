@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::parse::malformed_credential;
 use super::{SCOPE_TERMINATOR, SignatureLocation};
+use crate::digits::is_digits;
 use crate::error::S3Error;
 
 /// The credential scope: what a signing key is good for.
@@ -77,7 +78,7 @@ fn split_credential(
             "a non-empty Access Key (AKID) must be provided in the credential.",
         ));
     }
-    if day.len() != 8 || !day.bytes().all(|byte| byte.is_ascii_digit()) {
+    if day.len() != 8 || !is_digits(day) {
         return Err(malformed_credential(
             location,
             format!(

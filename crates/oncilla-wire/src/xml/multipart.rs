@@ -10,6 +10,7 @@ use super::reader::{XmlReader, malformed};
 use super::writer::{KeyEncoding, XmlWriter};
 use super::{Checksums, Owner};
 use crate::checksum_headers::refuse_not_implemented;
+use crate::digits::parse_digits;
 use crate::error::{S3Error, S3ErrorCode};
 
 /// The most parts an upload may have (S3's limit).
@@ -155,12 +156,8 @@ impl CompletedPart<'_> {
 
 /// Reads `partNumber` from a query, or refuses it as S3 does.
 pub fn parse_part_number(text: &str) -> Result<u32, S3Error> {
-    // Digits only: `u64::from_str` would take a plus sign.
-    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.parse() {
-        Ok(number) if is_digits => check_part_number(number),
-        _ => Err(part_number_error(text)),
-    }
+    let number = parse_digits(text).ok_or_else(|| part_number_error(text))?;
+    check_part_number(number)
 }
 
 fn check_part_number(number: u64) -> Result<u32, S3Error> {

@@ -11,6 +11,7 @@ use oncilla_hash::ChecksumAlgorithm;
 use oncilla_store::object::{AppendError, AppendObject, GetObjectError, IsWanted};
 use oncilla_store::{Bucket, ObjectRecord};
 use oncilla_wire::conditions::Conditions;
+use oncilla_wire::digits::parse_digits;
 use oncilla_wire::error::S3Error;
 use oncilla_wire::header::{X_AMZ_OBJECT_SIZE, X_AMZ_WRITE_OFFSET_BYTES};
 
@@ -30,11 +31,7 @@ pub fn write_offset(request: &S3Request) -> Result<Option<u64>, S3Error> {
         return Ok(None);
     };
     let text = String::from_utf8_lossy(value.as_bytes());
-    let digits = text.trim();
-    // A number of digits alone: the standard library reads a sign too.
-    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
-    let offset = digits.parse().ok().filter(|_| is_number);
-    let offset = offset.ok_or_else(|| {
+    let offset = parse_digits(text.trim()).ok_or_else(|| {
         let name = X_AMZ_WRITE_OFFSET_BYTES;
         S3Error::invalid_argument(name.as_str(), &text, "The value is not a number.")
     });
