@@ -67,11 +67,19 @@ def binary() -> pathlib.Path:
     return path.resolve()
 
 
+_ports_given_out: set[int] = set()
+
+
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port that was free a moment ago, and another one each time."""
+    while True:
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+        # The kernel may choose a port again that nobody listens on yet.
+        if port not in _ports_given_out:
+            _ports_given_out.add(port)
+            return port
 
 
 @dataclasses.dataclass(frozen=True)

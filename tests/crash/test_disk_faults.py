@@ -1,8 +1,10 @@
 """A disk that is full or fails: refusals in S3's shape, and nothing acknowledged is lost."""
 
+import errno
 import os
 import random
 import subprocess
+import threading
 import time
 
 import botocore.exceptions
@@ -19,6 +21,8 @@ WORKERS = 6
 NO_SPACE = (503, 507)
 # Longest time that a server may need to take writes again once there is space.
 RESUME_TIMEOUT_SECONDS = 30
+# Longest time until a writer meets a fault.
+NOTICE_TIMEOUT_SECONDS = 30
 
 
 def put(s3, key, content):
@@ -98,12 +102,23 @@ def leave_free(device, mib: float) -> None:
     with open(ballast, "ab") as file:
         size = os.fstat(file.fileno()).st_size + int((free_mib(device) - mib) * MIB)
         if size > os.fstat(file.fileno()).st_size:
-            try:
-                os.posix_fallocate(file.fileno(), 0, size)
-            except OSError:
-                assert mib == 0, "only a race with the server's own writes for the last bytes"
+            os.posix_fallocate(file.fileno(), 0, size)
         else:
             os.ftruncate(file.fileno(), max(size, 0))
+
+
+def take_the_rest(device) -> None:
+    """Grows the ballast file to the last byte, whoever else writes meanwhile."""
+    with open(device / "ballast", "ab") as file:
+        size = os.fstat(file.fileno()).st_size
+        # In small steps: one that fails is undone as a whole, and so would be the only one.
+        for step in (MIB, 64 * 1024, 4096):
+            try:
+                while True:
+                    os.posix_fallocate(file.fileno(), size, step)
+                    size += step
+            except OSError as error:
+                assert error.errno == errno.ENOSPC, error
 
 
 def test_full_device(device, tmp_path, seed, make_client):
@@ -126,7 +141,7 @@ def test_full_device(device, tmp_path, seed, make_client):
         wait_until_writable(s3, bytes(3 * MIB))
 
         # Somebody else takes the rest while writers run, and gives it back.
-        workers = run(server, make_client, ledger, seed + 1, 4, lambda: leave_free(device, 0))
+        workers = run(server, make_client, ledger, seed + 1, 4, lambda: take_the_rest(device))
         assert sum(worker.refused for worker in workers) > 0, "nobody noticed the full device"
         for key, content in contents.items():
             assert get(s3, key) == content
@@ -198,11 +213,17 @@ def test_input_output_errors(faults, make_client, fault):
     ledger = Ledger()
     server = faults.start()
     make_client(server).create_bucket(Bucket=BUCKET)
+    refusal = threading.Event()
 
     def break_and_wait():
         time.sleep(0.3)
         faults.command(fault)
-        time.sleep(0.8)
+        deadline = time.monotonic() + NOTICE_TIMEOUT_SECONDS
+        while server.process.poll() is None and time.monotonic() < deadline:
+            if refusal.wait(0.1):
+                # What the others are told after the fault counts as well.
+                time.sleep(0.7)
+                break
         # Power is lost as well, so that nothing is saved by the page cache.
         faults.cut()
 
@@ -214,6 +235,7 @@ def test_input_output_errors(faults, make_client, fault):
         faults.seed,
         WORKERS,
         disk_errors=DiskErrors.DOUBTED,
+        refusal=refusal,
     )
     assert sum(worker.refused for worker in workers) > 0, "nobody noticed the fault"
     server.check_log()

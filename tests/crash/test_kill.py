@@ -13,6 +13,10 @@ from model import Ledger
 
 BUCKET = "crash"
 WORKERS = 8
+# A load that is lighter means little. How much comes in a second depends on the machine, and how
+# long a server lives on chance: there are more rounds until it is reached.
+ACKNOWLEDGED_MIN = 100
+ROUNDS = range(3, 30)
 # Garbage is collected in the background; this is how long it may take once nobody writes.
 COLLECTION_TIMEOUT_SECONDS = 90
 # The newest volumes stay, with nothing but a header.
@@ -58,7 +62,11 @@ def test_kill_9_under_load(tmp_path, seed, seconds, make_client):
     deadline = time.monotonic() + seconds
     rounds = operations = 0
     slowest_start = 0.0
-    while time.monotonic() < deadline or rounds < 3:
+    while (
+        time.monotonic() < deadline
+        or rounds < ROUNDS.start
+        or (rounds < ROUNDS.stop and ledger.acknowledged <= ACKNOWLEDGED_MIN)
+    ):
 
         def kill_at_some_moment():
             time.sleep(chance.uniform(0.05, 3.0))
@@ -84,7 +92,7 @@ def test_kill_9_under_load(tmp_path, seed, seconds, make_client):
         f"{rounds} rounds, {operations} operations, {ledger.acknowledged} acknowledged changes, "
         f"{ledger.in_doubt} in doubt, slowest start {slowest_start:.2f} s"
     )
-    assert ledger.acknowledged > rounds * 10, "the load was too light to mean anything"
+    assert ledger.acknowledged > ACKNOWLEDGED_MIN, "the load was too light to mean anything"
 
     server.stop()
     assert_intact(server.data)

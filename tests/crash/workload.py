@@ -45,6 +45,7 @@ class Worker(threading.Thread):
         seed: int,
         disk_errors: DiskErrors = DiskErrors.FORBIDDEN,
         sizes: list[int] = SIZES,
+        refusal: threading.Event | None = None,
     ):
         super().__init__(name=f"worker-{number}", daemon=True)
         self.keys = [f"w{number}/key {index}" for index in range(KEYS_PER_WORKER)]
@@ -54,6 +55,8 @@ class Worker(threading.Thread):
         self.random = random.Random(seed * 1000 + number)
         self.disk_errors = disk_errors
         self.sizes = sizes
+        # Set at the first refusal of any worker, for those who wait for one.
+        self.refusal = refusal or threading.Event()
         self.ending = threading.Event()
         self.problem: str | None = None
         self.operations = 0
@@ -98,6 +101,7 @@ class Worker(threading.Thread):
         code = error.response["Error"]["Code"]
         assert code and not code.isdigit(), f"status {status} without an S3 error body"
         self.refused += 1
+        self.refusal.set()
         time.sleep(0.05)
 
     def _fetch(self, key: str) -> Body | None:

@@ -38,8 +38,8 @@ const STEP_PAUSE: Duration = Duration::from_millis(2);
 /// Smaller files are freed at once: it takes as long as two steps.
 const LARGE_FILE_BYTES: u64 = 2 * STEP_BYTES;
 
-/// Files kept open. Beyond that the oldest are let go: a store of a hundred million objects has
-/// some hundred tables, and a process has 1,024 descriptors where nobody has set more.
+/// Files kept open. Beyond that the oldest are let go: a store of ten million small objects has
+/// 700 tables, and a process has 1,024 descriptors where nobody has set more.
 const OPEN_FILES_MAX: usize = 192;
 
 /// Deleted files that may wait to be freed, half a gigabyte of journals; more are freed at once.

@@ -4,15 +4,15 @@ use std::io::Read;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use crate::support::{Client, on_loopback, quick_front, quick_timeouts, start};
-use oncilla_server::connection::{HEAD_BYTES_MAX, HEADERS_MAX};
+use crate::support::{Client, on_loopback, start, wait_until};
+use oncilla_server::connection::{ConnectionTimeouts, HEAD_BYTES_MAX, HEADERS_MAX};
 use oncilla_server::front::FrontOptions;
 use oncilla_server::server::ServerOptions;
 use oncilla_wire::website::WebsiteHosts;
 
 #[test]
 fn a_connection_serves_many_requests_and_each_has_its_id() {
-    let server = start(on_loopback(), quick_front());
+    let server = start(on_loopback(), FrontOptions::default());
     let mut client = server.connect();
     let mut ids = std::collections::HashSet::new();
     for length in [0u64, 1, 70_000, 5] {
@@ -36,7 +36,7 @@ fn a_connection_serves_many_requests_and_each_has_its_id() {
 
 #[test]
 fn a_body_arrives_whole_in_either_framing() {
-    let server = start(on_loopback(), quick_front());
+    let server = start(on_loopback(), FrontOptions::default());
     let mut client = server.connect();
     let body = vec![b'y'; 300_000];
     client.send(format!(
@@ -54,7 +54,7 @@ fn a_body_arrives_whole_in_either_framing() {
 
 #[test]
 fn the_body_is_asked_for_only_when_the_handler_wants_it() {
-    let server = start(on_loopback(), quick_front());
+    let server = start(on_loopback(), FrontOptions::default());
     let mut client = server.connect();
     client.send(
         "PUT /refuse HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
@@ -71,7 +71,7 @@ fn the_body_is_asked_for_only_when_the_handler_wants_it() {
 
 #[test]
 fn an_answer_in_place_of_continue_closes_the_connection() {
-    let server = start(on_loopback(), quick_front());
+    let server = start(on_loopback(), FrontOptions::default());
     for (path, length, status) in [("/refuse", 5, 403), ("/echo", 0, 200)] {
         let mut client = server.connect();
         client.send(format!(
@@ -107,17 +107,23 @@ fn a_refusal_reaches_a_client_that_sends_its_body_all_the_same() {
 
 #[test]
 fn a_stalled_body_is_cut_and_a_slow_one_is_not() {
-    let server = start(on_loopback(), quick_front());
+    let front_options = FrontOptions {
+        body_idle_timeout: Duration::from_secs(3),
+        ..FrontOptions::default()
+    };
+    let server = start(on_loopback(), front_options);
+    // It stalls while the other one is slow, so that the test need not wait for them in turn.
+    let mut stalled = server.connect();
+    stalled.send("PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\nhalf");
     let mut slow = server.connect();
-    slow.send("PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n");
-    for _ in 0..12 {
-        // 12 × 100 ms is four times the idle timeout of 300 ms.
+    slow.send("PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\n");
+    for _ in 0..40 {
+        // 40 × 100 ms is longer than the idle timeout, and a single pause so much shorter that a
+        // busy machine does not stretch it that far.
         std::thread::sleep(Duration::from_millis(100));
         slow.send("s");
     }
-    assert_eq!(slow.answer().text(), "ssssssssssss");
-    let mut stalled = server.connect();
-    stalled.send("PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\nhalf");
+    assert_eq!(slow.answer().text(), "s".repeat(40));
     let answer = stalled.answer();
     assert_eq!((answer.status, answer.text()), (400, "stalled"));
     server.stop();
@@ -129,7 +135,7 @@ fn bodies_that_end_early_or_are_too_long_are_told_apart() {
         on_loopback(),
         FrontOptions {
             body_bytes_max: 8,
-            ..quick_front()
+            ..FrontOptions::default()
         },
     );
     let mut client = server.connect();
@@ -153,7 +159,7 @@ fn bodies_that_end_early_or_are_too_long_are_told_apart() {
 
 #[test]
 fn a_client_that_only_listens_still_gets_its_answer() {
-    let server = start(on_loopback(), quick_front());
+    let server = start(on_loopback(), FrontOptions::default());
     let mut client = server.connect();
     client.send("GET /wait/200 HTTP/1.1\r\nHost: a\r\n\r\n");
     client.stream.shutdown(Shutdown::Write).unwrap();
@@ -164,7 +170,7 @@ fn a_client_that_only_listens_still_gets_its_answer() {
 
 #[test]
 fn malformed_heads_are_answered_in_the_shape_of_s3() {
-    let server = start(on_loopback(), quick_front());
+    let server = start(on_loopback(), FrontOptions::default());
     let long_value = "v".repeat(HEAD_BYTES_MAX + 1);
     let many: String = (0..=HEADERS_MAX).map(|n| format!("h{n}: v\r\n")).collect();
     for (head, code) in [
@@ -228,7 +234,7 @@ fn malformed_heads_are_answered_in_the_shape_of_s3() {
 /// RFC 9112 §3.2.
 #[test]
 fn a_request_names_one_host() {
-    let server = start(on_loopback(), quick_front());
+    let server = start(on_loopback(), FrontOptions::default());
     let mut client = server.connect();
     for head in [
         "GET /bytes/3 HTTP/1.1\r\n\r\n",
@@ -260,31 +266,36 @@ fn a_request_names_one_host() {
 #[test]
 fn silent_connections_are_closed() {
     let options = ServerOptions {
-        timeouts: quick_timeouts(),
+        timeouts: ConnectionTimeouts {
+            head: Duration::from_secs(1),
+            keep_alive: Duration::from_secs(2),
+            ..ConnectionTimeouts::default()
+        },
         ..on_loopback()
     };
-    let server = start(options, quick_front());
+    let server = start(options, FrontOptions::default());
+    let mut patient = server.connect();
+    // A handler may take longer than either of these timeouts.
+    patient.send("GET /wait/3000 HTTP/1.1\r\nHost: a\r\n\r\n");
     let began = Instant::now();
     let mut half_a_head = server.connect();
     half_a_head.send("GET / HT");
     assert!(half_a_head.is_closed());
     assert!(
-        began.elapsed() < Duration::from_millis(1500),
+        began.elapsed() < Duration::from_secs(5),
         "{:?}",
         began.elapsed()
     );
     let mut idle = server.connect();
-    idle.get("/bytes/1");
+    // Before the request, so that a pause of the client after it does not shorten what is measured.
     let began = Instant::now();
+    idle.get("/bytes/1");
     assert!(idle.is_closed());
     assert!(
-        began.elapsed() > Duration::from_millis(400),
+        began.elapsed() > Duration::from_millis(1500),
         "{:?}",
         began.elapsed()
     );
-    let mut patient = server.connect();
-    // A handler may take longer than any of the timeouts.
-    patient.send("GET /wait/1500 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(patient.answer().text(), "waited");
     server.stop();
 }
@@ -292,44 +303,48 @@ fn silent_connections_are_closed() {
 #[test]
 fn a_client_that_stops_reading_is_cut_and_a_slow_one_is_not() {
     let options = ServerOptions {
-        timeouts: quick_timeouts(),
+        timeouts: ConnectionTimeouts {
+            write_stall: Duration::from_secs(3),
+            ..ConnectionTimeouts::default()
+        },
         ..on_loopback()
     };
-    let server = start(options, quick_front());
+    let server = start(options, FrontOptions::default());
     let length = 64u64 << 20;
     let mut stopped = server.connect();
     stopped.send(format!("GET /bytes/{length} HTTP/1.1\r\nHost: a\r\n\r\n"));
-    wait_until("the stalled request is given up", || {
-        server.metrics.requests_aborted.get() == 1
-    });
     let mut slow = server.connect();
-    slow.send(format!("GET /bytes/{length} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    slow.send(format!(
+        "GET /bytes/{length} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    ));
     slow.head();
     let mut received = 0;
-    let mut buffer = vec![0; 8 << 20];
-    let mut pauses = 0;
-    while received + 100_000 < length {
-        if pauses < 8 {
+    for piece in 0.. {
+        // So little at a time that the answer is not in the sockets' buffers before the pauses, in
+        // all longer than the timeout, are over.
+        if piece < 20 {
             std::thread::sleep(Duration::from_millis(200));
-            pauses += 1;
         }
-        let mut filled = 0;
-        while filled < buffer.len() {
-            let read = slow.stream.read(&mut buffer[filled..]).unwrap();
-            if read == 0 || received + filled as u64 + 100_000 >= length {
-                break;
-            }
-            filled += read;
+        let read = std::io::copy(
+            &mut slow.stream.by_ref().take(2 << 20),
+            &mut std::io::sink(),
+        );
+        match read.unwrap() {
+            0 => break,
+            bytes => received += bytes,
         }
-        assert!(filled > 0, "cut after {received} bytes");
-        received += filled as u64;
     }
+    // Some of it may have come with the head.
+    assert!(received + 100_000 > length, "cut after {received} bytes");
+    wait_until("the stalled request, and no other, is given up", || {
+        server.metrics.requests_aborted.get() == 1
+    });
     server.stop();
 }
 
 #[test]
 fn an_answer_that_breaks_off_is_never_taken_for_complete() {
-    let server = start(on_loopback(), quick_front());
+    let server = start(on_loopback(), FrontOptions::default());
     let mut client = server.connect();
     client.send("GET /broken/4000000 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(client.head().contains("content-length: 4000000\r\n"));
@@ -347,7 +362,7 @@ fn connections_above_the_limit_are_told_to_slow_down() {
             connections_max: 2,
             ..on_loopback()
         },
-        quick_front(),
+        FrontOptions::default(),
     );
     let (mut first, mut second) = (server.connect(), server.connect());
     first.get("/bytes/1");
@@ -375,11 +390,12 @@ fn requests_above_the_limit_are_told_to_slow_down_and_health_is_not() {
         on_loopback(),
         FrontOptions {
             in_flight_max: 1,
-            ..quick_front()
+            ..FrontOptions::default()
         },
     );
+    // In flight until its body comes.
     let mut holder = server.connect();
-    holder.send("GET /wait/800 HTTP/1.1\r\nHost: a\r\n\r\n");
+    holder.send("PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
     wait_until("one is in flight", || {
         server.metrics.requests_in_flight.get() == 1
     });
@@ -391,7 +407,8 @@ fn requests_above_the_limit_are_told_to_slow_down_and_health_is_not() {
     );
     assert!(answer.text().contains("<Code>SlowDown</Code>"));
     assert_eq!(other.get("/-/health").text(), "ok\n");
-    assert_eq!(holder.answer().text(), "waited");
+    holder.send("body");
+    assert_eq!(holder.answer().text(), "body");
     wait_until("none is in flight", || {
         server.metrics.requests_in_flight.get() == 0
     });
@@ -401,7 +418,7 @@ fn requests_above_the_limit_are_told_to_slow_down_and_health_is_not() {
 
 #[test]
 fn many_connections_are_served_at_once() {
-    let server = start(on_loopback(), quick_front());
+    let server = start(on_loopback(), FrontOptions::default());
     let mut clients: Vec<_> = (0..300).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.send("GET /wait/300 HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -421,7 +438,7 @@ fn many_connections_are_served_at_once() {
 fn own_pages_answer_beside_the_service() {
     let front_options = FrontOptions {
         websites: WebsiteHosts::new(["s3-website.example.com"]),
-        ..quick_front()
+        ..FrontOptions::default()
     };
     let server = start(on_loopback(), front_options);
     let mut client = server.connect();
@@ -460,7 +477,7 @@ fn ipv6_and_several_addresses() {
             listen,
             ..ServerOptions::default()
         },
-        quick_front(),
+        FrontOptions::default(),
     );
     for address in server.server.addresses() {
         assert_eq!(Client::connect(*address).get("/bytes/3").text(), "xxx");
@@ -480,7 +497,7 @@ fn the_socket_file_is_its_owners_and_serves() {
             local_socket: Some(path.clone()),
             ..on_loopback()
         };
-        let server = start(options, quick_front());
+        let server = start(options, FrontOptions::default());
         assert_eq!(
             std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
@@ -494,15 +511,4 @@ fn the_socket_file_is_its_owners_and_serves() {
     let busy = oncilla_server::local_socket::bind(&path).unwrap_err();
     assert!(busy.to_string().contains("admin.sock"), "{busy}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a socket");
-}
-
-fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(
-            began.elapsed() < Duration::from_secs(20),
-            "waited for: {what}"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

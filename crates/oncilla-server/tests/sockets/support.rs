@@ -4,14 +4,13 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::stream;
 use http::{Method, Request, Response, StatusCode};
 use oncilla_server::admin::readiness::Readiness;
 use oncilla_server::admin::{self, OwnPages};
-use oncilla_server::connection::ConnectionTimeouts;
 use oncilla_server::front::{Front, FrontOptions};
 use oncilla_server::metrics::Metrics;
 use oncilla_server::server::{Server, ServerOptions};
@@ -106,22 +105,6 @@ pub struct TestServer {
     pub readiness: Arc<Readiness>,
 }
 
-pub fn quick_timeouts() -> ConnectionTimeouts {
-    ConnectionTimeouts {
-        head: Duration::from_millis(300),
-        keep_alive: Duration::from_millis(600),
-        write_stall: Duration::from_millis(500),
-        tls_handshake: Duration::from_millis(400),
-    }
-}
-
-pub fn quick_front() -> FrontOptions {
-    FrontOptions {
-        body_idle_timeout: Duration::from_millis(300),
-        ..FrontOptions::default()
-    }
-}
-
 pub fn on_loopback() -> ServerOptions {
     ServerOptions {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
@@ -190,6 +173,17 @@ impl Answer {
 
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+/// How long a test waits for what the server does by itself before it fails.
+const SERVER_PATIENCE: Duration = Duration::from_secs(20);
+
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < SERVER_PATIENCE, "waited for: {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{Client, TestServer, quick_front, quick_timeouts, start};
+use crate::support::{Client, TestServer, start, wait_until};
+use oncilla_server::connection::ConnectionTimeouts;
+use oncilla_server::front::FrontOptions;
 use oncilla_server::self_signed;
 use oncilla_server::server::{ServerOptions, StartError};
 use oncilla_server::tls::{CertificateFiles, CertificateStore};
@@ -16,16 +18,16 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 type TlsClient = Client<StreamOwned<ClientConnection, TcpStream>>;
 
-fn start_tls(certificates: Arc<CertificateStore>) -> TestServer {
+fn start_tls(certificates: Arc<CertificateStore>, timeouts: ConnectionTimeouts) -> TestServer {
     let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let options = ServerOptions {
         listen: vec![any],
         listen_tls: vec![any],
         certificates: Some(certificates),
-        timeouts: quick_timeouts(),
+        timeouts,
         ..ServerOptions::default()
     };
-    start(options, quick_front())
+    start(options, FrontOptions::default())
 }
 
 fn connect(server: &TestServer, name: &str, authority: &Path) -> std::io::Result<TlsClient> {
@@ -53,7 +55,8 @@ fn connect(server: &TestServer, name: &str, authority: &Path) -> std::io::Result
 fn a_self_signed_certificate_is_good_for_all_its_names() {
     let directory = tempfile::tempdir().unwrap();
     let files = self_signed::ensure(directory.path(), &["s3.example.com".to_owned()]).unwrap();
-    let server = start_tls(Arc::new(CertificateStore::load(files).unwrap()));
+    let certificates = Arc::new(CertificateStore::load(files).unwrap());
+    let server = start_tls(certificates, ConnectionTimeouts::default());
     let authority = directory.path().join("ca.pem");
     // `bucket.localhost` is not among them: rustls, like OpenSSL, takes no wildcard directly below
     // a top-level name, which is why there is `s3.localhost`.
@@ -81,7 +84,12 @@ fn a_self_signed_certificate_is_good_for_all_its_names() {
 fn what_is_no_handshake_is_cut_and_counted() {
     let directory = tempfile::tempdir().unwrap();
     let files = self_signed::ensure(directory.path(), &[]).unwrap();
-    let server = start_tls(Arc::new(CertificateStore::load(files).unwrap()));
+    let certificates = Arc::new(CertificateStore::load(files).unwrap());
+    let timeouts = ConnectionTimeouts {
+        tls_handshake: Duration::from_millis(400),
+        ..ConnectionTimeouts::default()
+    };
+    let server = start_tls(certificates, timeouts);
     let address = server.server.addresses_tls()[0];
     let mut silent = Client::connect(address);
     assert!(silent.is_closed());
@@ -89,10 +97,9 @@ fn what_is_no_handshake_is_cut_and_counted() {
     plain.stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     // What comes, if anything, is a TLS alert and then the end.
     while plain.read_some() > 0 {}
-    let failures = &server.metrics.tls_handshakes_failed;
-    while failures.get() < 2 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("both are counted", || {
+        server.metrics.tls_handshakes_failed.get() >= 2
+    });
     server.stop();
 }
 
@@ -109,7 +116,7 @@ fn certificates_are_exchanged_while_connections_go_on() {
     std::fs::copy(&old_files.certificate, &files.certificate).unwrap();
     std::fs::copy(&old_files.key, &files.key).unwrap();
     let store = Arc::new(CertificateStore::load(files.clone()).unwrap());
-    let server = start_tls(Arc::clone(&store));
+    let server = start_tls(Arc::clone(&store), ConnectionTimeouts::default());
     let mut before = connect(&server, "localhost", &old.join("ca.pem")).unwrap();
     assert!(!store.reload_if_changed().unwrap());
 
@@ -144,7 +151,7 @@ fn tls_needs_a_certificate() {
     let front = oncilla_server::front::Front::new(
         crate::support::EchoService,
         None,
-        quick_front(),
+        FrontOptions::default(),
         oncilla_server::MemoryBudget::new(1 << 20),
         Arc::default(),
     );

@@ -435,8 +435,12 @@ mod tests {
         drop(threads);
         md5.add(body(LONG, 0)).await.unwrap();
         assert_eq!(md5.finish().await.unwrap(), Md5::digest(&body(LONG, 0)));
-        while shared.strong_count() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let ended = async {
+            while shared.strong_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let wait = tokio::time::timeout(Duration::from_secs(20), ended);
+        wait.await.unwrap();
     }
 }

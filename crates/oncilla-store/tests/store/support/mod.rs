@@ -42,6 +42,9 @@ pub const OWNER: &str = "aa11";
 /// How long a test waits for what happens in the background.
 const BACKGROUND_WAIT: Duration = Duration::from_secs(30);
 
+/// How long the collector runs at most before a test looks whether it is done.
+const COLLECTOR_ROUND_MAX: Duration = Duration::from_secs(5);
+
 /// Where the in-memory file system keeps the volumes.
 pub const VOLUMES_DIR: &str = "/volumes";
 
@@ -560,13 +563,17 @@ pub async fn read_to_end(mut reader: BodyReader) -> Result<Vec<u8>, Fault> {
 /// Runs the collector until no note is left.
 pub async fn collect(store: &Store) {
     let collecting = async {
+        let mut patience = Duration::from_millis(20);
         loop {
             // Started anew each time, as it would otherwise pause between two looks.
             let round = store.run_collector();
-            let _ = tokio::time::timeout(Duration::from_millis(20), round).await;
+            let _ = tokio::time::timeout(patience, round).await;
             if rows(store.engine(), all_garbage()).await.is_empty() {
                 return;
             }
+            // A note takes several commits, and what is cut short begins anew: with a slow disk no
+            // short round would ever forget one.
+            patience = (patience * 2).min(COLLECTOR_ROUND_MAX);
         }
     };
     tokio::time::timeout(BACKGROUND_WAIT, collecting)
