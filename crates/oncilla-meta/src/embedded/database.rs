@@ -395,7 +395,8 @@ fn keyspace(
 ///
 /// Indexes and filters stay in memory on the upper levels, as is the library's default; what does
 /// not is cut into blocks. Its default leaves the filters of level 1 and both of level 2 whole: in
-/// a bucket of ten million objects every third HEAD then read 330 KB for one of them.
+/// a bucket of ten million objects every third HEAD then read 330 KB for one of them. The library
+/// keeps these options with a keyspace, so one that was made with others keeps them.
 fn base_options() -> KeyspaceCreateOptions {
     let bits = BloomConstructionPolicy::BitsPerKey(10.0);
     let levels = Leveled::default().with_table_target_size(TABLE_BYTES);
