@@ -294,17 +294,21 @@ def test_a_server_that_goes_away_and_comes_back(tmp_path):
                 "--duration", "10s", "--warmup", "0s", "--json"),
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
-    # A server that goes away while objects are prepared is another matter.
-    deadline = time.monotonic() + 60
-    metrics = server.endpoint_url + "/-/metrics"
-    while 'operation="GetObject"' not in requests.get(metrics, timeout=10).text:
-        assert time.monotonic() < deadline and process.poll() is None, "the load did not begin"
-        time.sleep(0.05)
-    server.kill()
-    time.sleep(0.5)
-    server.start()
-    output, errors = process.communicate(timeout=60)
-    server.stop()
+    try:
+        # A server that goes away while objects are prepared is another matter.
+        deadline = time.monotonic() + 60
+        metrics = server.endpoint_url + "/-/metrics"
+        while 'operation="GetObject"' not in requests.get(metrics, timeout=10).text:
+            assert time.monotonic() < deadline and process.poll() is None, "the load did not begin"
+            time.sleep(0.05)
+        server.kill()
+        time.sleep(0.5)
+        server.start()
+        output, errors = process.communicate(timeout=60)
+        server.stop()
+    finally:
+        process.kill()
+        server.kill()
     assert process.returncode == GENERAL, errors
     total = json.loads(output)["targets"][0]["total"]
     assert total["operations"] > 0 and total["errors"] > 0 and total["reconnects"] > 0
@@ -333,8 +337,8 @@ def test_a_rate_is_kept(bench, bucket):
         "stat", "--objects", "5", "--size", "1", "--bucket", bucket, "--concurrency", "4",
         "--rate", "50", "--duration", "6s", "--warmup", "200ms",
     )
-    # 300, and what a stall of a second moves over either end of the window.
-    assert 240 <= report["targets"][0]["total"]["operations"] <= 345
+    # 300: a second's worth may miss the window at its end, and the warm-up's may fall into it.
+    assert 240 <= report["targets"][0]["total"]["operations"] <= 320
 
 
 def test_operations_are_counted_exactly(bench, bucket):

@@ -503,14 +503,17 @@ def test_graceful_shutdown_finishes_what_runs(tmp_path):
     s3 = make_s3_client(server.path_connection())
     s3.create_bucket(Bucket="bbb")
     body = random_bytes(100_000)
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        wait_for_requests_in_flight(server, 0)
-        upload = pool.submit(put_slowly, server, "bbb", "k", body, 0.4, 10)
-        wait_for_requests_in_flight(server, 1)
-        stopper = threading.Thread(target=server.stop)
-        stopper.start()
-        assert upload.result() == b"HTTP/1.1 200 OK"
-        stopper.join()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            wait_for_requests_in_flight(server, 0)
+            upload = pool.submit(put_slowly, server, "bbb", "k", body, 0.4, 10)
+            wait_for_requests_in_flight(server, 1)
+            stopper = threading.Thread(target=server.stop)
+            stopper.start()
+            assert upload.result() == b"HTTP/1.1 200 OK"
+            stopper.join()
+    finally:
+        server.kill()
     with server:
         assert s3.get_object(Bucket="bbb", Key="k")["Body"].read() == body
 

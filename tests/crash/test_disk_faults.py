@@ -97,14 +97,9 @@ def free_mib(device) -> float:
 
 
 def leave_free(device, mib: float) -> None:
-    """Grows or shrinks a ballast file until so much is free."""
-    ballast = device / "ballast"
-    with open(ballast, "ab") as file:
-        size = os.fstat(file.fileno()).st_size + int((free_mib(device) - mib) * MIB)
-        if size > os.fstat(file.fileno()).st_size:
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            os.ftruncate(file.fileno(), max(size, 0))
+    """Makes a ballast file that leaves so much free."""
+    with open(device / "ballast", "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, int((free_mib(device) - mib) * MIB))
 
 
 def take_the_rest(device) -> None:

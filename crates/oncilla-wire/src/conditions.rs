@@ -5,6 +5,7 @@
 
 use http::{HeaderMap, HeaderName};
 
+use crate::digits::parse_digits;
 use crate::error::{S3Error, S3ErrorCode};
 use crate::header;
 use crate::time::{parse_http_date, parse_iso8601};
@@ -111,7 +112,7 @@ impl Conditions {
             if_modified_since_ms: date(headers, &http::header::IF_MODIFIED_SINCE),
             if_unmodified_since_ms: date(headers, &http::header::IF_UNMODIFIED_SINCE),
             if_match_last_modified_ms: date(headers, &header::X_AMZ_IF_MATCH_LAST_MODIFIED_TIME),
-            if_match_size: size.and_then(|text| text.trim().parse().ok()),
+            if_match_size: size.and_then(|text| parse_digits(text.trim())),
         }
     }
 

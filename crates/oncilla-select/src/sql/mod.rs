@@ -5,6 +5,8 @@ mod parser;
 
 use std::sync::OnceLock;
 
+use oncilla_wire::digits::parse_digits;
+
 use crate::budget::CASE_STEPS;
 use crate::like::Pattern;
 use crate::number::Number;
@@ -119,10 +121,8 @@ impl Name {
 
 fn column(name: &str) -> Option<usize> {
     let digits = name.strip_prefix('_')?;
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    digits.parse::<usize>().ok()?.checked_sub(1)
+    let number = usize::try_from(parse_digits(digits)?).ok()?;
+    number.checked_sub(1)
 }
 
 /// A step of a path.

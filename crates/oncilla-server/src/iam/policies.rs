@@ -1,6 +1,7 @@
 //! Managed policies and their versions.
 
 use oncilla_iam::{ManagedPolicy, NewPolicy, PolicyScope, PolicyVersion};
+use oncilla_wire::digits::parse_digits;
 use oncilla_wire::query_api::{
     PolicyShape, PolicyVersionShape, QueryError, QueryErrorCode, write_tags,
 };
@@ -73,10 +74,8 @@ pub async fn named<'f>(call: &'f Call<'_>) -> Result<(&'f str, ManagedPolicy), Q
 fn version_number(call: &Call<'_>) -> Result<u32, QueryError> {
     let text = call.form.required("VersionId")?;
     let digits = text.strip_prefix('v').unwrap_or_default();
-    let number = digits
-        .parse()
-        .ok()
-        .filter(|_| !digits.starts_with(['+', '0']));
+    let number = parse_digits(digits).filter(|_| !digits.starts_with('0'));
+    let number = number.and_then(|number| u32::try_from(number).ok());
     number.ok_or_else(|| {
         QueryError::invalid("VersionId", text, "Member must be a version id such as v1")
     })

@@ -8,6 +8,7 @@ use oncilla_hash::{Checksum, ChecksumAlgorithm, ChecksumHasher, Md5, Sha256};
 use oncilla_store::{Declared, NewEncryption, Store, WrittenContent};
 use oncilla_wire::checksum_headers::ChecksumHeaders;
 use oncilla_wire::chunked::{ChunkedDecoder, ChunkedMode, Trailer};
+use oncilla_wire::digits::parse_digits;
 use oncilla_wire::error::{S3Error, S3ErrorCode};
 use oncilla_wire::header::X_AMZ_DECODED_CONTENT_LENGTH;
 use oncilla_wire::sigv4::{ChunkSeed, PayloadDeclaration};
@@ -166,7 +167,7 @@ pub fn announced_length(request: &S3Request) -> Result<u64, S3Error> {
     let length = value
         .to_str()
         .ok()
-        .and_then(|text| text.trim().parse().ok());
+        .and_then(|text| parse_digits(text.trim()));
     length.ok_or_else(|| {
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
         S3Error::invalid_argument(

@@ -5,6 +5,7 @@ use http::HeaderMap;
 use http::header::HOST;
 use oncilla_iam::Principal;
 use oncilla_store::{Bucket, Encryption, ObjectRecord, VersionId};
+use oncilla_wire::digits::parse_digits;
 use oncilla_wire::error::S3Error;
 use oncilla_wire::header::{X_AMZ_TAGGING, X_AMZ_WRITE_OFFSET_BYTES, X_TIGRIS_RENAME};
 use oncilla_wire::operation::Operation;
@@ -72,6 +73,18 @@ impl S3Request {
     /// A header as text; `None` if it is absent or not text.
     pub fn header(&self, name: &http::HeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The number that a header holds; `InvalidArgument` if it is none.
+    pub fn number_header(&self, name: &http::HeaderName) -> Result<Option<u64>, S3Error> {
+        let Some(value) = self.headers.get(name) else {
+            return Ok(None);
+        };
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let number = parse_digits(text.trim()).ok_or_else(|| {
+            S3Error::invalid_argument(name.as_str(), &text, "The value is not a number.")
+        });
+        number.map(Some)
     }
 
     /// The host it was sent to, as the client wrote it; empty if it did not.

@@ -14,8 +14,8 @@ fn a_download_is_finished_and_nothing_new_is_accepted() {
     let mut idle = server.connect();
     idle.get("/bytes/1");
     let mut download = server.connect();
-    // 250 × 20 ms.
-    download.send("GET /slow/250 HTTP/1.1\r\nHost: a\r\n\r\n");
+    // 500 × 20 ms.
+    download.send("GET /slow/500 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(download.read_some() > 0);
     let ending =
         std::thread::spawn(move || server.server.shut_down(Duration::from_secs(20), || false));
@@ -33,7 +33,7 @@ fn a_download_is_finished_and_nothing_new_is_accepted() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(!ending.is_finished(), "the download goes on");
-    assert_eq!(download.answer().body.len(), 250);
+    assert_eq!(download.answer().body.len(), 500);
     assert_eq!(ending.join().unwrap(), ShutdownOutcome::Complete);
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use oncilla_blob::conformance::seed;
 use oncilla_blob::testing::SeededRandom;
 use oncilla_hash::{ChecksumAlgorithm, Md5};
 use oncilla_keys::{CustomerKey, KeysError, NewKmsKey};
@@ -21,20 +22,6 @@ use oncilla_wire::xml::restore::RestoreRequest;
 use crate::support::{
     self, MASTER_KEY, Setup, VOLUMES_DIR, World, content_as, copy_request, new_object, read_to_end,
 };
-
-/// A seed, printed so that a failure can be repeated: `SEED=… cargo test`.
-fn seed() -> u64 {
-    let seed = std::env::var("SEED")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let seed = seed.unwrap_or_else(|| {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).unwrap();
-        u64::from_ne_bytes(bytes)
-    });
-    println!("SEED={seed}");
-    seed
-}
 
 fn customer(byte: u8) -> CustomerKey {
     CustomerKey::take(&mut [byte; 32]).unwrap()
@@ -195,7 +182,7 @@ fn holds(kept: &[u8], part: &[u8]) -> bool {
 
 #[tokio::test]
 async fn any_range_of_any_object_is_that_of_what_was_written() {
-    let mut random = SeededRandom::new(seed());
+    let mut random = SeededRandom::new(seed("encrypted ranges"));
     for setup in [
         Setup::SMALL,
         Setup {
@@ -258,7 +245,7 @@ async fn nothing_that_is_kept_shows_the_body_or_a_key() {
 
 #[tokio::test]
 async fn parts_are_encrypted_each_for_itself() {
-    let mut random = SeededRandom::new(seed());
+    let mut random = SeededRandom::new(seed("encrypted parts"));
     for choice in choices() {
         let (world, bucket) = world(Setup::PARTS).await;
         let customer = key_of(&choice);
@@ -359,7 +346,7 @@ async fn without_the_key_nothing_is_read() {
 /// Every way from one encryption to another, of objects in one piece and in parts.
 #[tokio::test]
 async fn copies_are_encrypted_as_they_should() {
-    let mut random = SeededRandom::new(seed());
+    let mut random = SeededRandom::new(seed("encrypted copies"));
     for from in choices() {
         for to in choices() {
             for in_parts in [false, true] {
@@ -497,7 +484,7 @@ async fn the_key_of_an_object_can_be_changed_where_it_is() {
 /// where its checksum was made to fit.
 #[tokio::test]
 async fn damage_is_noticed_and_never_served() {
-    let mut random = SeededRandom::new(seed());
+    let mut random = SeededRandom::new(seed("damage of encrypted bytes"));
     for choice in choices().into_iter().flatten() {
         for in_parts in [false, true] {
             let (world, bucket) = world(Setup::SMALL).await;
@@ -565,7 +552,7 @@ async fn copies_of_another_class_are_encrypted_as_they_should() {
         has_cold_group: true,
         ..Setup::SMALL
     };
-    let mut random = SeededRandom::new(seed());
+    let mut random = SeededRandom::new(seed("encrypted copies of another class"));
     let to_choices = [None, Some(EncryptionChoice::S3), Some(kms(Some("k"), ""))];
     for from in choices() {
         for to in &to_choices {
@@ -612,7 +599,7 @@ async fn copies_of_another_class_are_encrypted_as_they_should() {
 /// Bodies whose length is known only at their end, as those of forms.
 #[tokio::test]
 async fn bytes_beyond_those_announced_are_encrypted_as_well() {
-    let mut random = SeededRandom::new(seed());
+    let mut random = SeededRandom::new(seed("encrypted bytes beyond those announced"));
     for choice in choices() {
         let (world, bucket) = world(Setup::SMALL).await;
         for (number, (announced, more)) in [

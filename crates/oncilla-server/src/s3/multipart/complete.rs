@@ -61,7 +61,7 @@ pub async fn complete(service: &S3Service, request: &mut S3Request, bucket: &Buc
         upload,
         parts: &parts,
         checksum: declared.value,
-        size: object_size(request)?,
+        size: request.number_header(&X_AMZ_MP_OBJECT_SIZE)?,
         conditions: &conditions,
     };
     let completed = service.store.complete_upload(complete).await;
@@ -179,21 +179,6 @@ fn check_upload_type(upload: &Upload, declared: &ChecksumHeaders) -> Result<(), 
         created_with.as_str()
     );
     Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message))
-}
-
-fn object_size(request: &S3Request) -> Result<Option<u64>, S3Error> {
-    let Some(value) = request.headers.get(X_AMZ_MP_OBJECT_SIZE) else {
-        return Ok(None);
-    };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    let size = text.trim().parse().map_err(|_| {
-        S3Error::invalid_argument(
-            X_AMZ_MP_OBJECT_SIZE.as_str(),
-            &text,
-            "The value is not a number.",
-        )
-    });
-    size.map(Some)
 }
 
 pub async fn abort(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {

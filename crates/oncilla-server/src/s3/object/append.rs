@@ -11,9 +11,8 @@ use oncilla_hash::ChecksumAlgorithm;
 use oncilla_store::object::{AppendError, AppendObject, GetObjectError, IsWanted};
 use oncilla_store::{Bucket, ObjectRecord};
 use oncilla_wire::conditions::Conditions;
-use oncilla_wire::digits::parse_digits;
 use oncilla_wire::error::S3Error;
-use oncilla_wire::header::{X_AMZ_OBJECT_SIZE, X_AMZ_WRITE_OFFSET_BYTES};
+use oncilla_wire::header::X_AMZ_OBJECT_SIZE;
 
 use crate::s3::answer::{Answer, set};
 use crate::s3::authorize::ActionTarget;
@@ -24,19 +23,6 @@ use crate::s3::object::put::written_answer;
 use crate::s3::object_lock::new_lock_of_body;
 use crate::s3::request::{S3Request, refuse_tags_and_acl};
 use crate::s3::{S3Service, encryption, errors};
-
-/// The size that the object is to have before the body is appended, if the request says one.
-pub fn write_offset(request: &S3Request) -> Result<Option<u64>, S3Error> {
-    let Some(value) = request.headers.get(X_AMZ_WRITE_OFFSET_BYTES) else {
-        return Ok(None);
-    };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    let offset = parse_digits(text.trim()).ok_or_else(|| {
-        let name = X_AMZ_WRITE_OFFSET_BYTES;
-        S3Error::invalid_argument(name.as_str(), &text, "The value is not a number.")
-    });
-    offset.map(Some)
-}
 
 pub async fn append(
     service: &S3Service,

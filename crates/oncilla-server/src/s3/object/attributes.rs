@@ -88,10 +88,13 @@ async fn object_parts(
     if !matches!(record.placement, Placement::Upload(_)) {
         return Ok(None);
     }
-    let max_parts = number_header(request, &X_AMZ_MAX_PARTS)?
+    let max_parts = request
+        .number_header(&X_AMZ_MAX_PARTS)?
         .unwrap_or(MAX_PARTS)
         .min(MAX_PARTS);
-    let marker = number_header(request, &X_AMZ_PART_NUMBER_MARKER)?.unwrap_or(0);
+    let marker = request
+        .number_header(&X_AMZ_PART_NUMBER_MARKER)?
+        .unwrap_or(0);
     let after = u16::try_from(marker).unwrap_or(u16::MAX);
     let page = match max_parts {
         0 => PartPage::default(),
@@ -120,16 +123,4 @@ async fn object_parts(
             })
             .collect(),
     }))
-}
-
-fn number_header(request: &S3Request, name: &http::HeaderName) -> Result<Option<u64>, S3Error> {
-    let Some(value) = request.headers.get(name) else {
-        return Ok(None);
-    };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    let number = text
-        .trim()
-        .parse()
-        .map_err(|_| S3Error::invalid_argument(name.as_str(), &text, "The value is not a number."));
-    number.map(Some)
 }

@@ -4,6 +4,7 @@ use http::StatusCode;
 use oncilla_hash::ChecksumAlgorithm;
 use oncilla_store::{Bucket, ObjectRecord};
 use oncilla_wire::conditions::Conditions;
+use oncilla_wire::header::X_AMZ_WRITE_OFFSET_BYTES;
 
 use crate::s3::answer::{
     Answer, OBJECT_HEADERS_USUAL, empty, set_checksum, set_etag, set_new_version,
@@ -11,7 +12,7 @@ use crate::s3::answer::{
 use crate::s3::body::{NewContent, receive};
 use crate::s3::encryption::SentKey;
 use crate::s3::lifecycle::set_expiration;
-use crate::s3::object::append::{append, write_offset};
+use crate::s3::object::append::append;
 use crate::s3::object::headers::new_object;
 use crate::s3::object_lock::new_lock_of_body;
 use crate::s3::request::S3Request;
@@ -22,7 +23,7 @@ use crate::s3::{S3Service, encryption, errors};
 pub const ALGORITHM_DEFAULT: ChecksumAlgorithm = ChecksumAlgorithm::Crc64Nvme;
 
 pub async fn put(service: &S3Service, request: &mut S3Request, bucket: &Bucket) -> Answer {
-    if let Some(offset) = write_offset(request)? {
+    if let Some(offset) = request.number_header(&X_AMZ_WRITE_OFFSET_BYTES)? {
         return append(service, request, bucket, offset).await;
     }
     let mut new = new_object(service, request, bucket).await?;
