@@ -238,6 +238,17 @@ class Server:
         panics = [line for line in self.log().splitlines() if "panicked at" in line]
         assert not panics, "the server panicked:\n" + "\n".join(panics)
 
+    def metric(self, name: str, session=requests) -> float:
+        """The sum over all label sets of one metric, asked for with `session` if there is one."""
+        text = session.get(self.endpoint_url + "/-/metrics", timeout=10).text
+        values = [
+            float(line.rsplit(" ", 1)[1])
+            for line in text.splitlines()
+            if line.startswith((name + " ", name + "{"))
+        ]
+        assert values, f"no metric {name} in:\n{text}"
+        return sum(values)
+
     def path_connection(self) -> Connection:
         return Connection("path", self.endpoint_url, path_style=True)
 

@@ -238,9 +238,7 @@ def test_readers_that_stall_give_way(own_server):
         connection.sendall(b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n")
         stalled.append(connection)
     time.sleep(6)
-    metrics = requests.get(server.endpoint_url + "/-/metrics", timeout=5).text
-    held = re.search(r"^oncilla_request_memory_reserved_bytes (\d+)", metrics, re.MULTILINE)
-    assert int(held[1]) > 12_000_000
+    assert server.metric("oncilla_request_memory_reserved_bytes") > 12_000_000
     # Each of these needs several MiB for its page. A refusal would not be repeated.
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         url = f"{server.endpoint_url}/long"

@@ -286,8 +286,8 @@ def test_silence_is_a_timeout_and_not_a_hang(bench):
     assert (result.returncode, error["code"], error["count"]) == (GENERAL, "Timeout", 2)
 
 
-def test_a_server_that_goes_away_and_comes_back(tmp_path):
-    server = harness.Server(tmp_path / "data").start()
+def test_a_server_that_goes_away_and_comes_back(own_server):
+    server = own_server()
     environment = server.path_connection().environment()
     process = subprocess.Popen(
         command("get", "--size", "4KiB", "--objects", "20", "--concurrency", "4",
@@ -305,10 +305,8 @@ def test_a_server_that_goes_away_and_comes_back(tmp_path):
         time.sleep(0.5)
         server.start()
         output, errors = process.communicate(timeout=60)
-        server.stop()
     finally:
         process.kill()
-        server.kill()
     assert process.returncode == GENERAL, errors
     total = json.loads(output)["targets"][0]["total"]
     assert total["operations"] > 0 and total["errors"] > 0 and total["reconnects"] > 0

@@ -489,31 +489,26 @@ def wait_for_requests_in_flight(server, count) -> None:
     # One connection, on which a question begins only when the one before it has ended.
     with requests.Session() as session:
         while True:
-            text = session.get(server.endpoint_url + "/-/metrics", timeout=10).text
-            found = re.search(r"^oncilla_http_requests_in_flight (\d+)$", text, re.MULTILINE)
-            assert found, text
-            if int(found.group(1)) - 1 == count:
+            others = server.metric("oncilla_http_requests_in_flight", session) - 1
+            if others == count:
                 return
-            assert time.monotonic() < deadline, f"{found.group(0)}, waiting for {count}"
+            assert time.monotonic() < deadline, f"{others} in flight, waiting for {count}"
             time.sleep(0.02)
 
 
-def test_graceful_shutdown_finishes_what_runs(tmp_path):
-    server = harness.Server(tmp_path / "data").start()
+def test_graceful_shutdown_finishes_what_runs(own_server):
+    server = own_server()
     s3 = make_s3_client(server.path_connection())
     s3.create_bucket(Bucket="bbb")
     body = random_bytes(100_000)
-    try:
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            wait_for_requests_in_flight(server, 0)
-            upload = pool.submit(put_slowly, server, "bbb", "k", body, 0.4, 10)
-            wait_for_requests_in_flight(server, 1)
-            stopper = threading.Thread(target=server.stop)
-            stopper.start()
-            assert upload.result() == b"HTTP/1.1 200 OK"
-            stopper.join()
-    finally:
-        server.kill()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        wait_for_requests_in_flight(server, 0)
+        upload = pool.submit(put_slowly, server, "bbb", "k", body, 0.4, 10)
+        wait_for_requests_in_flight(server, 1)
+        stopper = threading.Thread(target=server.stop)
+        stopper.start()
+        assert upload.result() == b"HTTP/1.1 200 OK"
+        stopper.join()
     with server:
         assert s3.get_object(Bucket="bbb", Key="k")["Body"].read() == body
 

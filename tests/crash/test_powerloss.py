@@ -19,7 +19,7 @@ INLINE_BYTES = 64 * 1024
 WANTED = ["restored-sectors", "shortened-files", "lost-names", "holes"]
 # Rounds at least, and at most while something wanted was not seen.
 ROUNDS = range(6, 24)
-# Around which syncs power is lost, in turn, so that a few rounds meet each whatever the seed.
+# Around which syncs power is lost, in turn, so that no seed leaves some of them out for good.
 SYNCS = [
     ("cut-after", "/meta"),
     ("cut-sync", "/volumes"),
